@@ -1,0 +1,126 @@
+"""The errors that vaxseq raises, each also a subclass of the natural builtin.
+
+```text
+VaxseqError
+├── SourceError(OSError)               a source can't be read
+│   └── SourceNotFoundError(FileNotFoundError)
+├── BadRowError(ValueError)            a row doesn't fit its schema
+├── SchemaError(ValueError)            a schema, or a type that a target can't hold
+├── DatasetError(ValueError)           a dataset is damaged, changed, locked or half there
+├── ColumnNotFoundError(KeyError)      no such column
+├── ExpressionError(ValueError)        an expression that isn't allowed or doesn't fit its columns
+├── DefinitionError(ValueError)        a feature-definition file
+├── FeatureTypeError(TypeError)        a step or an input met a type that it can't take
+├── MissingValueError(ValueError)      a missing value where none may be
+├── FitError(ValueError)               nothing to learn from, or too much
+├── StateError(ValueError)             fitted state that doesn't fit
+├── SelectionError(ValueError)         rows, splits, windows: empty or contradictory
+├── OptionError(ValueError)            an option's value
+├── StoreError(ValueError)             a packed store that is stale, foreign or damaged
+├── PositionError(ValueError)          a training position that doesn't fit
+├── AugmentError(RuntimeError)         a user's augmentation function failed
+└── MissingExtraError(ImportError)     an optional dependency isn't installed
+```
+
+A message says where, what, and what to do: ``where: what; got X, expected Y. Remedy.``
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VaxseqError(Exception):
+    """Base of every error that vaxseq raises on purpose."""
+
+    def __str__(self) -> str:  # KeyError's repr-quoting would garble a sentence
+        return str(self.args[0]) if self.args else ""
+
+
+class SourceError(VaxseqError, OSError):
+    """A source can't be read."""
+
+
+class SourceNotFoundError(SourceError, FileNotFoundError):
+    """A file, folder, table or URL isn't there."""
+
+
+class BadRowError(VaxseqError, ValueError):
+    """A row of a source doesn't fit the schema."""
+
+
+class SchemaError(VaxseqError, ValueError):
+    """A schema is wrong, or a target can't hold one of its types."""
+
+
+class DatasetError(VaxseqError, ValueError):
+    """A dataset is damaged, changed, locked or incomplete."""
+
+
+class ColumnNotFoundError(VaxseqError, KeyError):
+    """A column isn't in the data."""
+
+
+class ExpressionError(VaxseqError, ValueError):
+    """An expression isn't allowed, or doesn't fit the columns it names."""
+
+
+class DefinitionError(VaxseqError, ValueError):
+    """A feature-definition file has problems; the message lists all of them."""
+
+
+class FeatureTypeError(VaxseqError, TypeError):
+    """A step, an input or a target met a type that it can't take."""
+
+
+class MissingValueError(VaxseqError, ValueError):
+    """A missing value reached a place where none may be."""
+
+
+class FitError(VaxseqError, ValueError):
+    """There is nothing to learn from, or more than a step can hold."""
+
+
+class StateError(VaxseqError, ValueError):
+    """Fitted state doesn't fit its definition, its data or this version."""
+
+
+class SelectionError(VaxseqError, ValueError):
+    """A selection of rows is empty or contradicts itself."""
+
+
+class OptionError(VaxseqError, ValueError):
+    """An option has a value that it can't take."""
+
+
+class StoreError(VaxseqError, ValueError):
+    """A packed store is stale, damaged or made from something else."""
+
+
+class PositionError(VaxseqError, ValueError):
+    """A saved training position doesn't fit this Sequence."""
+
+
+class AugmentError(VaxseqError, RuntimeError):
+    """A user's augmentation function failed."""
+
+
+class MissingExtraError(VaxseqError, ImportError):
+    """An optional dependency isn't installed; the message names the extra."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the nearest known name, or lists a few; empty when there is none.
+
+    >>> did_you_mean("standardise", ["standardize", "min_max"])
+    " Did you mean 'standardize'?"
+    """
+    names = [str(one) for one in known]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    if not names:
+        return ""
+    shown = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
+    return f" Known: {shown}."
