@@ -1,0 +1,49 @@
+"""What every test stands on: a quiet Keras backend, hypothesis settings, the samples, the rule about skips."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before anything imports keras. CI names each backend in turn; otherwise JAX, which starts fastest.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# No deadline: the first example pays for imports. Derandomized, so that a red build is red again when run again;
+# HYPOTHESIS_PROFILE=explore looks further.
+settings.register_profile(
+    "repeat", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+settings.register_profile("explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of shipped samples."""
+    return ROOT / "data_samples"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Turn the skip of a test that needs a server into a failure where servers were promised."""
+    report = yield
+    promised = os.environ.get("VAXSEQ_REQUIRE_SERVERS") == "1"
+    needs_one = item.get_closest_marker("server") or item.get_closest_marker("browser")
+    if promised and needs_one and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: skipped although VAXSEQ_REQUIRE_SERVERS=1: {report.longrepr}"
+    return report

@@ -1,0 +1,123 @@
+"""The command line: parse, call a public function, print.
+
+A verb is a module in this folder with a function of the verb's own name: ``cli/convert.py`` holds ``convert``, whose
+annotated parameters are the options and whose docstring is the help. It is found by being there. Verbs import the
+rooms they call inside the function, so that ``vaxseq --help`` answers at once. A module whose name starts with ``_``
+is shared between verbs and isn't one.
+
+Exit codes: 0 done, 1 a check's answer is no or a fault of vaxseq itself, 2 wrong use, file or data, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+# The order in which a person meets the verbs; others follow by name.
+_ORDER = (
+    "convert", "inspect", "schema", "check", "fit", "preview", "split", "materialize", "profile", "report", "demo",
+)  # fmt: skip
+
+
+def verbs() -> tuple[str, ...]:
+    """The verbs that are there, in the order of the help page."""
+    found = {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
+    known = [verb for verb in _ORDER if verb in found]
+    return (*known, *sorted(found.difference(known)))
+
+
+class _Verbs(TyperGroup):
+    """Imports a verb's module when the verb is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(verbs())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in verbs():
+            return None
+        if cmd_name not in self.commands:
+            single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+            single.command(cmd_name, no_args_is_help=False)(getattr(import_module(f"vaxseq.cli.{cmd_name}"), cmd_name))
+            self.commands[cmd_name] = typer.main.get_command(single)
+        return self.commands[cmd_name]
+
+
+app = typer.Typer(
+    name="vaxseq",
+    cls=_Verbs,
+    help="Train Keras on data larger than memory: convert, define features, fit, train.",
+    epilog="Start with: vaxseq demo",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from vaxseq import __version__
+
+        typer.echo(f"vaxseq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (may stand anywhere).")
+    ] = False,
+) -> None:
+    """Hold the options that come before a verb."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, turn errors into one message on stderr, and exit."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    before, after = (args[: args.index("--")], args[args.index("--") :]) if "--" in args else (args, [])
+    debug = "--debug" in before
+    args = [arg for arg in before if arg != "--debug"] + after
+    try:
+        app(args=args, prog_name="vaxseq")
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        sys.exit(130)
+    except Exception as error:  # the outermost frame: every error becomes a message and an exit code
+        if debug:
+            raise
+        sys.exit(_explain(error))
+
+
+def _explain(error: Exception) -> int:
+    """Print the error for a person; return the exit code."""
+    from vaxseq.errors import VaxseqError
+
+    if isinstance(error, VaxseqError):
+        _complain("\n".join([str(error), *getattr(error, "__notes__", [])]))
+        return 2
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at exit
+        return 1
+    if isinstance(error, OSError):
+        _complain(f"{error.filename or 'vaxseq'}: {error.strerror or error}")
+        return 2
+    _complain(f"unexpected {type(error).__name__}: {error}\nThis is a fault in vaxseq. --debug shows where.")
+    return 1
+
+
+def _complain(message: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text.assemble(("error: ", "bold red"), message))
