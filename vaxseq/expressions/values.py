@@ -118,7 +118,7 @@ def from_raw(raw: Any) -> Value:
     if isinstance(raw, pa.Array):
         return _from_arrow(raw)
     if isinstance(raw, np.ma.MaskedArray):
-        return _masked(np.ascontiguousarray(raw.data), np.ma.getmaskarray(raw))
+        return masked(np.ascontiguousarray(raw.data), np.ma.getmaskarray(raw))
     if isinstance(raw, np.ndarray) and raw.dtype.kind in "biufMm":
         return Value(_native(raw))
     return from_raw(pa.array(raw, from_pandas=True))
@@ -141,7 +141,8 @@ def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _masked(data: npt.NDArray[Any], mask: Mask) -> Value:
+def masked(data: npt.NDArray[Any], mask: Mask) -> Value:
+    """A column block whose rows (or elements) under ``mask`` are missing."""
     data = _native(data)
     if not mask.any():
         return Value(data)
@@ -163,10 +164,10 @@ def _from_arrow(array: pa.Array) -> Value:
             return _fixed_size_list(array.storage, tuple(array.type.shape))
         return _from_arrow(array.storage)
     if pa.types.is_dictionary(kind):
-        if _is_text(kind.value_type):
+        if is_text(kind.value_type):
             return Value(array)
         return _from_arrow(array.dictionary_decode())
-    if _is_text(kind):
+    if is_text(kind):
         return Value(array if not pa.types.is_string_view(kind) else array.cast(pa.large_string()))
     if pa.types.is_fixed_size_list(kind):
         return _fixed_size_list(array, None)
@@ -174,7 +175,7 @@ def _from_arrow(array: pa.Array) -> Value:
         array = array.cast(pa.float64())
     elif pa.types.is_date32(kind) or pa.types.is_date64(kind):
         days = array.cast(pa.date32()).cast(pa.int32()).cast(pa.int64())
-        return _masked(_numbers(days).view("M8[D]"), _null_mask(array))
+        return masked(_numbers(days).view("M8[D]"), _null_mask(array))
     elif pa.types.is_time(kind):
         unit = kind.unit
         array = array.cast(pa.int32() if pa.types.is_time32(kind) else pa.int64()).cast(pa.int64()).cast(pa.duration(unit))
@@ -191,10 +192,11 @@ def _from_arrow(array: pa.Array) -> Value:
         data = _numbers(array)
     else:
         raise FeatureTypeError(f"a column of type {kind} can't be read by an expression, a step or a Sequence")
-    return _masked(data, _null_mask(array)) if array.null_count else Value(_native(data))
+    return masked(data, _null_mask(array)) if array.null_count else Value(_native(data))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is text that a Value can hold (string_view is cast first)."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -222,4 +224,4 @@ def _fixed_size_list(array: pa.Array, shape: tuple[int, ...] | None) -> Value:
         raise FeatureTypeError(f"a column of type {array.type} can't be read as an array of numbers")
     data = value.data if value.missing is None else as_float(value).data
     data = data.reshape((len(array), *(shape or (width, *value.shape))))
-    return _masked(data, _null_mask(array)) if array.null_count else Value(data)
+    return masked(data, _null_mask(array)) if array.null_count else Value(data)

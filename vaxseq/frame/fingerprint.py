@@ -1,0 +1,72 @@
+"""What identifies a frame's data, so that a cache, a store or a position made from other data is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import vaex.dataframe
+
+
+def frame_fingerprint(frame: Any) -> str:
+    """Hex digest over the data (files: name, size, time of change; arrays: their bytes), virtual columns and filter."""
+    digest = hashlib.blake2b(digest_size=16)
+    _add_dataset(digest, frame.dataset)
+    virtual = {name: str(text) for name, text in sorted(frame.virtual_columns.items())}
+    digest.update(json.dumps(virtual, sort_keys=True).encode())
+    if frame.filtered:
+        selection = frame.get_selection(vaex.dataframe.FILTER_SELECTION_NAME)
+        digest.update(json.dumps(selection.to_dict(), sort_keys=True, default=str).encode())
+    digest.update(f"{frame._index_start}:{frame._index_end}".encode())
+    return digest.hexdigest()
+
+
+def _add_dataset(digest: Any, dataset: Any) -> None:
+    digest.update(type(dataset).__name__.encode())
+    path = getattr(dataset, "path", None)
+    if isinstance(path, (str, os.PathLike)) and Path(path).exists():
+        stat = Path(path).stat()
+        digest.update(f"{Path(path).name}:{stat.st_size}:{stat.st_mtime_ns}".encode())
+        return
+    children = [getattr(dataset, name) for name in ("original", "left", "right") if hasattr(dataset, name)]
+    children += list(getattr(dataset, "datasets", ()))
+    for name in ("start", "end", "renaming", "indices"):
+        if hasattr(dataset, name):
+            digest.update(f"{name}={_text(getattr(dataset, name))}".encode())
+    if children:
+        for child in children:
+            _add_dataset(digest, child)
+        return
+    for name in dataset:
+        digest.update(name.encode())
+        _add_array(digest, dataset[name])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
+    return str(dict(value)) if hasattr(value, "items") else str(value)
+
+
+def _add_array(digest: Any, column: Any) -> None:
+    block_rows = 65_536
+    for start in range(0, len(column), block_rows):
+        block = column[start : start + block_rows]
+        if hasattr(block, "to_numpy") and not isinstance(block, (pa.Array, pa.ChunkedArray)):
+            block = block.to_numpy()
+        if isinstance(block, np.ndarray) and block.dtype.kind != "O":
+            digest.update(np.ascontiguousarray(np.ma.getdata(block)).tobytes())
+            if np.ma.isMaskedArray(block):
+                digest.update(np.ma.getmaskarray(block).tobytes())
+        else:
+            block = pa.array(block) if isinstance(block, np.ndarray) else block
+            sink = pa.BufferOutputStream()
+            table = pa.table({"column": block})
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+            digest.update(sink.getvalue())

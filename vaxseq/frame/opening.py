@@ -1,0 +1,85 @@
+"""Open a dataset as a vaex frame."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import Any
+
+import vaex
+
+from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, did_you_mean
+from vaxseq.manifest import Manifest
+
+SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5", ".parquet")
+
+
+def open(path: str | os.PathLike[str]) -> Any:
+    """Open a dataset: an Arrow, HDF5 or Parquet file, a folder of fragments, or a glob.
+
+    Nothing is read; uncompressed Arrow and contiguous HDF5 are memory-mapped.
+
+    Args:
+        path: a file; a folder that ``vaxseq.convert`` wrote, or one of Arrow, HDF5 or Parquet files
+            (taken in name order); or a glob pattern.
+
+    Returns:
+        A ``vaex.DataFrame``. A row's id is its position in the files' order.
+
+    Raises:
+        SourceNotFoundError: nothing is there.
+        DatasetError: the dataset is damaged, incomplete or empty.
+
+    >>> import pyarrow as pa, tempfile, os
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> file = os.path.join(folder.name, "numbers.arrow")
+    >>> table = pa.table({"x": [1, 2, 3]})
+    >>> with pa.OSFile(file, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    ...     writer.write_table(table)
+    >>> len(open(file))
+    3
+    """
+    text = os.fspath(path)
+    files = _files(text)
+    frames = [_open_file(file) for file in files]
+    return frames[0] if len(frames) == 1 else vaex.concat(frames)
+
+
+def _files(text: str) -> list[str]:
+    target = Path(text)
+    if target.is_dir():
+        if (target / "manifest.json").exists():
+            manifest = Manifest.load(target)
+            missing = [f.path for f in manifest.fragments if not (target / f.path).exists()]
+            if missing:
+                raise DatasetError(f"{text}: fragment {missing[0]!r} of its manifest isn't there. Convert again.")
+            files = [str(target / fragment.path) for fragment in manifest.fragments if fragment.rows]
+        else:
+            files = sorted(str(file) for file in target.iterdir() if file.suffix in SUFFIXES)
+        if not files:
+            raise DatasetError(f"{text}: holds no rows; expected {', '.join(SUFFIXES)} files. Convert into it first.")
+        return files
+    if target.exists():
+        if target.suffix not in SUFFIXES:
+            raise SourceError(
+                f"{text}: not a dataset; expected one of {', '.join(SUFFIXES)}. Convert it first: vaxseq convert {text} ..."
+            )
+        return [text]
+    files = sorted(glob.glob(text))
+    if not files:
+        beside = [str(one) for one in target.parent.iterdir()] if target.parent.is_dir() else []
+        raise SourceNotFoundError(f"{text}: no such file, folder or pattern.{did_you_mean(text, beside)}")
+    return files
+
+
+def _open_file(file: str) -> Any:
+    if Path(file).stat().st_size == 0:
+        raise DatasetError(f"{file}: the file is empty. Convert again.")
+    try:
+        frame = vaex.open(file)
+    except Exception as error:  # vaex raises bare exceptions of many types for a damaged file
+        raise DatasetError(f"{file}: can't be opened as a dataset ({type(error).__name__}: {error}).") from error
+    if frame is None:
+        raise DatasetError(f"{file}: vaex can't read this format. Convert it first: vaxseq convert {file} ...")
+    return frame

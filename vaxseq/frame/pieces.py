@@ -1,0 +1,161 @@
+"""From a vaex dataset's tree (renamed, sliced, concatenated, merged) down to the arrays of its files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import vaex.column
+import vaex.dataset
+
+from vaxseq.expressions.values import is_text
+from vaxseq.frame.columns import (
+    ArrowColumn,
+    Bits,
+    Column,
+    DictionaryColumn,
+    Fixed,
+    Layout,
+    NumberColumn,
+    SlicedColumn,
+)
+
+
+def raw_pieces(dataset: Any, name: str) -> list[Any]:
+    """The arrays that hold column ``name``, in row order: ndarrays, Arrow arrays or vaex's lazy columns."""
+    if isinstance(dataset, vaex.dataset.DatasetRenamed):
+        return raw_pieces(dataset.original, dataset.reverse.get(name, name))
+    if isinstance(dataset, vaex.dataset.DatasetDropped):
+        return raw_pieces(dataset.original, name)
+    if isinstance(dataset, vaex.dataset.DatasetMerged):
+        return raw_pieces(dataset.left if name in dataset.left else dataset.right, name)
+    if isinstance(dataset, vaex.dataset.DatasetConcatenated):
+        parts = [
+            raw_pieces(one, name) for one in dataset.datasets if all(name in d for d in dataset.datasets) and len(one)
+        ]
+        if parts:
+            return [piece for pieces in parts for piece in pieces]
+    if isinstance(dataset, vaex.dataset.DatasetSlicedArrays):
+        return _cut(raw_pieces(dataset.original, name), dataset.start, dataset.end)
+    column = dataset[name]
+    if isinstance(column, vaex.dataset.ColumnProxy):
+        column = column.ds._columns[name] if name in column.ds._columns else column
+    if isinstance(column, pa.ChunkedArray):
+        return [chunk for chunk in column.chunks if len(chunk)] or [pa.array([], column.type)]
+    if isinstance(column, vaex.column.ColumnConcatenatedLazy):
+        return [column]
+    return [column]
+
+
+def _cut(pieces: list[Any], start: int, stop: int) -> list[Any]:
+    kept, low = [], 0
+    for piece in pieces:
+        high = low + len(piece)
+        if high > start and low < stop:
+            a, b = max(start - low, 0), min(stop, high) - low
+            kept.append(piece if (a, b) == (0, len(piece)) else piece[a:b])
+        low = high
+    return kept or [pieces[0][0:0]]
+
+
+class ColumnMaker:
+    """Makes the Columns of one dataset; columns of equal piece lengths share a Layout."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._layouts: dict[tuple[int, ...], Layout] = {}
+
+    def column(self, name: str) -> Column:
+        """The Column that reads physical column ``name``."""
+        pieces = [_simplified(piece) for piece in raw_pieces(self._dataset, name)]
+        layout = self._layout(tuple(len(piece) for piece in pieces))
+        if all(isinstance(piece, np.ndarray) for piece in pieces):
+            same = len({(piece.dtype, piece.shape[1:]) for piece in pieces}) == 1
+            if same and pieces[0].dtype.kind in "biufMm" and pieces[0].dtype.isnative:
+                return _numpy_column(pieces, layout)
+        elif all(isinstance(piece, pa.Array) for piece in pieces):
+            if all(piece.type == pieces[0].type for piece in pieces):
+                return _arrow_column(pieces, layout)
+        if len(pieces) == 1:
+            return SlicedColumn(pieces[0])
+        return SlicedColumn(self._dataset[name])
+
+    def _layout(self, lengths: tuple[int, ...]) -> Layout:
+        if lengths not in self._layouts:
+            self._layouts[lengths] = Layout(lengths)
+        return self._layouts[lengths]
+
+
+def _simplified(piece: Any) -> Any:
+    if isinstance(piece, vaex.column.ColumnVirtualRange):
+        return piece
+    if isinstance(piece, vaex.column.ColumnMaskedNumpy):
+        return piece
+    if isinstance(piece, pa.ChunkedArray) and piece.num_chunks == 1:
+        return piece.chunk(0)
+    return piece
+
+
+def _numpy_column(pieces: list[Any], layout: Layout) -> Column:
+    mask = None
+    if any(isinstance(piece, np.ma.MaskedArray) for piece in pieces):
+        if pieces[0].ndim > 1:
+            return SlicedColumn(pieces[0]) if len(pieces) == 1 else _masked_rows(pieces)
+        mask = Fixed([np.ma.getmaskarray(piece) for piece in pieces], layout)
+    return NumberColumn(Fixed([np.ma.getdata(piece) for piece in pieces], layout), None, mask, None)
+
+
+def _masked_rows(pieces: list[Any]) -> Column:
+    return SlicedColumn(np.ma.concatenate(pieces))
+
+
+def _arrow_column(pieces: list[pa.Array], layout: Layout) -> Column:
+    kind = pieces[0].type
+    if pa.types.is_dictionary(kind) and is_text(kind.value_type):
+        return _dictionary_column(pieces, layout)
+    if pa.types.is_boolean(kind):
+        values = Bits([(piece.buffers()[1], piece.offset) for piece in pieces], layout)
+        return NumberColumn(values, _validity(pieces, layout), None, kind)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return NumberColumn(Fixed([_numbers(p) for p in pieces], layout), _validity(pieces, layout), None, kind)
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        code = f"{'M' if pa.types.is_timestamp(kind) else 'm'}8[{kind.unit}]"
+        data = Fixed([_numbers(piece.view(pa.int64())).view(code) for piece in pieces], layout)
+        return NumberColumn(data, _validity(pieces, layout), None, kind)
+    if pa.types.is_fixed_size_list(kind) and all(p.null_count == 0 and _solid(p) for p in pieces):
+        arrays = [p.values.slice(p.offset * kind.list_size, len(p) * kind.list_size) for p in pieces]
+        return NumberColumn(Fixed([_numbers(a).reshape(-1, kind.list_size) for a in arrays], layout), None, None, None)
+    return ArrowColumn(pieces, layout)
+
+
+def _solid(piece: pa.Array) -> bool:
+    kind = piece.type.value_type
+    return (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and piece.values.null_count == 0
+
+
+def _dictionary_column(pieces: list[pa.DictionaryArray], layout: Layout) -> Column:
+    words, maps = pieces[0].dictionary, None
+    if any(not piece.dictionary.equals(words) for piece in pieces[1:]):
+        text = pa.large_string()
+        words = pa.chunked_array([piece.dictionary.cast(text) for piece in pieces]).unique()
+        words = words.combine_chunks() if isinstance(words, pa.ChunkedArray) else words
+        place = {word: code for code, word in enumerate(words.to_pylist())}
+        maps = [np.array([place[w] for w in piece.dictionary.to_pylist()], np.int32) for piece in pieces]
+    codes = [piece.indices for piece in pieces]
+    return DictionaryColumn(Fixed([_numbers(c) for c in codes], layout), _validity(codes, layout), maps, words)
+
+
+def _numbers(array: pa.Array) -> Any:
+    """The data buffer as an ndarray, without a copy; a null's slot holds whatever the file holds."""
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    buffer = array.buffers()[1]
+    if buffer is None or len(array) == 0:
+        return np.zeros(len(array), dtype)
+    return np.frombuffer(buffer, dtype, count=len(array), offset=array.offset * dtype.itemsize)
+
+
+def _validity(pieces: list[pa.Array], layout: Layout) -> Bits | None:
+    if all(piece.buffers()[0] is None or piece.null_count == 0 for piece in pieces):
+        return None
+    return Bits([(p.buffers()[0], p.offset) if p.buffers()[0] is not None else None for p in pieces], layout)

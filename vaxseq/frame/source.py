@@ -1,0 +1,215 @@
+"""A frame as the reader, the fit and the index see it: blocks of columns by physical row."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import vaex.array_types
+import vaex.dataframe
+import vaex.scopes
+
+from vaxseq.errors import ColumnNotFoundError, SelectionError, did_you_mean
+from vaxseq.expressions.values import Mask, Value, from_raw
+from vaxseq.frame.columns import Column, Ids, Located
+from vaxseq.frame.fingerprint import frame_fingerprint
+from vaxseq.frame.pieces import ColumnMaker
+
+_FILTER = vaex.dataframe.FILTER_SELECTION_NAME
+
+
+class Source:
+    """The columns of a vaex frame, physical and virtual, by physical row: filters are told, not applied.
+
+    Row ids count from 0 over the frame's own rows before its filter. Reading is thread-safe as long as
+    nobody adds a column to the frame meanwhile, so a Source keeps a copy of the frame.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame.copy()
+        self.n_rows = int(frame.length_original())
+        physical = [name for name in self._frame.dataset if name not in self._frame.virtual_columns]
+        self._virtual = tuple(name for name in self._frame.get_column_names(hidden=True) if name not in physical)
+        self.names: tuple[str, ...] = (*physical, *self._virtual)
+        self._maker = ColumnMaker(self._frame.dataset)
+        self._columns: dict[str, Column] = {}
+        self._empty: dict[str, Value] = {}
+        self._needs: dict[str, tuple[str, ...]] = {}
+        self._filter = self._frame.get_selection(_FILTER) if self._frame.filtered else None
+        self._filter_needs = self._selection_needs(self._filter) if self._filter is not None else ()
+        self._active = (int(self._frame._index_start), int(self._frame._index_end))
+
+    def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
+        """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
+        names = tuple(names)
+        if not 0 <= start <= stop <= self.n_rows:
+            raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
+        found = {name: self._column(name).read(start, stop) for name in names if name not in self._virtual}
+        virtual = [name for name in names if name in self._virtual]
+        if virtual:
+            raw = {need: self._column(need).raw(start, stop) for need in self._all_needs(virtual)}
+            found.update(self._evaluate(virtual, raw, stop - start))
+        return found
+
+    def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
+        """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
+        names = tuple(names)
+        if len(row_ids) and not (row_ids.min() >= 0 and row_ids.max() < self.n_rows):
+            raise SelectionError(f"row ids {row_ids.min()} to {row_ids.max()}: outside of the frame's {self.n_rows:,} rows")
+        located = Located(row_ids)
+        found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
+        virtual = [name for name in names if name in self._virtual]
+        if virtual:
+            raw = {need: self._column(need).raw_gather(located) for need in self._all_needs(virtual)}
+            found.update(self._evaluate(virtual, raw, len(row_ids)))
+        return found
+
+    def empty(self, names: Iterable[str]) -> dict[str, Value]:
+        """Zero rows of these columns, with their types: what a program is type-checked on."""
+        for name in (names := tuple(names)):
+            if name not in self._empty:
+                # vaex's own functions don't all take zero rows, so a virtual column is cut from one row
+                probe = min(1, self.n_rows) if name in self._virtual else 0
+                self._empty[name] = self.read([name], 0, probe)[name].slice(0, 0)
+        return {name: self._empty[name] for name in names}
+
+    def types(self) -> dict[str, str]:
+        """Column name -> a type's name, as in messages and state ("int64", "text", "float32[64]")."""
+        return {name: self.type_of(name) for name in self.names if not name.startswith("__")}
+
+    def type_of(self, name: str) -> str:
+        """The name of a column's type; "unreadable: <reason>" for one that no feature can use."""
+        try:
+            value = self.empty([name])[name]
+        except TypeError as error:
+            return f"unreadable: {error}"
+        if value.kind == "text":
+            return "text"
+        shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""
+        return f"{value.data.dtype}{shape}"
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the frame has a filter, or an active range, of its own."""
+        return self._filter is not None or self._active != (0, self.n_rows)
+
+    def filter_mask(self, start: int, stop: int) -> Mask | None:
+        """The frame's own vaex filter on rows ``start`` to ``stop``, evaluated as vaex does; None is all rows."""
+        mask: Mask | None = None
+        if self._active != (0, self.n_rows):
+            rows = np.arange(start, stop)
+            mask = (rows >= self._active[0]) & (rows < self._active[1])
+        if self._filter is None or start == stop:
+            return mask
+        raw = {need: self._column(need).raw(start, stop) for need in self._filter_needs}
+        scope = self._scope(raw, stop - start)
+        found = self._filter.evaluate(self._frame, _FILTER, 0, stop - start, scope)
+        found = vaex.array_types.to_numpy(found)
+        plain = np.ma.filled(found, False) if np.ma.isMaskedArray(found) else np.asarray(found)
+        plain = np.broadcast_to(plain.astype(bool), (stop - start,))
+        return plain if mask is None else mask & plain
+
+    def fingerprint(self) -> str:
+        """Of the data's files or arrays, the virtual columns and the filter."""
+        return frame_fingerprint(self._frame)
+
+    def spec(self) -> FrameSpec:
+        """A small picklable description, from which another process opens the same Source."""
+        return FrameSpec(self._frame, self.fingerprint())
+
+    def _column(self, name: str) -> Column:
+        found = self._columns.get(name)
+        if found is None:
+            if name not in self.names:
+                shown = [known for known in self.names if not known.startswith("__")]
+                raise ColumnNotFoundError(f"column {name!r}: not in the data.{did_you_mean(name, shown)}")
+            found = self._columns[name] = self._maker.column(name)
+        return found
+
+    def _evaluate(self, names: Sequence[str], raw: dict[str, Any], rows: int) -> dict[str, Value]:
+        if rows == 0:
+            return {name: value.slice(0, 0) for name, value in self._one_row(names).items()}
+        scope = self._scope(raw, rows)
+        out = {}
+        for name in names:
+            block = scope.evaluate(name)
+            if not hasattr(block, "__len__"):
+                block = np.full(rows, block)
+            out[name] = from_raw(_arrow_or_numpy(block))
+        return out
+
+    def _one_row(self, names: Sequence[str]) -> dict[str, Value]:
+        if self.n_rows == 0:
+            raise SelectionError("the frame has no rows, so its virtual columns have no type")
+        raw = {need: self._column(need).raw(0, 1) for need in self._all_needs(names)}
+        return self._evaluate(names, raw, 1)
+
+    def _scope(self, raw: dict[str, Any], rows: int) -> Any:
+        return vaex.scopes._BlockScope(self._frame, 0, rows, values={**self._frame.variables, **raw})
+
+    def _all_needs(self, names: Iterable[str]) -> list[str]:
+        needed: dict[str, None] = {}
+        for name in names:
+            if name not in self._needs:
+                self._needs[name] = tuple(self._expression_needs([name]))
+            needed.update(dict.fromkeys(self._needs[name]))
+        return list(needed)
+
+    def _expression_needs(self, names: Iterable[str]) -> list[str]:
+        """Physical columns behind names, each virtual column visited once."""
+        seen: set[str] = set()
+        stack, physical = list(names), []
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name in self._frame.virtual_columns:
+                stack.extend(_names_in(str(self._frame.virtual_columns[name])))
+            elif name in self._frame.dataset:
+                physical.append(name)
+        return physical
+
+    def _selection_needs(self, selection: Any) -> tuple[str, ...]:
+        texts: list[str] = []
+        while selection is not None:
+            texts += [str(one) for one in getattr(selection, "expressions", [])]
+            texts += [str(getattr(selection, "boolean_expression", ""))]
+            selection = selection.previous_selection
+        return tuple(self._expression_needs(name for text in texts for name in _names_in(text)))
+
+
+class FrameSpec:
+    """A frame by its files, columns and filter, for another process. Pickles small when the data is in files."""
+
+    def __init__(self, frame: Any, fingerprint: str) -> None:
+        self._frame, self.fingerprint = frame, fingerprint
+
+    def open(self) -> Source:
+        """The Source of the same rows and columns."""
+        return Source(self._frame)
+
+    def frame(self) -> Any:
+        """The vaex frame."""
+        return self._frame.copy()
+
+
+def _names_in(expression: str) -> list[str]:
+    """Names that a vaex expression reads, ``df['odd name']`` included. Only parsed, never evaluated."""
+    if not expression.strip():
+        return []
+    tree = ast.parse(expression.strip(), mode="eval")
+    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            names.append(str(node.slice.value))
+    return names
+
+
+def _arrow_or_numpy(block: Any) -> Any:
+    if isinstance(block, (np.ndarray, pa.Array, pa.ChunkedArray)):
+        return block
+    return vaex.array_types.to_arrow(block)
