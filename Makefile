@@ -1,0 +1,67 @@
+# Everything runs in .venv, which is made on first use and kept; delete it (make clean) to start afresh.
+#
+#   PYTHON    the interpreter that makes .venv             (default: the first of python3.11, python3.12)
+#   TORCH     what pip is asked for when torch is wanted   (default: torch==2.13.0)
+#   WORKERS   test processes                               (default: 2)
+#   ARGS      more arguments for pytest or for the demo
+#
+# A plain index gives torch's CUDA build, gigabytes of it. PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+# in front of make gives the CPU build instead.
+
+PYTHON  ?= $(firstword $(foreach name,python3.11 python3.12,$(if $(shell $(name) --version 2>/dev/null),$(name))))
+TORCH   ?= torch==2.13.0
+WORKERS ?= 2
+ARGS    ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types backends bench wheel clean
+
+help:  ## show this page
+	@echo "Usage: make TARGET [ARGS=...]"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F '\t' '{printf "  %-10s %s\n", $$1, $$2}'
+
+demo: .venv/ready-demo  ## run the main job on the shipped samples: convert, fit, train, score
+	$(BIN)/vaxseq demo --output demo-output $(ARGS)
+
+test: .venv/ready-test  ## run the tests, with the doctests, the README and the notebooks, on JAX
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --doctest-modules tests vaxseq $(ARGS)
+
+backends: .venv/ready-test  ## run the tests that exercise Keras on torch and on tensorflow, a process each
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) -m backend tests $(ARGS)
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) -m backend tests $(ARGS)
+
+lint: .venv/ready-test  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/ready-test  ## format the code, and fix what can be fixed by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: .venv/ready-test  ## check types
+	$(BIN)/mypy --strict vaxseq
+
+wheel: .venv/ready-test  ## build the wheel and the source archive into dist/
+	$(PIP) install --quiet build
+	$(BIN)/python -m build --outdir dist .
+
+clean:  ## delete .venv and everything that was built
+	rm -rf .venv build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than pyproject.toml once what it stands for is installed, so a second run starts at once.
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "make: needs python3.11 or python3.12 on PATH, or PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/ready-demo: pyproject.toml | .venv/bin/python
+	$(PIP) install --quiet --editable ".[jax]"
+	@touch $@
+
+.venv/ready-test: pyproject.toml | .venv/bin/python
+	$(PIP) install --quiet --editable ".[jax,torch,tensorflow,sql,s3,dask,images,notebook,dev]" "$(TORCH)"
+	@touch $@
+	@touch .venv/ready-demo
