@@ -14,17 +14,18 @@ chain the last step with an `encode` is the boundary: everything before it runs 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vaxseq.errors import DefinitionError, FeatureTypeError, FitError, did_you_mean
+from vaxseq.errors import DefinitionError, FeatureTypeError, did_you_mean
 from vaxseq.expressions.values import Kind, Value
+from vaxseq.features.learners.base import Learner
 
 Learned = Mapping[str, Any]
 Apply = Callable[[Value], Value]
@@ -36,51 +37,14 @@ CATEGORIES: frozenset[Kind] = frozenset({"bool", "int", "text"})
 STEPS: dict[str, type[Step]] = {}
 
 
-class Learner(ABC):
-    """Collects from blocks what a step learns; small, picklable, mergeable in row order.
-
-    ``rows`` counts all rows seen and ``missing`` those that were missing.
-    """
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.missing = 0
-
-    @abstractmethod
-    def update(self, value: Value, row_ids: npt.NDArray[np.int64]) -> None:
-        """Takes one block, whose rows have these row ids. Never called with zero rows."""
-
-    @abstractmethod
-    def merge(self, other: Self) -> None:
-        """Takes what another learner collected from the rows that follow."""
-
-    @abstractmethod
-    def finish(self) -> dict[str, Any]:
-        """The learned values, JSON-able.
-
-        Raises:
-            FitError: there is nothing to learn from, or too much.
-        """
-
-    def fold(self, fill: Any) -> bool:
-        """Counts the missing rows as rows of the value ``fill``; False when this learner can't."""
-        return False
-
-    def _count(self, value: Value) -> npt.NDArray[np.bool_]:
-        missing = value.is_missing()
-        self.rows += len(value)
-        self.missing += int(np.count_nonzero(missing))
-        return missing
-
-
 class Step(BaseModel):
     """One step of a feature; its fields are its options in the definition file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = ""
     accepts: ClassVar[frozenset[Kind]] = NUMBERS
-    sees_missing: ClassVar[Missing] = "keeps"  # keeps: missing stays; handles: never missing after; makes: may add some
+    missing_rule: ClassVar[Missing] = "keeps"
     short: ClassVar[str | None] = None  # the option that `{step: value}` means when value isn't a mapping
     invertible: ClassVar[bool] = False
     docs: ClassVar[str] = ""  # what it does, one line
@@ -93,6 +57,16 @@ class Step(BaseModel):
         super().__pydantic_init_subclass__(**kwargs)
         if cls.__dict__.get("name"):
             STEPS[cls.name] = cls
+
+    @property
+    def sees_missing(self) -> Missing:
+        """keeps: missing stays missing; handles: nothing is missing after; makes: may add missing values."""
+        return self.missing_rule
+
+    @property
+    def fills(self) -> bool:
+        """Whether the step only puts ``learned["fill"]`` where a value is missing."""
+        return False
 
     def learner(self) -> Learner | None:
         """A fresh learner, or None when there is nothing to learn."""
@@ -148,10 +122,6 @@ class Step(BaseModel):
         if value.kind not in self.accepts:
             wanted = " or ".join(sorted(self.accepts))
             raise FeatureTypeError(f"step {self.name!r}: can't take this column; got {value.kind}, expected {wanted}")
-
-    def nothing(self) -> FitError:
-        """The error of a learner that saw no value."""
-        return FitError(f"step {self.name!r}: nothing to learn from; every training row is missing or there is none")
 
 
 @dataclass(frozen=True, slots=True)

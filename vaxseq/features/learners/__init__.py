@@ -1,0 +1,1 @@
+"""What a fit collects from blocks of rows: each statistic streams, merges in row order, and pickles."""
