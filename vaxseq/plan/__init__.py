@@ -1,0 +1,1 @@
+"""Which items are in which batch: pure NumPy, without I/O."""
