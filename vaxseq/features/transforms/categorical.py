@@ -1,0 +1,217 @@
+"""Steps of categories (text, integers, bool): codes and columns from learned values, exactly counted.
+
+All of them meet Keras as codes: `encode` looks the values up in NumPy, and the layer takes it from there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from vaxseq.errors import FeatureTypeError, FitError
+from vaxseq.expressions.values import Kind, Value
+from vaxseq.features.learners.base import Learner
+from vaxseq.features.learners.counts import Counts
+from vaxseq.features.transforms.base import CATEGORIES, Apply, Learned, Missing, Step
+from vaxseq.features.transforms.lookup import Lookup
+
+Floats = npt.NDArray[np.float64]
+MISSING_CODE = 0
+UNSEEN_CODE = 1
+FIRST_CODE = 2
+ONE_HOT_WIDTH = 4096
+_REMEDY = "Use the step hash, whose codes need no list of values."
+
+
+class Category(Step):
+    """What the steps of categories share."""
+
+    accepts: ClassVar[frozenset[Kind]] = CATEGORIES
+    missing_rule: ClassVar[Missing] = "handles"
+
+    def check_kind(self, value: Value) -> None:
+        if value.kind == "float":
+            raise FeatureTypeError(f"step {self.name!r}: got a float column, expected categories (text, int or bool). Put {{cast: int64}} before it")
+        super().check_kind(value)
+        if value.shape:
+            raise FeatureTypeError(f"step {self.name!r}: got an array of shape {value.shape} per row, expected one category")
+
+
+class _Limited(Category):
+    """Categories that keep the most frequent values only."""
+
+    max_size: Annotated[int, Field(ge=1)] | None = None
+    min_count: Annotated[int, Field(ge=1)] = 1
+
+    def learner(self) -> Learner | None:
+        return _Frequent(self.max_size, self.min_count)
+
+    def placeholder(self, value: Value) -> dict[str, Any]:
+        return {"values": [], "counts": [], "distinct": 0}
+
+    def codes(self, learned: Learned) -> Apply:
+        """The lookup: 0 missing, 1 unseen, 2.. by count."""
+        return Lookup(self.name, learned["values"], UNSEEN_CODE, FIRST_CODE, MISSING_CODE)
+
+
+class Vocabulary(_Limited):
+    """Codes of the values seen in training: 0 missing, 1 unseen, 2.. by count, then value."""
+
+    name: ClassVar[str] = "vocabulary"
+    docs: ClassVar[str] = "codes: 0 missing, 1 unseen, 2.. by count, then value; `max_size` values at most, each `min_count` times or more"
+    learns: ClassVar[str] = "values, counts, distinct"
+    width: ClassVar[str] = "1 (codes 0 .. values + 1)"
+    on_missing: ClassVar[str] = "code 0"
+
+    def compile(self, learned: Learned) -> Apply:
+        return self.codes(learned)
+
+    def encode(self, learned: Learned) -> Apply | None:
+        return self.codes(learned)
+
+    def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
+        return x
+
+
+class OneHot(_Limited):
+    """One column for missing, one for unseen, then one for each value by count."""
+
+    name: ClassVar[str] = "one_hot"
+    docs: ClassVar[str] = "columns of 0/1: missing, unseen, then each value by count; `missing_column`, `unseen_column` can be left out"
+    learns: ClassVar[str] = "values, counts, distinct"
+    width: ClassVar[str] = "values + 2"
+    on_missing: ClassVar[str] = "its own column; stays missing when that is left out"
+
+    missing_column: bool = True
+    unseen_column: bool = True
+
+    @property
+    def sees_missing(self) -> Missing:
+        return "handles" if self.missing_column else "keeps"
+
+    def learner(self) -> Learner | None:
+        return _Frequent(self.max_size, self.min_count, ONE_HOT_WIDTH)
+
+    def compile(self, learned: Learned) -> Apply:
+        codes, table = self.codes(learned), self._table(learned)
+        return lambda value: Value(np.take(table, codes(value).data, axis=0))
+
+    def encode(self, learned: Learned) -> Apply | None:
+        return self.codes(learned)
+
+    def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
+        return ops.take(ops.convert_to_tensor(self._table(learned).astype(np.float32)), ops.cast(x, "int32"), axis=0)
+
+    def _table(self, learned: Learned) -> Floats:
+        table = np.eye(len(learned["values"]) + FIRST_CODE)
+        if not self.missing_column:
+            table[MISSING_CODE] = np.nan
+        kept = [True] * len(table)
+        kept[MISSING_CODE], kept[UNSEEN_CODE] = self.missing_column, self.unseen_column
+        return np.ascontiguousarray(table[:, kept])
+
+
+class _Frequent(Counts):
+    """The most frequent values and their counts; at most ``width`` of them when ``max_size`` doesn't say."""
+
+    def __init__(self, max_size: int | None, min_count: int, width: int | None = None) -> None:
+        super().__init__(_REMEDY)
+        self.max_size = max_size
+        self.min_count = min_count
+        self.width = width
+
+    def finish(self) -> dict[str, Any]:
+        return frequent(self, self.max_size, self.min_count, self.width)
+
+
+def frequent(counts: Counts, max_size: int | None, min_count: int, width: int | None) -> dict[str, Any]:
+    """The learned values of a vocabulary out of its counts."""
+    values, numbers = counts.ordered()
+    distinct = len(values)
+    size = sum(number >= min_count for number in numbers) if min_count > 1 else distinct
+    if max_size is None and width is not None and size > width:
+        raise FitError(f"{size:,} distinct values would make as many columns; at most {width:,} are made unasked. Set max_size, or use hash")
+    size = min(size, max_size or size)
+    return {"values": values[:size], "counts": numbers[:size], "distinct": distinct}
+
+
+class Frequency(Category):
+    """The share of training rows that hold this value; 0 for unseen ones."""
+
+    name: ClassVar[str] = "frequency"
+    docs: ClassVar[str] = "share of training rows with this value, 0 when unseen"
+    learns: ClassVar[str] = "values, counts, rows, missing"
+    width: ClassVar[str] = "1"
+    on_missing: ClassVar[str] = "the share of missing rows"
+
+    def learner(self) -> Learner | None:
+        return Counts(_REMEDY)
+
+    def placeholder(self, value: Value) -> dict[str, Any]:
+        return {"values": [], "counts": [], "rows": 1, "missing": 0}
+
+    def compile(self, learned: Learned) -> Apply:
+        codes, shares = self._codes(learned), self._shares(learned)
+        return lambda value: Value(np.take(shares, codes(value).data))
+
+    def encode(self, learned: Learned) -> Apply | None:
+        return self._codes(learned)
+
+    def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
+        return ops.take(ops.convert_to_tensor(self._shares(learned).astype(np.float32)), ops.cast(x, "int32"), axis=0)
+
+    def _codes(self, learned: Learned) -> Apply:
+        return Lookup(self.name, learned["values"], UNSEEN_CODE, FIRST_CODE, MISSING_CODE)
+
+    def _shares(self, learned: Learned) -> Floats:
+        return np.array([learned["missing"], 0, *learned["counts"]], dtype=np.float64) / learned["rows"]
+
+
+class Classes(Category):
+    """Target classes 0..K-1 in order of value; their names are the learned values."""
+
+    name: ClassVar[str] = "classes"
+    missing_rule: ClassVar[Missing] = "makes"
+    docs: ClassVar[str] = "target classes 0 .. K−1 in order of value; K at most `limit` (1000)"
+    learns: ClassVar[str] = "values, counts"
+    width: ClassVar[str] = "1"
+    on_missing: ClassVar[str] = "stays missing; an unseen class is missing too"
+
+    limit: Annotated[int, Field(ge=1)] = 1000
+
+    def learner(self) -> Learner | None:
+        return _Names(self.limit)
+
+    def placeholder(self, value: Value) -> dict[str, Any]:
+        return {"values": [], "counts": []}
+
+    def compile(self, learned: Learned) -> Apply:
+        lookup = Lookup(self.name, learned["values"], -1, 0, -1)
+
+        def run(value: Value) -> Value:
+            codes = lookup(value).data
+            gone = codes < 0
+            return Value(np.where(gone, 0, codes), gone) if gone.any() else Value(codes)
+
+        return run
+
+    def encode(self, learned: Learned) -> Apply | None:
+        return self.compile(learned)
+
+    def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
+        return x
+
+
+class _Names(Counts):
+    def __init__(self, limit: int) -> None:
+        super().__init__("Is this a column of classes? A number to predict needs no classes; or raise the limit.", limit)
+
+    def finish(self) -> dict[str, Any]:
+        values, counts = self.ordered()
+        if len(values) > self.limit:
+            raise FitError(f"more than {self.limit:,} distinct values. {self.remedy}")
+        number = dict(zip(values, counts, strict=True))
+        return {"values": sorted(number), "counts": [number[value] for value in sorted(number)]}
