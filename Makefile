@@ -17,7 +17,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types backends bench wheel clean
+.PHONY: help demo test lint format types backends wheel clean
 
 help:  ## show this page
 	@echo "Usage: make TARGET [ARGS=...]"; echo
@@ -45,7 +45,7 @@ types: .venv/ready-test  ## check types
 	$(BIN)/mypy --strict vaxseq
 
 wheel: .venv/ready-test  ## build the wheel and the source archive into dist/
-	$(PIP) install --quiet build
+	$(PIP) install -qq build
 	$(BIN)/python -m build --outdir dist .
 
 clean:  ## delete .venv and everything that was built
@@ -58,10 +58,12 @@ clean:  ## delete .venv and everything that was built
 	$(PYTHON) -m venv .venv
 
 .venv/ready-demo: pyproject.toml | .venv/bin/python
-	$(PIP) install --quiet --editable ".[jax]"
+	@echo "installing into .venv (a minute or two the first time)"
+	@$(PIP) install -qq --editable ".[jax]"
 	@touch $@
 
 .venv/ready-test: pyproject.toml | .venv/bin/python
-	$(PIP) install --quiet --editable ".[jax,torch,tensorflow,sql,s3,dask,images,notebook,dev]" "$(TORCH)"
+	@echo "installing into .venv, with three backends (some minutes the first time)"
+	@$(PIP) install -qq --editable ".[jax,torch,tensorflow,sql,s3,dask,images,notebook,dev]" "$(TORCH)"
 	@touch $@
 	@touch .venv/ready-demo

@@ -10,23 +10,33 @@ Names are resolved when they are first used, so that ``import vaxseq`` costs not
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what editors and type checkers see of the table below
+    from vaxseq.errors import VaxseqError as VaxseqError
+    from vaxseq.frame import open as open
 
 __version__ = "0.1.0"
 
-# Public name -> the module that holds it; a room's line is added when the room is there.
+# Public name -> the module that holds it.
 _EXPORTS = {
     "VaxseqError": "vaxseq.errors",
+    "open": "vaxseq.frame",
 }
 
-__all__ = sorted(_EXPORTS)  # noqa: PLE0605  one table says it all; type checkers read __getattr__
+__all__ = sorted(_EXPORTS)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its room, once."""
     if name not in _EXPORTS:
-        raise AttributeError(f"module 'vaxseq' has no attribute {name!r}")
+        from vaxseq.errors import did_you_mean
+
+        hint = "" if name.startswith("_") else did_you_mean(name, __all__)
+        raise AttributeError(f"module 'vaxseq' has no attribute {name!r}.{hint}")
     value = getattr(import_module(_EXPORTS[name]), name)
     globals()[name] = value
     return value
@@ -34,3 +44,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+class _Package(ModuleType):
+    """Keeps a public function from being hidden by the room of its name, as ``vaxseq.convert`` by that module."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _EXPORTS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
