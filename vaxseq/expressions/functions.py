@@ -1,0 +1,37 @@
+"""The one table of what an expression may call: importing this module fills it."""
+
+from __future__ import annotations
+
+from vaxseq.expressions import arithmetic, calendar, casts, elementary, logic, reductions, texts
+from vaxseq.expressions.table import TABLE, Function
+
+FUNCTIONS: dict[str, Function] = TABLE
+CONSTANTS: dict[str, float] = {
+    "pi": 3.141592653589793, "e": 2.718281828459045, "nan": float("nan"), "inf": float("inf"),
+}  # fmt: skip
+NAMESPACES: tuple[str, ...] = ("dt", "str", "td")
+_MODULES = (arithmetic, calendar, casts, elementary, logic, reductions, texts)
+_OPERATOR_SIGNS = {"neg": "-", "pos": "+"}
+
+
+def table() -> str:
+    """The allow-list as a markdown table, for the documentation and the command line.
+
+    >>> print(table().splitlines()[0])
+    | group | written | takes | gives |
+    """
+    lines = ["| group | written | takes | gives |", "|---|---|---|---|"]
+    groups: dict[str, list[Function]] = {}
+    for entry in FUNCTIONS.values():
+        groups.setdefault(entry.group, []).append(entry)
+    for group, entries in groups.items():
+        for entry in entries:
+            written = entry.signature
+            for name, sign in _OPERATOR_SIGNS.items():
+                written = f"{sign}x" if entry.name == name else written
+            kinds = "; ".join(f"{one.name}: {one.takes}" for one in entry.parameters)
+            lines.append(f"| {group} | `{written}` | {kinds} | {entry.doc} |".replace("| `x | y` |", "| `x \\| y` |"))
+    names = ", ".join(f"`{name}`" for name in CONSTANTS)
+    lines.append(f"| constants | {names}, `True`, `False`, numbers, texts | | nan is a missing number |")
+    lines.append('| columns | `name`, `col("any name")` | a text written in place | the column; col is for names that aren\'t identifiers |')
+    return "\n".join(lines)
