@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from vaxseq.expressions import times
-from vaxseq.expressions.broadcast import arrays, either, floats, integer, missing_rows, whole
+from vaxseq.expressions.broadcast import arrays, either, floats, integer, whole
 from vaxseq.expressions.integers import LOW, checked, overflow, raise_at
 from vaxseq.expressions.table import ANY, NUMBER, Operand, function, mismatch, takes
 from vaxseq.expressions.texts import join
@@ -15,7 +14,9 @@ from vaxseq.expressions.values import Value
 _BOTH = (takes("x", ANY), takes("y", ANY))
 
 
-@function("+", *_BOTH, group="operators", operator=True, doc="sum; of two texts: joined; of a time and a timedelta: a time")
+@function(
+    "+", *_BOTH, group="operators", operator=True, doc="sum; of two texts: joined; of a time and a timedelta: a time"
+)
 def add(a: Operand, b: Operand) -> Operand:
     if isinstance(a, str) or isinstance(b, str) or "text" in (a.kind, b.kind):
         return join(a, b)
@@ -42,18 +43,28 @@ def divide(a: Operand, b: Operand) -> Operand:
     return Value(np.true_divide(*arrays(_float_or_plain(x), _float_or_plain(y))))
 
 
-@function("//", *_BOTH, group="operators", operator=True, doc="quotient rounded down; of integers: missing where y is 0")
+@function(
+    "//", *_BOTH, group="operators", operator=True, doc="quotient rounded down; of integers: missing where y is 0"
+)
 def floor_divide(a: Operand, b: Operand) -> Operand:
     return _whole_division("//", np.floor_divide, a, b)
 
 
-@function("%", *_BOTH, group="operators", operator=True, doc="remainder with the sign of y; of integers: missing where y is 0")
+@function(
+    "%", *_BOTH, group="operators", operator=True, doc="remainder with the sign of y; of integers: missing where y is 0"
+)
 def remainder(a: Operand, b: Operand) -> Operand:
     return _whole_division("%", np.remainder, a, b)
 
 
-@function("**", takes("x"), takes("y"), group="operators", operator=True,
-          doc="power; an integer to a constant power >= 0 stays an integer, all else is float64")  # fmt: skip
+@function(
+    "**",
+    takes("x"),
+    takes("y"),
+    group="operators",
+    operator=True,
+    doc="power; an integer to a constant power >= 0 stays an integer, all else is float64",
+)
 def power(a: Value, b: Value) -> Value:
     a, b = integer(a), integer(b)
     if a.kind == "int" and b.kind == "int" and b.data.ndim == 0 and b.data >= 0:
@@ -122,9 +133,8 @@ def _whole_division(sign: str, ufunc: np.ufunc, a: Operand, b: Operand) -> Value
     if zero.any():
         below = np.where(zero, 1, below)
         result = np.asarray(ufunc(top, below))
-        rows = np.broadcast_to(zero, result.shape)
-        if rows.ndim > 1:
-            rows = rows.any(axis=tuple(range(1, rows.ndim)))
+        rows = np.asarray(np.broadcast_to(zero, result.shape))
+        rows = rows if rows.ndim == 1 else np.asarray(rows.any(axis=tuple(range(1, rows.ndim))))
         missing = either(missing, rows)
     else:
         result = np.asarray(ufunc(top, below))

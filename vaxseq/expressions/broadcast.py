@@ -51,7 +51,8 @@ def arrays(*values: Value) -> list[Array]:
         np.broadcast_shapes(*[data.shape[1:] for data in lined])
     except ValueError:
         shapes = " and ".join(str(value.shape) for value in values)
-        raise FeatureTypeError(f"array columns of different shapes don't combine; got rows of shape {shapes}.") from None
+        what = "array columns of different shapes don't combine"
+        raise FeatureTypeError(f"{what}; got rows of shape {shapes}.") from None
     return lined
 
 

@@ -18,8 +18,20 @@ from vaxseq.expressions.values import Value
 _FLOORS = {"D": "D", "H": "h", "h": "h", "T": "m", "min": "m", "S": "s", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
 _FREQUENCY = re.compile(r"(\d{0,6})(D|H|h|T|min|S|s|ms|us|ns)")
 _DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTH_NAMES = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-                "November", "December")  # fmt: skip
+_MONTH_NAMES = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 def _days(value: Value) -> Array:
@@ -31,10 +43,10 @@ def _within(value: Value, unit: str, parts: int) -> Array:
     """How many whole ``unit`` since the last multiple of ``parts`` of them."""
     counts, stored = counted(value)
     if NS[stored] > NS[unit]:
-        return np.remainder(counts * (NS[stored] // NS[unit]), parts)
-    if NS[stored] < NS[unit]:
+        counts = counts * (NS[stored] // NS[unit])
+    elif NS[stored] < NS[unit]:
         counts = np.floor_divide(counts, NS[unit] // NS[stored])
-    return np.remainder(counts, parts)
+    return np.asarray(np.remainder(counts, parts))
 
 
 def _dates(value: Value, unit: str) -> Array:
@@ -43,11 +55,16 @@ def _dates(value: Value, unit: str) -> Array:
 
 
 def _weekday(value: Value) -> Array:
-    return np.remainder(_days(value) + 3, 7)  # 1970-01-01 was a Thursday
+    return np.asarray(np.remainder(_days(value) + 3, 7))  # 1970-01-01 was a Thursday
 
 
 def _month(value: Value) -> Array:
-    return np.remainder(_dates(value, "M"), 12) + 1
+    return np.asarray(np.remainder(_dates(value, "M"), 12) + 1)
+
+
+def _day(value: Value) -> Array:
+    month_start = _dates(value, "M").view("M8[M]").astype("M8[D]").view(np.int64)
+    return np.asarray(_days(value) - month_start + 1)
 
 
 def _year_start(days: Array) -> Array:
@@ -57,7 +74,7 @@ def _year_start(days: Array) -> Array:
 def _week(value: Value) -> Array:
     days = _days(value)
     thursday = days - np.remainder(days + 3, 7) + 3  # its year is the ISO week's year
-    return np.floor_divide(thursday - _year_start(thursday), 7) + 1
+    return np.asarray(np.floor_divide(thursday - _year_start(thursday), 7) + 1)
 
 
 def _is_leap(value: Value) -> Array:
@@ -73,7 +90,7 @@ _PARTS: dict[str, tuple[Callable[[Value], Array], str]] = {
     "month": (_month, "month, 1 to 12"),
     "weekofyear": (_week, "ISO week, 1 to 53"),
     "dayofyear": (lambda v: _days(v) - _year_start(_days(v)) + 1, "day of the year, 1 to 366"),
-    "day": (lambda v: _days(v) - _dates(v, "M").view("M8[M]").astype("M8[D]").view(np.int64) + 1, "day of the month, 1 to 31"),
+    "day": (_day, "day of the month, 1 to 31"),
     "dayofweek": (_weekday, "day of the week, Monday is 0"),
     "weekday": (_weekday, "day of the week, Monday is 0"),
     "hour": (lambda v: _within(v, "h", 24), "hour, 0 to 23"),
@@ -82,7 +99,7 @@ _PARTS: dict[str, tuple[Callable[[Value], Array], str]] = {
     "microsecond": (lambda v: _within(v, "us", 1_000_000), "microsecond within the second"),
     "nanosecond": (lambda v: _within(v, "ns", 1_000), "nanosecond within the microsecond"),
     "is_leap_year": (_is_leap, "whether its year is a leap year"),
-}  # fmt: skip
+}
 
 
 def _enter(name: str, part: Callable[[Value], Array], doc: str) -> None:
@@ -121,11 +138,18 @@ def date(value: Value) -> Value:
 
 def _check_frequency(text: str) -> str | None:
     found = _FREQUENCY.fullmatch(text)
-    return None if found and int(found[1] or 1) > 0 else f"a length of time such as 'D', 'h', '15min', '10s'; got {text!r}"
+    if found and int(found[1] or 1) > 0:
+        return None
+    return f"a length of time such as 'D', 'h', '15min', '10s'; got {text!r}"
 
 
-@function("dt.floor", takes("t", DATETIME), literal("freq", str, check=_check_frequency), group="times",
-          doc="rounded down to a length of time: 'D', 'h', '15min', '10s', 'ms', ...")  # fmt: skip
+@function(
+    "dt.floor",
+    takes("t", DATETIME),
+    literal("freq", str, check=_check_frequency),
+    group="times",
+    doc="rounded down to a length of time: 'D', 'h', '15min', '10s', 'ms', ...",
+)
 def floor(value: Value, freq: str) -> Value:
     found = _FREQUENCY.fullmatch(freq)
     if found is None:
@@ -172,7 +196,13 @@ def td_days(value: Value) -> Value:
     return whole(np.array(_days(value)), missing)
 
 
-@function("td.seconds", takes("d", TIMEDELTA), group="times", is_property=True, doc="seconds beyond the whole days, 0 to 86399")
+@function(
+    "td.seconds",
+    takes("d", TIMEDELTA),
+    group="times",
+    is_property=True,
+    doc="seconds beyond the whole days, 0 to 86399",
+)
 def td_seconds(value: Value) -> Value:
     missing = count_missing(counted(value)[0])
     return whole(_within(value, "s", 86_400), missing)
@@ -182,13 +212,23 @@ def _check_unit(text: str) -> str | None:
     return None if text in NS else f"one of {', '.join(NS)}; got {text!r}"
 
 
-@function("timedelta", takes("n", NUMBER), literal("unit", str, default="s", check=_check_unit), group="times",
-          doc="a length of time; of a float rounded to nanoseconds")  # fmt: skip
+@function(
+    "timedelta",
+    takes("n", NUMBER),
+    literal("unit", str, default="s", check=_check_unit),
+    group="times",
+    doc="a length of time; of a float rounded to nanoseconds",
+)
 def timedelta(value: Value, unit: str) -> Value:
     return times.length(value, unit)
 
 
-@function("as_datetime", takes("x", ("int", "text", "datetime")), literal("unit", str, default="s", check=_check_unit),
-          group="times", doc="a time written in place, or an integer count of ``unit`` since 1970-01-01 UTC")  # fmt: skip
+@function(
+    "as_datetime",
+    takes("x", ("int", "text", "datetime")),
+    literal("unit", str, default="s", check=_check_unit),
+    group="times",
+    doc="a time written in place, or an integer count of ``unit`` since 1970-01-01 UTC",
+)
 def as_datetime(value: Value | str, unit: str) -> Value:
     return times.moment(value, unit)

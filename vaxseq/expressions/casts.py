@@ -16,8 +16,14 @@ def _known(name: str) -> str | None:
     return None if name in _NAMES else f"one of {', '.join(map(repr, _NAMES))}; got {name!r}"
 
 
-@function("astype", takes("x", NUMBER), literal("type", str, check=_known), group="rounding", method=True,
-          doc="as 'float' (float64) or 'int' (int64, rounded towards 0; raises where it doesn't fit)")  # fmt: skip
+@function(
+    "astype",
+    takes("x", NUMBER),
+    literal("type", str, check=_known),
+    group="rounding",
+    method=True,
+    doc="as 'float' (float64) or 'int' (int64, rounded towards 0; raises where it doesn't fit)",
+)
 def astype(value: Value, type_name: str) -> Value:
     if type_name.startswith("float"):
         return Value(floats(value))

@@ -90,15 +90,18 @@ def compile_expression(expr: Expression, builder: ProgramBuilder, names: Mapping
         return call(node)
 
     def call(node: Call) -> int | Value | str:
-        parts = [one.value if isinstance(one, Option) else visit(one) for one in node.arguments]
-        is_node = [not isinstance(one, Option) and isinstance(part, int) for one, part in zip(node.arguments, parts, strict=True)]
-        holes = tuple(place for place, hole in enumerate(is_node) if hole)
-        arguments = tuple(_HOLE if hole else part for hole, part in zip(is_node, parts, strict=True))
+        parts: list[Any] = [one.value if isinstance(one, Option) else visit(one) for one in node.arguments]
+        holes = tuple(
+            place
+            for place, (one, part) in enumerate(zip(node.arguments, parts, strict=True))
+            if isinstance(part, int) and not isinstance(one, Option)
+        )
+        arguments = tuple(_HOLE if place in holes else part for place, part in enumerate(parts))
         bound = _Bound(FUNCTIONS[node.function], arguments, holes, f"{where}: {node.label}")
         bound.check_constants()
         if not holes:
             return _folded(bound)
-        key = (node.function, tuple("" if hole else _key(part) for hole, part in zip(is_node, parts, strict=True)))
+        key = (node.function, tuple("" if part is _HOLE else _key(part) for part in arguments))
         return builder.apply(bound, *[parts[place] for place in holes], key=key)
 
     if isinstance(expr._tree, Column):

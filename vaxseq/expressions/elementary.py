@@ -12,16 +12,28 @@ from vaxseq.expressions.table import function, literal, takes
 from vaxseq.expressions.values import Value
 
 _ONE: tuple[tuple[str, np.ufunc, str], ...] = (
-    ("sqrt", np.sqrt, "square root"), ("exp", np.exp, "e to the x"), ("expm1", np.expm1, "exp(x) - 1, exact near 0"),
-    ("log", np.log, "natural logarithm"), ("log1p", np.log1p, "log(1 + x), exact near 0"),
-    ("log10", np.log10, "decimal logarithm"), ("log2", np.log2, "binary logarithm"),
-    ("sin", np.sin, "sine of radians"), ("cos", np.cos, "cosine"), ("tan", np.tan, "tangent"),
-    ("arcsin", np.arcsin, "arc sine"), ("arccos", np.arccos, "arc cosine"), ("arctan", np.arctan, "arc tangent"),
-    ("sinh", np.sinh, "hyperbolic sine"), ("cosh", np.cosh, "hyperbolic cosine"), ("tanh", np.tanh, "hyperbolic tangent"),
-    ("arcsinh", np.arcsinh, "inverse hyperbolic sine"), ("arccosh", np.arccosh, "inverse hyperbolic cosine"),
+    ("sqrt", np.sqrt, "square root"),
+    ("exp", np.exp, "e to the x"),
+    ("expm1", np.expm1, "exp(x) - 1, exact near 0"),
+    ("log", np.log, "natural logarithm"),
+    ("log1p", np.log1p, "log(1 + x), exact near 0"),
+    ("log10", np.log10, "decimal logarithm"),
+    ("log2", np.log2, "binary logarithm"),
+    ("sin", np.sin, "sine of radians"),
+    ("cos", np.cos, "cosine"),
+    ("tan", np.tan, "tangent"),
+    ("arcsin", np.arcsin, "arc sine"),
+    ("arccos", np.arccos, "arc cosine"),
+    ("arctan", np.arctan, "arc tangent"),
+    ("sinh", np.sinh, "hyperbolic sine"),
+    ("cosh", np.cosh, "hyperbolic cosine"),
+    ("tanh", np.tanh, "hyperbolic tangent"),
+    ("arcsinh", np.arcsinh, "inverse hyperbolic sine"),
+    ("arccosh", np.arccosh, "inverse hyperbolic cosine"),
     ("arctanh", np.arctanh, "inverse hyperbolic tangent"),
-    ("deg2rad", np.deg2rad, "degrees to radians"), ("rad2deg", np.rad2deg, "radians to degrees"),
-)  # fmt: skip
+    ("deg2rad", np.deg2rad, "degrees to radians"),
+    ("rad2deg", np.rad2deg, "radians to degrees"),
+)
 
 
 def _enter_one(name: str, ufunc: np.ufunc, doc: str) -> None:
@@ -62,8 +74,14 @@ def _few_digits(decimals: int) -> str | None:
     return None if 0 <= decimals <= 15 else f"0 to 15 decimals; got {decimals}"
 
 
-@function("round", takes("x"), literal("decimals", int, default=0, check=_few_digits), group="rounding", method=True,
-          doc="rounded to so many decimals, halves to even; integers stay integers")  # fmt: skip
+@function(
+    "round",
+    takes("x"),
+    literal("decimals", int, default=0, check=_few_digits),
+    group="rounding",
+    method=True,
+    doc="rounded to so many decimals, halves to even; integers stay integers",
+)
 def round_(value: Value, decimals: int) -> Value:
     value = integer(value)
     return value if value.kind == "int" else Value(np.asarray(np.round(value.data, decimals)))
@@ -100,8 +118,15 @@ maximum = function("maximum", takes("x"), takes("y"), group="choice", doc="the g
 )
 
 
-@function("clip", takes("x"), takes("min"), takes("max"), group="choice", method=True,
-          doc="x, but at least ``min`` and at most ``max``")  # fmt: skip
+@function(
+    "clip",
+    takes("x"),
+    takes("min"),
+    takes("max"),
+    group="choice",
+    method=True,
+    doc="x, but at least ``min`` and at most ``max``",
+)
 def clip(value: Value, low: Value, high: Value) -> Value:
     return minimum(maximum(value, low), high)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from vaxseq.expressions import arithmetic, calendar, casts, elementary, logic, reductions, texts
+from vaxseq.expressions import arithmetic, calendar, casts, choice, elementary, logic, reductions, texts
 from vaxseq.expressions.table import TABLE, Function
 
 FUNCTIONS: dict[str, Function] = TABLE
 CONSTANTS: dict[str, float] = {
-    "pi": 3.141592653589793, "e": 2.718281828459045, "nan": float("nan"), "inf": float("inf"),
-}  # fmt: skip
+    "pi": 3.141592653589793,
+    "e": 2.718281828459045,
+    "nan": float("nan"),
+    "inf": float("inf"),
+}
 NAMESPACES: tuple[str, ...] = ("dt", "str", "td")
-_MODULES = (arithmetic, calendar, casts, elementary, logic, reductions, texts)
+_MODULES = (arithmetic, calendar, casts, choice, elementary, logic, reductions, texts)
 _OPERATOR_SIGNS = {"neg": "-", "pos": "+"}
 
 
@@ -33,5 +36,5 @@ def table() -> str:
             lines.append(f"| {group} | `{written}` | {kinds} | {entry.doc} |".replace("| `x | y` |", "| `x \\| y` |"))
     names = ", ".join(f"`{name}`" for name in CONSTANTS)
     lines.append(f"| constants | {names}, `True`, `False`, numbers, texts | | nan is a missing number |")
-    lines.append('| columns | `name`, `col("any name")` | a text written in place | the column; col is for names that aren\'t identifiers |')
+    lines.append('| columns | `name`, `col("any name")` | | the column; col for a name that is no identifier |')
     return "\n".join(lines)

@@ -66,5 +66,3 @@ def overflow(sign: str, left: int, right: int | None) -> ExpressionError:
         f"integer overflow; got {shown}, expected a result that int64 holds. "
         "Turn one side to float64 first, such as x * 1.0."
     )
-
-

@@ -20,13 +20,26 @@ MAX_LIST = 1_000
 _MAX_LABEL = 60
 
 _BINARY: dict[type[ast.AST], str] = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
-    ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
-}  # fmt: skip
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+}
 _UNARY: dict[type[ast.AST], str] = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "~", ast.Not: "~"}
 _COMPARE: dict[type[ast.AST], str] = {
-    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
-}  # fmt: skip
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
 _REMEDIES: dict[type[ast.AST], str] = {
     ast.IfExp: "Write where(condition, x, y).",
     ast.Subscript: "For characters of a text write x.str.slice(start, stop).",
@@ -38,13 +51,30 @@ _REMEDIES: dict[type[ast.AST], str] = {
     ast.MatMult: "For a product write *.",
 }
 _WORDS: dict[type[ast.AST], str] = {
-    ast.IfExp: "`... if ... else ...`", ast.Subscript: "`[...]`", ast.Lambda: "a lambda", ast.NamedExpr: "`:=`",
-    ast.JoinedStr: "an f-string", ast.List: "a list", ast.Tuple: "a tuple", ast.Dict: "a dictionary", ast.Set: "a set",
-    ast.ListComp: "a comprehension", ast.SetComp: "a comprehension", ast.DictComp: "a comprehension",
-    ast.GeneratorExp: "a comprehension", ast.Starred: "`*`", ast.Await: "await", ast.Yield: "yield", ast.Is: "`is`",
-    ast.YieldFrom: "yield from", ast.IsNot: "`is not`", ast.MatMult: "`@`", ast.LShift: "`<<`", ast.RShift: "`>>`",
+    ast.IfExp: "`... if ... else ...`",
+    ast.Subscript: "`[...]`",
+    ast.Lambda: "a lambda",
+    ast.NamedExpr: "`:=`",
+    ast.JoinedStr: "an f-string",
+    ast.List: "a list",
+    ast.Tuple: "a tuple",
+    ast.Dict: "a dictionary",
+    ast.Set: "a set",
+    ast.ListComp: "a comprehension",
+    ast.SetComp: "a comprehension",
+    ast.DictComp: "a comprehension",
+    ast.GeneratorExp: "a comprehension",
+    ast.Starred: "`*`",
+    ast.Await: "await",
+    ast.Yield: "yield",
+    ast.Is: "`is`",
+    ast.YieldFrom: "yield from",
+    ast.IsNot: "`is not`",
+    ast.MatMult: "`@`",
+    ast.LShift: "`<<`",
+    ast.RShift: "`>>`",
     ast.Slice: "`:`",
-}  # fmt: skip
+}
 
 
 def parse(text: str, *, where: str = "expression") -> Expression:
@@ -104,9 +134,9 @@ class _Vetting:
                 return ast.parse(self._text, mode="eval").body
         except SyntaxError as error:
             what = f"character {error.offset}: " if error.offset else ""
-            self._refuse(f"{what}not an expression; {error.msg}. A column with such a name is written col(\"name\").")
+            self._refuse(f'{what}not an expression; {error.msg}. A column with such a name is written col("name").')
         except (ValueError, MemoryError, RecursionError) as error:
-            self._refuse(f"it can't be parsed; {error or 'nested too deeply'}.")
+            return self._refuse(f"it can't be parsed; {str(error) or 'nested too deeply'}.")
 
     def _visit(self, node: ast.expr, depth: int) -> Node:
         self._nodes += 1
@@ -123,15 +153,16 @@ class _Vetting:
         if isinstance(node, ast.UnaryOp):
             return self._unary(node, depth)
         if isinstance(node, ast.BoolOp):
-            return self._chain(node, [self._visit(one, depth + 1) for one in node.values],
-                               "&" if isinstance(node.op, ast.And) else "|")  # fmt: skip
+            return self._chain(
+                node, [self._visit(one, depth + 1) for one in node.values], "&" if isinstance(node.op, ast.And) else "|"
+            )
         if isinstance(node, ast.Compare):
             return self._comparison(node, depth)
         if isinstance(node, ast.Call):
             return self._call(node, depth)
         if isinstance(node, ast.Attribute):
             return self._attribute(node, depth)
-        self._refuse_node(node)
+        return self._refuse_node(node)
 
     def _constant(self, node: ast.Constant) -> Constant:
         value = node.value
@@ -141,7 +172,9 @@ class _Vetting:
             return Constant(value)
         if isinstance(value, int):
             if not -(2**63) <= value < 2**63:
-                self._refuse_at(node, f"an integer that int64 can't hold; got {len(str(value))} digits. Write it as a float.")
+                self._refuse_at(
+                    node, f"int64 can't hold this integer of {len(str(value))} digits. Write it as a float."
+                )
             return Constant(value)
         remedy = " For missing values write ismissing(x)." if value is None else ""
         self._refuse_at(node, f"a constant of this kind isn't allowed; got {type(value).__name__}.{remedy}")
@@ -158,8 +191,9 @@ class _Vetting:
         if sign is None:
             self._refuse_node(node.op, node)
         left, right = self._visit(node.left, depth + 1), self._visit(node.right, depth + 1)
-        if sign == "**" and isinstance(right, Constant) and _number(right.value) and abs(right.value) > MAX_POWER:  # type: ignore[arg-type]
-            self._refuse_at(node.right, f"a power this large isn't allowed; got {right.value}, expected at most {MAX_POWER}.")
+        if sign == "**" and isinstance(right, Constant) and isinstance(right.value, int | float):
+            if abs(right.value) > MAX_POWER:
+                self._refuse_at(node.right, f"too large a power; got {right.value}, expected at most {MAX_POWER}.")
         return Call(sign, (left, right), self._label(node))
 
     def _unary(self, node: ast.UnaryOp, depth: int) -> Node:
@@ -177,7 +211,9 @@ class _Vetting:
                 if len(node.ops) > 1:
                     self._refuse_at(node, "`in` can't be chained with other comparisons. Put it in parentheses.")
                 if not isinstance(right_at, ast.List | ast.Tuple):
-                    self._refuse_at(right_at, "`in` takes a list of constants. For part of a text write s.str.contains(...).")
+                    self._refuse_at(
+                        right_at, "`in` takes a list of constants. For part of a text write s.str.contains()."
+                    )
                 found = Call("isin", (left, Option(self._list(right_at))), self._label(node))
                 return found if isinstance(op, ast.In) else Call("~", (found,), self._label(node))
             sign = _COMPARE.get(type(op))
@@ -249,7 +285,7 @@ class _Vetting:
     def _column(self, node: ast.Call) -> Column:
         given = node.args[0] if len(node.args) == 1 and not node.keywords else None
         if not isinstance(given, ast.Constant) or not isinstance(given.value, str):
-            self._refuse_at(node, "col takes one column name, written in place: col(\"wind speed\").")
+            self._refuse_at(node, 'col takes one column name, written in place: col("wind speed").')
         if not _encodable(given.value):
             self._refuse_at(given, "a text that isn't valid Unicode isn't allowed.")
         self._names.add(given.value)
@@ -260,8 +296,11 @@ class _Vetting:
         given: dict[str, ast.expr] = {}
         positional = [*before, *node.args]
         if len(positional) > len(entry.parameters):
-            self._refuse_at(node, f"{entry.name} takes {len(entry.parameters)} arguments; got {len(positional)}. "
-                                  f"Write {entry.signature}.")  # fmt: skip
+            self._refuse_at(
+                node,
+                f"{entry.name} takes {len(entry.parameters)} arguments; got {len(positional)}. "
+                f"Write {entry.signature}.",
+            )
         for parameter, one in zip(entry.parameters, positional, strict=False):
             given[parameter.name] = one
         for keyword in node.keywords:
@@ -269,7 +308,8 @@ class _Vetting:
                 self._refuse_at(node, "`**` isn't allowed in a call.")
             known = [parameter.name for parameter in entry.parameters]
             if keyword.arg not in known:
-                self._refuse_at(node, f"{entry.name} has no argument {keyword.arg!r}.{did_you_mean(keyword.arg, known)}")
+                hint = did_you_mean(keyword.arg, known)
+                self._refuse_at(node, f"{entry.name} has no argument {keyword.arg!r}.{hint}")
             if keyword.arg in given:
                 self._refuse_at(node, f"{entry.name}: argument {keyword.arg!r} is given twice.")
             given[keyword.arg] = keyword.value
@@ -277,7 +317,7 @@ class _Vetting:
         for parameter in entry.parameters:
             if parameter.name not in given:
                 if parameter.default is REQUIRED:
-                    self._refuse_at(node, f"{entry.name} needs an argument {parameter.name!r}. Write {entry.signature}.")
+                    self._refuse_at(node, f"{entry.name} needs {parameter.name!r}. Write {entry.signature}.")
                 arguments.append(Option(parameter.default))
             elif parameter.literal:
                 arguments.append(Option(self._option(entry, parameter, given[parameter.name])))
@@ -318,7 +358,9 @@ class _Vetting:
         if not isinstance(node, ast.Constant):
             return None
         value = self._constant(node).value
-        return -value if sign < 0 and _number(value) else value if sign > 0 else None  # type: ignore[operator]
+        if sign > 0:
+            return value
+        return None if isinstance(value, str | bool) else -value
 
     def _no_dunder(self, node: ast.expr, name: str) -> None:
         if "__" in name:
@@ -341,10 +383,6 @@ class _Vetting:
 
     def _refuse(self, what: str) -> NoReturn:
         raise ExpressionError(f"{self._where}: {what}")
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _encodable(text: str) -> bool:

@@ -75,9 +75,7 @@ class Function:
     @property
     def signature(self) -> str:
         """How it is written."""
-        names = [
-            one.name if one.default is REQUIRED else f"{one.name}={one.default!r}" for one in self.parameters
-        ]
+        names = [one.name if one.default is REQUIRED else f"{one.name}={one.default!r}" for one in self.parameters]
         space, _, last = self.name.rpartition(".")
         if self.operator:
             return f"{self.name}{names[0]}" if len(names) == 1 else f"{names[0]} {self.name} {names[1]}"

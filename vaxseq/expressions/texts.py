@@ -14,8 +14,13 @@ from vaxseq.expressions.table import TEXT, Operand, function, literal, mismatch,
 from vaxseq.expressions.values import Value, from_raw, widen
 
 _COMPARE: dict[str, Callable[..., Any]] = {
-    "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal, "==": pc.equal, "!=": pc.not_equal,
-}  # fmt: skip
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+    "==": pc.equal,
+    "!=": pc.not_equal,
+}
 
 
 def plain(data: pa.Array) -> pa.Array:
@@ -80,8 +85,10 @@ def _joined(a: Any, b: Any) -> pa.Array:
 def rows(a: Operand, b: Operand) -> tuple[pa.Array, pa.Array]:
     """Both as plain text arrays of one type and length."""
     n = len(a) if isinstance(a, Value) else len(b)
-    pair = [plain(one.data) if isinstance(one, Value) else pa.array([one], pa.large_string()).take(np.zeros(n, np.int64))
-            for one in (a, b)]  # fmt: skip
+    pair = [
+        plain(one.data) if isinstance(one, Value) else pa.array([one], pa.large_string()).take(np.zeros(n, np.int64))
+        for one in (a, b)
+    ]
     if pair[0].type != pair[1].type:
         pair = [one.cast(pa.large_string()) for one in pair]
     return pair[0], pair[1]
@@ -164,28 +171,56 @@ def endswith(value: Value, pat: str) -> Value:
     return to_value(value.data, lambda values: pc.ends_with(values, pattern=pat))
 
 
-@function("str.contains", takes("s", TEXT), literal("pattern", str), literal("regex", bool, default=True), group="texts",
-          vet=_check_regex, doc="whether ``pattern`` (RE2's syntax, or plain with regex=False) occurs in it")  # fmt: skip
+@function(
+    "str.contains",
+    takes("s", TEXT),
+    literal("pattern", str),
+    literal("regex", bool, default=True),
+    group="texts",
+    vet=_check_regex,
+    doc="whether ``pattern`` (RE2's syntax, or plain with regex=False) occurs in it",
+)
 def contains(value: Value, pattern: str, regex: bool) -> Value:
     find = pc.match_substring_regex if regex else pc.match_substring
     return to_value(value.data, lambda values: find(values, pattern=pattern))
 
 
-@function("str.count", takes("s", TEXT), literal("pat", str), literal("regex", bool, default=False), group="texts",
-          vet=_check_regex, doc="how often ``pat`` occurs in it")  # fmt: skip
+@function(
+    "str.count",
+    takes("s", TEXT),
+    literal("pat", str),
+    literal("regex", bool, default=False),
+    group="texts",
+    vet=_check_regex,
+    doc="how often ``pat`` occurs in it",
+)
 def count(value: Value, pat: str, regex: bool) -> Value:
     tally = pc.count_substring_regex if regex else pc.count_substring
     return to_value(value.data, lambda values: tally(values, pattern=pat))
 
 
-@function("str.replace", takes("s", TEXT), literal("pat", str), literal("repl", str),
-          literal("regex", bool, default=False), group="texts", vet=lambda pat, repl, regex: _check_regex(pat, regex), doc="every ``pat`` replaced by ``repl``")  # fmt: skip
+@function(
+    "str.replace",
+    takes("s", TEXT),
+    literal("pat", str),
+    literal("repl", str),
+    literal("regex", bool, default=False),
+    group="texts",
+    vet=lambda pat, repl, regex: _check_regex(pat, regex),
+    doc="every ``pat`` replaced by ``repl``",
+)
 def replace(value: Value, pat: str, repl: str, regex: bool) -> Value:
     put = pc.replace_substring_regex if regex else pc.replace_substring
     return to_text(value.data, lambda values: put(values, pattern=pat, replacement=repl))
 
 
-@function("str.slice", takes("s", TEXT), literal("start", int, default=0), literal("stop", int, default=None),
-          group="texts", doc="characters ``start`` to ``stop``; negative counts from the end")  # fmt: skip
+@function(
+    "str.slice",
+    takes("s", TEXT),
+    literal("start", int, default=0),
+    literal("stop", int, default=None),
+    group="texts",
+    doc="characters ``start`` to ``stop``; negative counts from the end",
+)
 def slice_(value: Value, start: int, stop: int | None) -> Value:
     return to_text(value.data, lambda values: pc.utf8_slice_codeunits(values, start=start, stop=stop))

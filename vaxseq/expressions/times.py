@@ -15,9 +15,7 @@ from vaxseq.expressions.values import Mask, Value
 
 NS = {"D": 86_400 * 10**9, "h": 3_600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _KEPT = ("D", "s", "ms", "us", "ns")
-_LITERAL = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d(?::\d\d(?:\.(?P<fraction>\d{1,9}))?)?)Z?)?"
-)
+_LITERAL = re.compile(r"(?P<date>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d(?::\d\d(?:\.(?P<fraction>\d{1,9}))?)?)Z?)?")
 
 
 def parse_time(text: str) -> Value:
@@ -27,18 +25,19 @@ def parse_time(text: str) -> Value:
         ExpressionError: not of that form, or no such day.
     """
     found = _LITERAL.fullmatch(text.strip())
-    moment = None
+    data = None
     if found:
         digits = len(found["fraction"] or "")
         unit = "D" if not found["clock"] else ("s", "ms", "us", "ns")[(digits + 2) // 3]
         written = found["date"] + (f"T{found['clock']}" if found["clock"] else "")
         try:
-            moment = np.datetime64(written, unit)
-        except ValueError:
-            moment = None
-    if moment is None:
-        raise ExpressionError(f"a time is written 'YYYY-MM-DD' or 'YYYY-MM-DD HH:MM:SS[.fraction]' (UTC); got {text!r}.")
-    return Value(np.array(moment))
+            data = np.array(written, dtype=f"M8[{unit}]")
+        except ValueError:  # such as the 31st of April
+            data = None
+    if data is None:
+        form = "'YYYY-MM-DD' or 'YYYY-MM-DD HH:MM:SS[.fraction]' (UTC)"
+        raise ExpressionError(f"a time is written {form}; got {text!r}.")
+    return Value(data)
 
 
 def parsed_pair(a: Operand, b: Operand) -> tuple[Operand, Operand]:
@@ -95,7 +94,7 @@ def from_counts(counts: Array, missing: Mask | None, kind: str, unit: str) -> Va
 
 
 def shift(sign: str, a: Value, b: Value) -> Value:
-    """time - time, time ± timedelta, timedelta ± timedelta."""
+    """Time - time, time ± timedelta, timedelta ± timedelta."""
     forms = {
         ("datetime", "-", "datetime"): "m",
         ("datetime", "-", "timedelta"): "M",
@@ -106,7 +105,8 @@ def shift(sign: str, a: Value, b: Value) -> Value:
     }
     kind = forms.get((a.kind, sign, b.kind))
     if kind is None:
-        raise mismatch(f"{sign!r} doesn't take these kinds together", a, b, remedy="Use .td.total_seconds() for a number.")
+        what = f"{sign!r} doesn't take these kinds together"
+        raise mismatch(what, a, b, remedy="For a number write .td.total_seconds().")
     a, b, unit = same_unit(a, b)
     x, y = a.data.view(np.int64), b.data.view(np.int64)
     missing = either(_rows(x), _rows(y))
@@ -160,8 +160,8 @@ def moment(value: Operand, unit: str) -> Value:
     if value.kind == "datetime":
         return value
     if value.kind == "text":
-        raise mismatch("as_datetime takes a text only where it is written in place", value,
-                       remedy="Convert the column when the dataset is made: schema={'column': 'timestamp'}.")  # fmt: skip
+        remedy = "Convert the column when the dataset is made: schema={'column': 'timestamp'}."
+        raise mismatch("as_datetime takes a text only where it is written in place", value, remedy=remedy)
     return _counts_in(value, unit, "M")
 
 

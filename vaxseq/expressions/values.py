@@ -53,14 +53,14 @@ class Value:
             return np.asarray(self.data.is_null().to_numpy(zero_copy_only=False), dtype=bool)
         kind = self.data.dtype.kind
         if kind == "f":
-            mask = np.isnan(self.data)
+            mask: Mask = np.isnan(self.data)
         elif kind in "Mm":
             mask = np.isnat(self.data)
         elif self.missing is not None:
             return self.missing
         else:
             return np.zeros(len(self.data), dtype=bool)
-        return mask if mask.ndim == 1 else mask.any(axis=tuple(range(1, mask.ndim)))
+        return mask if mask.ndim <= 1 else np.asarray(mask.any(axis=tuple(range(1, mask.ndim))))
 
     def compress(self, mask: Mask) -> Value:
         """The rows where ``mask`` is True."""
@@ -147,9 +147,11 @@ def masked(data: npt.NDArray[Any], mask: Mask) -> Value:
     if not mask.any():
         return Value(data)
     if data.ndim > 1:
-        if data.dtype.kind not in "f":
+        if data.dtype.kind != "f":
             data = data.astype(np.float64)
-        return Value(np.where(mask if mask.ndim == data.ndim else mask.reshape(-1, *[1] * (data.ndim - 1)), np.nan, data))
+        return Value(
+            np.where(mask if mask.ndim == data.ndim else mask.reshape(-1, *[1] * (data.ndim - 1)), np.nan, data)
+        )
     if data.dtype.kind == "f":
         return Value(np.where(mask, np.asarray(np.nan, data.dtype), data))
     if data.dtype.kind in "Mm":
@@ -178,7 +180,9 @@ def _from_arrow(array: pa.Array) -> Value:
         return masked(_numbers(days).view("M8[D]"), _null_mask(array))
     elif pa.types.is_time(kind):
         unit = kind.unit
-        array = array.cast(pa.int32() if pa.types.is_time32(kind) else pa.int64()).cast(pa.int64()).cast(pa.duration(unit))
+        array = (
+            array.cast(pa.int32() if pa.types.is_time32(kind) else pa.int64()).cast(pa.int64()).cast(pa.duration(unit))
+        )
     elif pa.types.is_null(kind):
         return Value(np.full(len(array), np.nan))
     if pa.types.is_boolean(array.type):
