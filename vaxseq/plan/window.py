@@ -1,0 +1,217 @@
+"""Windows of consecutive rows, known by their runs: the index grows with the runs, not with the windows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import OptionError, SelectionError
+from vaxseq.plan.row_forms import Ids, smallest_unsigned
+
+Target = Literal["last", "mode", "mean", "sequence"]
+
+_Unit = Literal["D", "h", "m", "s", "ms", "us", "ns"]
+
+_UNITS: dict[str, _Unit] = {"d": "D", "h": "h", "min": "m", "m": "m", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
+
+
+@dataclass(frozen=True)
+class Window:
+    """Windows of ``length`` consecutive rows of one group, one every ``stride`` rows.
+
+    Args:
+        length: rows of a window.
+        stride: rows from one window's start to the next one's.
+        group_by: column or columns; no window spans two groups.
+        order_by: the time column, ascending within a group; None if rows are in order already.
+        horizon: rows after the window that the target reaches ahead.
+        target: what of the target's rows is learned: "last", "mode", "mean" or the whole "sequence".
+        max_gap: a larger step of ``order_by`` ends a window: a number, a timedelta64, or text as "30min" (d, h, min,
+            s, ms, us, ns).
+        min_valid: of a series too short for one window, the share of ``length`` that suffices for one window padded
+            on the left; 1.0 skips short series.
+
+    Raises:
+        OptionError: a value that can't be.
+
+    >>> Window(128, stride=64, group_by="device", order_by="time", max_gap="30min").gap
+    np.timedelta64(30,'m')
+    """
+
+    length: int
+    stride: int = 1
+    group_by: str | tuple[str, ...] = ()
+    order_by: str | None = None
+    horizon: int = 0
+    target: Target = "last"
+    max_gap: str | float | np.timedelta64 | None = None
+    min_valid: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("length", 1), ("stride", 1), ("horizon", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise OptionError(f"window {name}: got {value!r}, expected a whole number of at least {least}")
+        groups = (self.group_by,) if isinstance(self.group_by, str) else tuple(self.group_by)
+        object.__setattr__(self, "group_by", groups)
+        if self.target not in ("last", "mode", "mean", "sequence"):
+            raise OptionError(f"window target: got {self.target!r}, expected 'last', 'mode', 'mean' or 'sequence'")
+        if not 0.0 < self.min_valid <= 1.0:
+            raise OptionError(f"window min_valid: got {self.min_valid!r}, expected a share above 0 and up to 1")
+        if self.max_gap is not None and self.order_by is None:
+            raise OptionError("window max_gap: needs a time column to measure. Name it in order_by.")
+        if self.gap is not None and not self.gap > type(self.gap)(0):
+            raise OptionError(f"window max_gap: got {self.max_gap!r}, expected more than 0")
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The columns of ``group_by``."""
+        return (self.group_by,) if isinstance(self.group_by, str) else self.group_by
+
+    @property
+    def gap(self) -> float | np.timedelta64 | None:
+        """``max_gap`` as a number or a timedelta64."""
+        if not isinstance(self.max_gap, str):
+            return self.max_gap
+        found = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]+)\s*", self.max_gap)
+        if not found or found[2] not in _UNITS:
+            raise OptionError(f"window max_gap: got {self.max_gap!r}, expected a number and one of {', '.join(_UNITS)}")
+        gap: np.timedelta64 = np.timedelta64(int(found[1]), _UNITS[found[2]])
+        return gap
+
+    @property
+    def min_rows(self) -> int:
+        """Rows that a padded window needs at least; ``length`` when none is padded."""
+        return ceil(self.min_valid * self.length - 1e-9)
+
+    def index(self, starts: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> WindowIndex:
+        """The windows in these runs of rows."""
+        return WindowIndex(
+            starts, lengths, length=self.length, stride=self.stride, horizon=self.horizon, min_rows=self.min_rows
+        )
+
+
+class Windows(NamedTuple):
+    """Windows by their first row ids, their numbers of rows (fewer than the length: pad on the left), their runs."""
+
+    starts: Ids
+    rows: Ids
+    runs: Ids
+
+
+class WindowIndex:
+    """Numbers the windows of runs of rows.
+
+    A run of r rows gives max(0, floor((r - length - horizon) / stride) + 1) windows; one too short for that but of at
+    least min_rows + horizon rows gives a single, padded one.
+
+    Args:
+        starts: first row id of each run, ascending, shape (n_runs,).
+        lengths: rows of each run, shape (n_runs,).
+        length: rows of a window.
+        stride: rows between starts.
+        horizon: rows that must follow a window in its run.
+        min_rows: rows that a padded window needs; None or ``length``: short runs are skipped.
+
+    Raises:
+        SelectionError: no run is long enough for a single window.
+
+    >>> index = WindowIndex(np.array([0, 100]), np.array([10, 7]), length=4, stride=3)
+    >>> index.n, index.starts(np.arange(index.n)).tolist()
+    (5, [0, 3, 6, 100, 103])
+    """
+
+    def __init__(
+        self,
+        starts: npt.NDArray[Any],
+        lengths: npt.NDArray[Any],
+        *,
+        length: int,
+        stride: int = 1,
+        horizon: int = 0,
+        min_rows: int | None = None,
+    ) -> None:
+        self.length, self.stride, self.horizon = length, stride, horizon
+        self.min_rows = length if min_rows is None else min_rows
+        starts, lengths = np.asarray(starts, np.int64), np.asarray(lengths, np.int64)
+        usable = lengths - horizon
+        counts = np.maximum(0, (usable - length) // stride + 1)
+        counts[(usable < length) & (usable >= self.min_rows) & (usable > 0)] = 1
+        kept = counts > 0
+        self.n = int(counts.sum())
+        self.skipped_runs, self.skipped_rows = int((~kept).sum()), int(lengths[~kept].sum())
+        if not self.n:
+            longest = int(lengths.max()) if len(lengths) else 0
+            need = f"at least {self.min_rows + horizon:,} (length {length:,}, horizon {horizon:,})"
+            remedy = "Shorten the window, or allow short series with min_valid."
+            raise SelectionError(
+                f"window: the longest run of rows is too short; got {longest:,}, expected {need}. {remedy}"
+            )
+        self.row_stop = int(starts[kept][-1] + lengths[kept][-1])
+        word = smallest_unsigned(max(self.row_stop, self.n))
+        self._starts = starts[kept].astype(word)
+        self._lengths = lengths[kept].astype(word)
+        self._before = np.concatenate([[0], np.cumsum(counts[kept])]).astype(word)
+
+    @property
+    def n_runs(self) -> int:
+        """Runs that hold a window."""
+        return len(self._starts)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: 12 or 24 a run."""
+        return int(self._starts.nbytes + self._lengths.nbytes + self._before.nbytes)
+
+    @property
+    def pads(self) -> bool:
+        """Whether some window has fewer rows than ``length``."""
+        return bool((self._lengths.astype(np.int64) - self.horizon < self.length).any())
+
+    def windows(self, numbers: npt.NDArray[Any]) -> Windows:
+        """The windows of these numbers, 0, ..., n - 1, in any order; arrays of shape (n_numbers,), int64."""
+        wanted = np.asarray(numbers, self._before.dtype)
+        run = np.searchsorted(self._before, wanted, side="right") - 1
+        starts = self._starts[run].astype(np.int64) + (wanted - self._before[run]).astype(np.int64) * self.stride
+        rows = np.minimum(self.length, self._lengths[run].astype(np.int64) - self.horizon)
+        return Windows(starts, rows, run)
+
+    def starts(self, numbers: npt.NDArray[Any]) -> Ids:
+        """First row ids of these windows, int64."""
+        return self.windows(numbers).starts
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        """The physical rows [row_start, row_stop) that windows start, ..., stop - 1 and their horizons cover."""
+        if not 0 <= start < stop <= self.n:
+            raise SelectionError(f"windows: span out of range; got {start}:{stop}, expected within 0:{self.n:,}")
+        ends = self.windows(np.array([start, stop - 1]))
+        return int(ends.starts[0]), int(ends.starts[1] + ends.rows[1] + self.horizon)
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The index as plain arrays, to be written to a file; ``from_arrays`` reads them."""
+        shape = np.array([self.length, self.stride, self.horizon, self.min_rows], np.int64)
+        skipped = np.array([self.skipped_runs, self.skipped_rows], np.int64)
+        return {"starts": self._starts, "lengths": self._lengths, "shape": shape, "skipped": skipped}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> WindowIndex:
+        """The index that ``to_arrays`` took apart."""
+        length, stride, horizon, min_rows = (int(one) for one in arrays["shape"])
+        index = cls(
+            arrays["starts"], arrays["lengths"], length=length, stride=stride, horizon=horizon, min_rows=min_rows
+        )
+        index.skipped_runs, index.skipped_rows = (int(one) for one in arrays["skipped"])
+        return index
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __repr__(self) -> str:
+        skipped = f", skipped_runs={self.skipped_runs:,}" if self.skipped_runs else ""
+        return f"WindowIndex(n={self.n:,}, n_runs={self.n_runs:,}, length={self.length}, stride={self.stride}{skipped})"
