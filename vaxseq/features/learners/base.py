@@ -67,8 +67,12 @@ class Learner(ABC):
             FitError: there is nothing to learn from, or too much.
         """
 
+    def expect_fold(self) -> bool:
+        """Called before the first block when the missing rows will be folded in; False when this learner can't."""
+        return False
+
     def fold(self, fill: Any) -> bool:
-        """Counts the missing rows as rows of the value ``fill``; False when this learner can't."""
+        """Counts the missing rows as rows of the value ``fill``; False when that can't be done after all."""
         return False
 
     def hint(self) -> Any:
@@ -77,9 +81,6 @@ class Learner(ABC):
 
     def start(self, hint: Any) -> None:
         """Takes the hint of a learner of earlier rows."""
-
-    def check_size(self) -> None:
-        """Raises FitError as soon as there is more than can be held."""
 
     def _add_missing(self, other: Learner) -> None:
         self.rows += other.rows

@@ -62,13 +62,14 @@ class Moments(Learner):
             self._shaped(other.shape)
             self._add(other.count, other.mean, other.m2)
 
+    def expect_fold(self) -> bool:
+        return self.per == "element"
+
     def fold(self, fill: Any) -> bool:
         if self.shape is None:
             return False
-        missing = (self.rows if self.shape == () else float(self.rows)) - self.count
-        if self.per != "element" and self.shape != ():
-            return False
-        self._add(np.asarray(missing, dtype=np.float64), np.broadcast_to(np.asarray(fill, float).ravel(), missing.shape), 0.0 * missing)
+        missing = self.rows - self.count
+        self._add(missing, np.broadcast_to(np.asarray(fill, dtype=np.float64).ravel(), missing.shape), np.zeros(missing.shape))
         return True
 
     def finish(self) -> dict[str, Any]:
@@ -137,11 +138,14 @@ class Extremes(Learner):
         if other.shape is not None:
             self._add(other.shape, other.least, other.greatest)
 
+    def expect_fold(self) -> bool:
+        return True
+
     def fold(self, fill: Any) -> bool:
-        if self.missing and self.shape is not None:
-            if self.shape != ():
-                return False
-            self._add(self.shape, np.array([float(fill)]), np.array([float(fill)]))
+        if self.missing and self.shape != ():
+            return False  # which of an array's elements were missing isn't known
+        if self.missing:
+            self._add((), np.array([float(fill)]), np.array([float(fill)]))
         return True
 
     def finish(self) -> dict[str, Any]:

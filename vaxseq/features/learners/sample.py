@@ -33,6 +33,20 @@ class Sample(Learner):
         self.values: list[npt.NDArray[Any]] = []
         self.hashes: list[npt.NDArray[np.uint32]] = []
         self.kept = 0
+        self.gone: list[npt.NDArray[np.uint32]] | None = None  # hashes of missing rows, when they will be folded in
+
+    def expect_fold(self) -> bool:
+        self.gone = []
+        return True
+
+    def fold(self, fill: Any) -> bool:
+        if self.gone is None:
+            return False
+        for hashes in self.gone:
+            self.values.append(np.full(len(hashes), float(fill)))
+            self.hashes.append(hashes)
+        self.gone = None
+        return True
 
     def update(self, value: Value, rows: Rows) -> None:
         if value.shape:
@@ -43,6 +57,9 @@ class Sample(Learner):
         lost = int(np.count_nonzero(missing))
         self.missing += lost
         keep = hashes < self._threshold() if self.power else None
+        if lost and self.gone is not None:
+            self.gone.append(hashes[missing] if keep is None else hashes[missing & keep])
+            self.kept += len(self.gone[-1])
         if lost:
             keep = ~missing if keep is None else keep & ~missing
         if keep is not None:
@@ -64,6 +81,9 @@ class Sample(Learner):
             self.values.append(data)
             self.hashes.append(hashes)
             self.kept += len(data)
+        if self.gone is not None and other.gone is not None:
+            self.gone += other.gone if self.power <= other.power else [one[one < self._threshold()] for one in other.gone]
+            self.kept = sum(len(one) for one in (*self.hashes, *self.gone))
         self._shrink()
 
     def hint(self) -> int:
@@ -76,7 +96,7 @@ class Sample(Learner):
 
     def sorted(self) -> npt.NDArray[np.float64]:
         """The kept values in order, as float64; the learner is spent."""
-        if not self.kept:
+        if not sum(map(len, self.values)):
             raise FitError("nothing to learn from: every training row is missing, or there is none")
         ordered = np.concatenate(self.values).astype(np.float64, copy=False)
         self.values, self.hashes = [], []
@@ -101,4 +121,6 @@ class Sample(Learner):
         keeps = [hashes < threshold for hashes in self.hashes]
         self.values = [data[keep] for data, keep in zip(self.values, keeps, strict=True)]
         self.hashes = [hashes[keep] for hashes, keep in zip(self.hashes, keeps, strict=True)]
-        self.kept = sum(len(data) for data in self.values)
+        if self.gone is not None:
+            self.gone = [one[one < threshold] for one in self.gone]
+        self.kept = sum(len(one) for one in (*self.hashes, *(self.gone or ())))
