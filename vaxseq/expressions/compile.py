@@ -14,7 +14,7 @@ from vaxseq.expressions.broadcast import operand
 from vaxseq.expressions.functions import CONSTANTS, FUNCTIONS
 from vaxseq.expressions.parse import parse
 from vaxseq.expressions.program import ProgramBuilder
-from vaxseq.expressions.table import Function, Operand, kind_of
+from vaxseq.expressions.table import SIGNS, Function, Operand, kind_of
 from vaxseq.expressions.tree import Call, Column, Constant, Expression, Node, Option
 from vaxseq.expressions.values import Mask, Value
 
@@ -54,7 +54,7 @@ class _Bound:
         kind = "text" if isinstance(argument, str) else argument.kind
         parameter = self.function.parameters[place]
         if kind not in parameter.kinds:
-            name = {"neg": "-", "pos": "+"}.get(self.function.name, self.function.name)
+            name = SIGNS.get(self.function.name, self.function.name)
             raise FeatureTypeError(f"{name!r} takes {parameter.takes} as {parameter.name}; got {kind_of(argument)}.")
 
 

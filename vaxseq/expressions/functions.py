@@ -14,7 +14,7 @@ CONSTANTS: dict[str, float] = {
 }
 NAMESPACES: tuple[str, ...] = ("dt", "str", "td")
 _MODULES = (arithmetic, calendar, casts, choice, elementary, logic, reductions, texts)
-_OPERATOR_SIGNS = {"neg": "-", "pos": "+"}
+_GROUPS = ("operators", "choice", "missing", "mathematics", "rounding", "times", "texts", "array columns")
 
 
 def table() -> str:
@@ -24,16 +24,14 @@ def table() -> str:
     | group | written | takes | gives |
     """
     lines = ["| group | written | takes | gives |", "|---|---|---|---|"]
-    groups: dict[str, list[Function]] = {}
+    groups: dict[str, list[Function]] = {group: [] for group in _GROUPS}
     for entry in FUNCTIONS.values():
-        groups.setdefault(entry.group, []).append(entry)
+        groups[entry.group].append(entry)
     for group, entries in groups.items():
         for entry in entries:
-            written = entry.signature
-            for name, sign in _OPERATOR_SIGNS.items():
-                written = f"{sign}x" if entry.name == name else written
+            written = entry.signature.replace("|", "\\|")
             kinds = "; ".join(f"{one.name}: {one.takes}" for one in entry.parameters)
-            lines.append(f"| {group} | `{written}` | {kinds} | {entry.doc} |".replace("| `x | y` |", "| `x \\| y` |"))
+            lines.append(f"| {group} | `{written}` | {kinds} | {entry.doc} |")
     names = ", ".join(f"`{name}`" for name in CONSTANTS)
     lines.append(f"| constants | {names}, `True`, `False`, numbers, texts | | nan is a missing number |")
     lines.append('| columns | `name`, `col("any name")` | | the column; col for a name that is no identifier |')

@@ -153,9 +153,8 @@ class _Vetting:
         if isinstance(node, ast.UnaryOp):
             return self._unary(node, depth)
         if isinstance(node, ast.BoolOp):
-            return self._chain(
-                node, [self._visit(one, depth + 1) for one in node.values], "&" if isinstance(node.op, ast.And) else "|"
-            )
+            parts = [self._visit(one, depth + 1) for one in node.values]
+            return self._chain(node, parts, "&" if isinstance(node.op, ast.And) else "|")
         if isinstance(node, ast.Compare):
             return self._comparison(node, depth)
         if isinstance(node, ast.Call):

@@ -78,7 +78,11 @@ class Function:
         names = [one.name if one.default is REQUIRED else f"{one.name}={one.default!r}" for one in self.parameters]
         space, _, last = self.name.rpartition(".")
         if self.operator:
-            return f"{self.name}{names[0]}" if len(names) == 1 else f"{names[0]} {self.name} {names[1]}"
+            return (
+                f"{SIGNS.get(self.name, self.name)}{names[0]}"
+                if len(names) == 1
+                else f"{names[0]} {self.name} {names[1]}"
+            )
         if self.is_property:
             return f"{names[0]}.{space}.{last}"
         if space:
@@ -86,6 +90,7 @@ class Function:
         return f"{self.name}({', '.join(names)})"
 
 
+SIGNS = {"neg": "-", "pos": "+"}  # the operators of one operand whose sign is another operator's name
 TABLE: dict[str, Function] = {}
 
 

@@ -116,7 +116,7 @@ def _check_regex(pattern: str, regex: bool) -> str | None:
     if not regex:
         return None
     try:
-        pc.match_substring_regex(pa.array(["x"]), pattern=pattern)
+        pc.match_substring_regex(pa.scalar("x", pa.string()), pattern=pattern)
     except pa.ArrowInvalid as error:
         return f"a regular expression of RE2's syntax; got {pattern!r} ({error})"
     return None
