@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Row indexes and vaex's own files of a test run don't belong in the home folder.
+_CACHE = tempfile.TemporaryDirectory(prefix="vaxseq-tests-")
+os.environ["VAXSEQ_CACHE"] = f"{_CACHE.name}/vaxseq"
+os.environ["VAEX_HOME"] = f"{_CACHE.name}/vaex"
 
 # No deadline: the first example pays for imports. Derandomized, so that a red build is red again when run again;
 # HYPOTHESIS_PROFILE=explore looks further.

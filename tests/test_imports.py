@@ -25,9 +25,11 @@ MAY_IMPORT = {
     "features": {"expressions", "schema", "frame", "layout"},
     "split": {"frame", "plan", "expressions"},
     "plan": set(),
+    "selection": {"frame", "plan", "layout", "expressions"},
     "reader": {"frame", "plan", "layout", "expressions"},
+    "loader": {"reader", "plan"},
     "store": {"reader", "manifest", "layout", "plan", "frame"},
-    "training": {"plan", "reader", "store", "features", "layout", "frame", "expressions"},
+    "training": {"plan", "selection", "reader", "loader", "store", "features", "layout", "frame", "expressions"},
     "profile": {"training"},
     "report": {"features", "frame", "expressions"},
     "cli": {"vaxseq", "demo"},  # the public names, as a user has them

@@ -89,8 +89,7 @@ def run_job(job: Job, samples: Path, output: Path, *, seed: int, tell: Callable[
     )
     test = vs.Sequence(parts["test"], fitted, batch_size=4096, on_missing=job.on_missing)
     first = train.batch(0, 0)
-    rows = _rows(train)
-    clock.stop(f"{len(train)} batches of {_shapes(first[0])}", rows, _bytes(first) * len(train))
+    clock.stop(f"{len(train)} batches of {_shapes(first[0])}", train.num_rows, _bytes(first) * len(train))
 
     clock.start("train")
     import keras
@@ -98,7 +97,7 @@ def run_job(job: Job, samples: Path, output: Path, *, seed: int, tell: Callable[
     keras.utils.set_random_seed(seed)
     model = job.model(first[0])
     model.fit(train, epochs=job.epochs, verbose=0)
-    clock.stop(f"{job.epochs} epochs, {model.count_params():,} weights", rows * job.epochs)
+    clock.stop(f"{job.epochs} epochs, {model.count_params():,} weights", train.num_rows * job.epochs)
 
     clock.start("score")
     truth = _targets(test)
@@ -136,10 +135,6 @@ def _shapes(inputs: Any) -> str:
 
 def _bytes(batch: tuple[Any, ...]) -> int:
     return sum(int(np.asarray(array).nbytes) for part in batch for array in _arrays(part))
-
-
-def _rows(sequence: Any) -> int:
-    return sum(len(sequence.row_ids(index, epoch=0)) for index in range(len(sequence)))
 
 
 def _targets(sequence: Any) -> Array:
