@@ -11,7 +11,14 @@ import pyarrow as pa
 import pytest
 import vaex
 
-from vaxseq.errors import ColumnNotFoundError, DatasetError, OptionError, SelectionError, SourceError, SourceNotFoundError
+from vaxseq.errors import (
+    ColumnNotFoundError,
+    DatasetError,
+    OptionError,
+    SelectionError,
+    SourceError,
+    SourceNotFoundError,
+)
 from vaxseq.expressions.values import Value
 from vaxseq.frame import ROW, bind, filter_rows, open, row_numbers, source_of
 
@@ -198,7 +205,9 @@ def test_fingerprints_tell_data_columns_and_filters_apart(folder: Path, file: Pa
     virtual = frame.copy()
     virtual["v"] = virtual.f32 * 2
     other = write_arrow(table(seed=9), folder / "other.arrow", 130)
-    prints = [source_of(f).fingerprint() for f in (frame, filtered, frame[frame.u8 > 4], virtual, open(other), frame[:9])]
+    prints = [
+        source_of(f).fingerprint() for f in (frame, filtered, frame[frame.u8 > 4], virtual, open(other), frame[:9])
+    ]
     assert len(set(prints)) == len(prints)
     assert prints[0] == source_of(open(file)).fingerprint()
     arrays = [vaex.from_arrays(x=np.arange(9.0)), vaex.from_arrays(x=np.arange(9.0)), vaex.from_arrays(x=np.ones(9))]

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.errors import VaxseqError as VaxseqError
     from vaxseq.frame import open as open
+    from vaxseq.training.sequence import Sequence as Sequence
 
 __version__ = "0.1.0"
 
 # Public name -> the module that holds it.
 _EXPORTS = {
+    "Sequence": "vaxseq.training.sequence",
     "VaxseqError": "vaxseq.errors",
     "open": "vaxseq.frame",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,3 +110,25 @@ class Program:
                 for done in free:
                     slots[done] = None
         return [slots[slot] for slot in self._outputs]  # type: ignore[misc]
+
+    def only(self, outputs: Sequence[int]) -> Program:
+        """The part of the program that these of its outputs need, in this order."""
+        wanted = [self._outputs[output] for output in outputs]
+        needed, stack = set(wanted), list(wanted)
+        arguments_of = {slot: arguments for slot, _, arguments in self._calls}
+        while stack:
+            for argument in arguments_of.get(stack.pop(), ()):
+                if argument not in needed:
+                    needed.add(argument)
+                    stack.append(argument)
+        builder = ProgramBuilder()
+        node: dict[int, int] = {}
+        loads = {slot: name for slot, name in self._loads}
+        functions = {slot: (function, arguments) for slot, function, arguments in self._calls}
+        for slot in sorted(needed):
+            if slot in loads:
+                node[slot] = builder.column(loads[slot])
+            else:
+                function, arguments = functions[slot]
+                node[slot] = builder.apply(function, *(node[argument] for argument in arguments), key=slot)
+        return builder.build([node[slot] for slot in wanted])

@@ -42,7 +42,9 @@ def bind(frame: Any, functions: Mapping[str, tuple[BlockFunction, Sequence[str]]
     known = bound.get_column_names(hidden=True)
     for name, (function, columns) in functions.items():
         if name in known:
-            raise OptionError(f"virtual column {name!r}: the frame has a column of that name already. Rename or drop it.")
+            raise OptionError(
+                f"virtual column {name!r}: the frame has a column of that name already. Rename or drop it."
+            )
         _require(columns, known)
         argument = ", ".join(_reference(column) for column in columns)
         bound.add_function(f"_{name}", BoundFunction(function, tuple(columns)))

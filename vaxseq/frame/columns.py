@@ -90,7 +90,7 @@ class Fixed:
         # mode="clip" spares np.take a second buffer; ids are checked where they are made
         if len(self.pieces) == 1:
             return np.take(self.pieces[0], located.ids, axis=0, mode="clip")
-        if self._view is not None:
+        if self._view is not None and self._shift is not None:
             return np.take(self._view, located.ids + self._shift[located.pieces(self.layout)], mode="clip")
         out = np.empty((len(located.ids), *self.shape), self.dtype)
         for piece, rows, places in by_piece(located, self.layout):
@@ -182,7 +182,9 @@ class NumberColumn:
 class DictionaryColumn:
     """Arrow dictionary codes; every piece's codes are led to one common dictionary."""
 
-    def __init__(self, codes: Fixed, valid: Bits | None, maps: list[npt.NDArray[np.int32]] | None, words: pa.Array) -> None:
+    def __init__(
+        self, codes: Fixed, valid: Bits | None, maps: list[npt.NDArray[np.int32]] | None, words: pa.Array
+    ) -> None:
         self._codes, self._valid, self._words = codes, valid, words
         self._flat = None if maps is None else np.concatenate([*maps, np.zeros(1, np.int32)])
         if maps is not None:
@@ -316,7 +318,7 @@ def _address_span(pieces: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.uint8]
     low = int(addresses[filled].min())
     high = int(max(addresses[i] + pieces[i].nbytes for i in filled))
     addresses[[i for i, piece in enumerate(pieces) if not piece.nbytes]] = low
-    return np.frombuffer((ctypes.c_char * (high - low)).from_address(low), np.uint8), addresses - low
+    return np.frombuffer(memoryview((ctypes.c_char * (high - low)).from_address(low)), np.uint8), addresses - low
 
 
 def _one_array(parts: list[pa.Array], kind: pa.DataType) -> pa.Array:

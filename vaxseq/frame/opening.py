@@ -63,7 +63,8 @@ def _files(text: str) -> list[str]:
     if target.exists():
         if target.suffix not in SUFFIXES:
             raise SourceError(
-                f"{text}: not a dataset; expected one of {', '.join(SUFFIXES)}. Convert it first: vaxseq convert {text} ..."
+                f"{text}: not a dataset; expected one of {', '.join(SUFFIXES)}. "
+                f"Convert it first: vaxseq convert {text} ..."
             )
         return [text]
     files = sorted(glob.glob(text))

@@ -40,7 +40,7 @@ def raw_pieces(dataset: Any, name: str) -> list[Any]:
         return _cut(raw_pieces(dataset.original, name), dataset.start, dataset.end)
     column = dataset[name]
     if isinstance(column, vaex.dataset.ColumnProxy):
-        column = column.ds._columns[name] if name in column.ds._columns else column
+        column = column.ds._columns.get(name, column)
     if isinstance(column, pa.ChunkedArray):
         return [chunk for chunk in column.chunks if len(chunk)] or [pa.array([], column.type)]
     if isinstance(column, vaex.column.ColumnConcatenatedLazy):
@@ -131,7 +131,7 @@ def _arrow_column(pieces: list[pa.Array], layout: Layout) -> Column:
 
 def _solid(piece: pa.Array) -> bool:
     kind = piece.type.value_type
-    return (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and piece.values.null_count == 0
+    return bool((pa.types.is_integer(kind) or pa.types.is_floating(kind)) and piece.values.null_count == 0)
 
 
 def _dictionary_column(pieces: list[pa.DictionaryArray], layout: Layout) -> Column:

@@ -58,7 +58,9 @@ class Source:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
         names = tuple(names)
         if len(row_ids) and not (row_ids.min() >= 0 and row_ids.max() < self.n_rows):
-            raise SelectionError(f"row ids {row_ids.min()} to {row_ids.max()}: outside of the frame's {self.n_rows:,} rows")
+            raise SelectionError(
+                f"row ids {row_ids.min()} to {row_ids.max()}: outside of the frame's {self.n_rows:,} rows"
+            )
         located = Located(row_ids)
         found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
@@ -115,6 +117,10 @@ class Source:
     def fingerprint(self) -> str:
         """Of the data's files or arrays, the virtual columns and the filter."""
         return frame_fingerprint(self._frame)
+
+    def frame(self) -> Any:
+        """A copy of the vaex frame."""
+        return self._frame.copy()
 
     def spec(self) -> FrameSpec:
         """A small picklable description, from which another process opens the same Source."""

@@ -1,0 +1,102 @@
+"""From a reader's arrays to the tuple that Keras takes: (x,), (x, y) or (x, y, weight)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import OptionError, did_you_mean
+from vaxseq.layout import Field, Recipe
+from vaxseq.loader import Loaded
+
+Batch = tuple[Any, ...]
+
+
+class BatchMaker:
+    """Puts fields together by role: one input or target is an array, several are a dict by name.
+
+    Weights are there when the recipe has a weight, when classes are weighted, or when batches are padded.
+    """
+
+    def __init__(self, recipe: Recipe, class_weight: Mapping[Any, float] | None, classes: Any, padded: bool) -> None:
+        self._fields = recipe.fields
+        self._targets = recipe.of("target")
+        self._padded = padded
+        self._class_weight = _table(class_weight, self._targets, classes) if class_weight is not None else None
+        self._torch = keras.backend.backend() == "torch"
+
+    @property
+    def weighted(self) -> bool:
+        """Whether a batch has weights."""
+        return self._padded or self._class_weight is not None or any(field.role == "weight" for field in self._fields)
+
+    def make(self, loaded: Loaded) -> Batch:
+        """The tuple for Keras. Arrays are contiguous, native and nobody else's; on torch they are its tensors."""
+        by_role: dict[str, dict[str, Any]] = {"input": {}, "target": {}, "weight": {}}
+        for field, array in zip(self._fields, loaded.arrays, strict=True):
+            by_role[field.role][field.name] = array
+        batch: list[Any] = [_one_or_dict(by_role["input"])]
+        if by_role["target"] or self.weighted:
+            batch.append(_one_or_dict(by_role["target"]) if by_role["target"] else None)
+        if self.weighted:
+            batch.append(self._weights(by_role, loaded))
+        return tuple(self._tensors(part) for part in batch)
+
+    def _weights(self, by_role: dict[str, dict[str, Any]], loaded: Loaded) -> npt.NDArray[np.float32]:
+        rows = len(loaded.arrays[0])
+        weights = next(iter(by_role["weight"].values()), None)
+        if weights is None:
+            weights = np.ones(rows, np.float32)
+        if self._class_weight is not None:
+            weights = weights * self._class_weight.of(by_role["target"][self._targets[0].name])
+        weights[loaded.n_real :] = 0
+        return np.asarray(weights, np.float32)
+
+    def _tensors(self, part: Any) -> Any:
+        if not self._torch or part is None:
+            return part
+        import torch
+
+        if isinstance(part, dict):
+            return {name: torch.from_numpy(array) for name, array in part.items()}
+        return torch.from_numpy(part)
+
+
+class _ClassWeights:
+    """Weights by class value, looked up for a whole batch."""
+
+    def __init__(self, weights: Mapping[int, float]) -> None:
+        self._keys = np.array(sorted(weights), dtype=np.int64)
+        self._weights = np.array([weights[key] for key in self._keys.tolist()], dtype=np.float32)
+
+    def of(self, target: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        classes = np.rint(target).astype(np.int64)
+        place = np.minimum(np.searchsorted(self._keys, classes), len(self._keys) - 1)
+        return np.where(self._keys[place] == classes, self._weights[place], np.float32(1))
+
+
+def _table(class_weight: Mapping[Any, float], targets: tuple[Field, ...], classes: Any) -> _ClassWeights:
+    if len(targets) != 1 or targets[0].shape:
+        raise OptionError("class_weight: expected one target of one number a row. Use sample_weight instead.")
+    names = list(classes or [])
+    known: dict[int, float] = {}
+    for key, weight in class_weight.items():
+        if not weight >= 0:
+            raise OptionError(f"class_weight: got {weight!r} for class {key!r}, expected a number of at least 0")
+        if isinstance(key, str):
+            if key not in names:
+                raise OptionError(f"class_weight: no class {key!r}.{did_you_mean(key, map(str, names))}")
+            known[names.index(key)] = float(weight)
+        else:
+            known[int(key)] = float(weight)
+    if not known:
+        raise OptionError("class_weight: got an empty dict, expected a weight for at least one class")
+    return _ClassWeights(known)
+
+
+def _one_or_dict(arrays: dict[str, Any]) -> Any:
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays

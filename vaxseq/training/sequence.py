@@ -1,0 +1,319 @@
+"""``Sequence``: a function from (epoch, batch index) to arrays, and the dataset that ``model.fit`` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import ColumnNotFoundError, OptionError, SelectionError, did_you_mean
+from vaxseq.frame import FrameSpec, Source, source_of
+from vaxseq.frame.attaching import attach_column
+from vaxseq.layout import Columns, Field, Recipe, Role, column_recipe
+from vaxseq.loader import Loader
+from vaxseq.plan.plan import BatchPlan
+from vaxseq.reader import Reader
+from vaxseq.selection import select_rows
+from vaxseq.training.batches import Batch, BatchMaker
+from vaxseq.training.latch import EpochLatch
+from vaxseq.training.shards import shard_of
+
+if TYPE_CHECKING:
+    from vaxseq.features import FittedFeatures
+
+_WORKERS = (
+    "workers={workers}, use_multiprocessing={processes}: Keras's own workers serve stale and repeated batches after "
+    "the first peek, so vaxseq reads ahead itself. Leave both out; read_ahead= sets how far."
+)
+
+
+class Sequence(keras.utils.PyDataset):
+    """Batches of a vaex frame for ``model.fit``, ``evaluate`` and ``predict``: lazily read, deterministic.
+
+    Args:
+        frame: a vaex DataFrame (filtered, sliced, concatenated, with virtual columns), or a dataset's path.
+        fitted: fitted features; they say what the inputs, targets and weights are. Or leave it out and give
+        inputs: column names: a list is one float32 matrix (batch, columns), a dict several named inputs.
+        targets: column names likewise; one column has shape (batch,). Whole numbers become int32, else float32.
+        sample_weight: a column of weights.
+        batch_size: rows of a batch.
+        where: a condition on the columns, as in a definition file; a row for which it is missing is left out.
+        rows: a slice, positions or boolean mask over the rows that the frame's filter and ``where`` leave.
+        shuffle: False; "global" (or True): any row anywhere, another order each epoch; "block": blocks of
+            neighbours in random order, shuffled inside a buffer, nearly as fast as reading in order.
+        seed: of the order.
+        shard: (index, count) for one of several training processes, or "auto" to ask the backend and the
+            environment: each row in one shard, equally many batches in all.
+        drop_remainder: leave out the last rows that don't fill a batch.
+        pad: fill the last batch with rows of weight 0, so that all batches have one shape. For fit; Keras
+            divides a loss by the rows of a batch, the padded ones included.
+        on_missing: "error", or "drop" to leave out rows whose target or weight is missing.
+        class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name.
+        read_ahead: batches prepared ahead in a background thread, rounded up to whole chunks; 0 for none.
+
+    Raises:
+        OptionError: an option that can't be; also Keras's ``workers`` of 2 or more.
+        SelectionError: no rows, or no batches, are left.
+        ColumnNotFoundError, FeatureTypeError, ExpressionError: what it says about the columns.
+
+    A batch is a tuple (x,), (x, y) or (x, y, weight) of new contiguous arrays; torch tensors on that backend.
+    A missing value in an input is an error that names the feature and the rows.
+
+    >>> import os
+    ...
+    ... os.environ.setdefault("KERAS_BACKEND", "jax")  # doctest: +SKIP
+    >>> import numpy as np, vaex
+    >>> frame = vaex.from_arrays(x=np.arange(5.0), y=np.arange(5))
+    >>> train = Sequence(frame, inputs=["x"], targets="y", batch_size=2, shuffle="global")
+    >>> len(train), train.num_rows
+    (3, 5)
+    >>> sorted(int(row) for i in range(3) for row in train.row_ids(i))
+    [0, 1, 2, 3, 4]
+    """
+
+    def __init__(
+        self,
+        frame: Any,
+        fitted: FittedFeatures | None = None,
+        *,
+        inputs: Columns | Mapping[str, Columns] | None = None,
+        targets: Columns | Mapping[str, Columns] | None = None,
+        sample_weight: str | None = None,
+        batch_size: int = 1024,
+        where: str | None = None,
+        rows: slice | npt.ArrayLike | None = None,
+        shuffle: bool | Literal["global", "block"] = False,
+        seed: int = 0,
+        shard: tuple[int, int] | Literal["auto"] | None = None,
+        drop_remainder: bool = False,
+        pad: bool = False,
+        on_missing: Literal["error", "drop"] = "error",
+        class_weight: Mapping[Any, float] | None = None,
+        read_ahead: int = 2,
+        workers: int = 0,
+        use_multiprocessing: bool = False,
+    ) -> None:
+        self._options: dict[str, Any] = {
+            "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
+            "where": where, "rows": rows, "shuffle": shuffle, "seed": seed, "shard": shard,
+            "drop_remainder": drop_remainder, "pad": pad, "on_missing": on_missing, "class_weight": class_weight,
+            "read_ahead": read_ahead,
+        }  # fmt: skip
+        if workers > 1 or use_multiprocessing:
+            raise OptionError(_WORKERS.format(workers=workers, processes=use_multiprocessing))
+        super().__init__(workers=0)
+        if on_missing not in ("error", "drop"):
+            raise OptionError(f"on_missing: got {on_missing!r}, expected 'error' or 'drop'")
+        if not isinstance(read_ahead, int) or isinstance(read_ahead, bool) or read_ahead < 0:
+            raise OptionError(f"read_ahead: got {read_ahead!r}, expected a number of batches, 0 for none")
+        self._source = source_of(frame)
+        self._fitted = fitted
+        self._recipe = _recipe(self._source, fitted, inputs, targets, sample_weight)
+        drop = self._recipe.only("target", "weight") if on_missing == "drop" else None
+        if drop is not None and not drop.fields:
+            raise OptionError('on_missing="drop": there is no target and no weight that could be missing')
+        self._index = select_rows(self._source, where=where, rows=rows, present=drop)
+        shard_index, shard_count = shard_of(shard)
+        self._plan = BatchPlan(
+            self._index.n,
+            batch_size,
+            shuffle="global" if shuffle is True else shuffle,
+            seed=seed,
+            shard_index=shard_index,
+            shard_count=shard_count,
+            drop_remainder=drop_remainder,
+            pad=pad,
+        )
+        if self._plan.num_batches == 0:
+            raise SelectionError(
+                f"drop_remainder: {self._index.n:,} rows don't fill one step of {self._plan.step_items:,} rows. "
+                "Use a smaller batch_size, or drop_remainder=False."
+            )
+        classes = None if fitted is None else _classes(fitted, self._recipe)
+        self._maker = BatchMaker(self._recipe, class_weight, classes, self._plan.padded)
+        self._loader = Loader(Reader(self._source, self._recipe), self._index, self._plan, read_ahead)
+        self._latch = EpochLatch()
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Batch ``index`` of an epoch: pure, the same bytes from any thread, process and order of asking."""
+        return self._maker.make(self._loader.batch(epoch, self._checked(index)))
+
+    def __getitem__(self, index: int) -> Batch:
+        """Batch ``index`` of the epoch that Keras is in."""
+        return self.batch(self._latch.read(self._plan.num_batches), index)
+
+    def __len__(self) -> int:
+        return self._plan.num_batches
+
+    @property
+    def num_batches(self) -> int:
+        """Batches of an epoch. Keras asks before each pass over the data, which is how epochs are told apart."""
+        self._latch.arm()
+        return self._plan.num_batches
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of an epoch, over all shards."""
+        return self._index.n
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch, of this shard."""
+        return self._plan.batch_size
+
+    @property
+    def inputs(self) -> dict[str, Field]:
+        """Input name -> its field: ``shape`` of one row and ``dtype``, as for ``keras.Input``."""
+        return {field.name: field for field in self._recipe.of("input")}
+
+    @property
+    def targets(self) -> dict[str, Field]:
+        """Target name -> its field: ``shape`` of one row and ``dtype``."""
+        return {field.name: field for field in self._recipe.of("target")}
+
+    def row_ids(self, index: int, epoch: int | None = None) -> npt.NDArray[np.int64]:
+        """The row ids of a batch, shape (rows,), without the padding; of the current epoch by default."""
+        batches = self._plan.positions(self._latch.epoch if epoch is None else epoch, self._checked(index))
+        return self._index.select(batches.positions[: int(batches.counts[0])])
+
+    def attach(self, predictions: npt.ArrayLike, name: str, *, epoch: int | None = None) -> Any:
+        """The frame with predictions as a column, joined by row id; rows that weren't predicted are missing.
+
+        Args:
+            predictions: what ``model.predict(self)`` returned, shape (rows,), (rows, 1) or (rows, k).
+            name: of the new column.
+            epoch: whose order the predictions are in; the last pass's by default.
+
+        Raises:
+            OptionError: the number of rows isn't this Sequence's, or the frame has a column of that name.
+        """
+        values = np.asarray(predictions)
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        chosen = self._latch.epoch if epoch is None else epoch
+        batches = self._plan.positions(chosen, 0, self._plan.num_batches)
+        if len(values) != len(batches.positions):
+            raise OptionError(
+                f"attach: got {len(values):,} predictions, expected {len(batches.positions):,}, one for each row served"
+            )
+        ends = np.cumsum(batches.sizes)
+        real = np.ones(len(values), dtype=bool)
+        for end, size, count in zip(ends, batches.sizes, batches.counts, strict=True):
+            real[end - size + count : end] = False
+        return attach_column(self._source.frame(), name, self._index.select(batches.positions[real]), values[real])
+
+    @property
+    def workers(self) -> int:
+        """0: Keras reads in its own thread, and the read-ahead is ours."""
+        return 0
+
+    @workers.setter
+    def workers(self, value: int) -> None:
+        if value > 1:
+            raise OptionError(_WORKERS.format(workers=value, processes=False))
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """False, always."""
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, value: bool) -> None:
+        if value:
+            raise OptionError(_WORKERS.format(workers=1, processes=True))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "spec": self._source.spec(),
+            "fitted": self._fitted,
+            "options": self._options,
+            "epoch": self._latch.epoch,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        spec: FrameSpec = state["spec"]
+        self.__init__(spec.frame(), state["fitted"], **state["options"])  # type: ignore[misc]
+        self._latch.begin(state["epoch"])
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<10}{value}" for name, value in self._described())
+
+    def _repr_html_(self) -> str:
+        from vaxseq.report.html import definition_list
+
+        html: str = definition_list("Sequence", self._described())
+        return html
+
+    def _described(self) -> list[tuple[str, str]]:
+        plan = self._plan
+        of = "" if self._index.n == self._source.n_rows else f" of {self._source.n_rows:,}"
+        shard = "" if plan.shard_count == 1 else f", shard {plan.shard_index} of {plan.shard_count}"
+        order = f"shuffled ({plan.shuffle}), seed {plan.seed}" if plan.shuffle else "in the data's order"
+        chunk = self._loader.chunk_batches
+        size = chunk * plan.batch_size * self._loader.row_bytes / 1e6
+        lines = [
+            ("rows", f"{self._index.n:,}{of}"),
+            ("batches", f"{plan.num_batches:,} of {plan.batch_size:,} rows{shard}"),
+            ("order", order),
+        ]
+        roles: tuple[Role, ...] = ("input", "target", "weight")
+        for role in roles:
+            for field in self._recipe.of(role):
+                lines.append((role, f"{field.name}: {field.dtype}, shape {('batch', *field.shape)}".replace("'", "")))
+        lines.append(("memory", f"{size:.1f} MB a chunk of {chunk} batches, index {self._index.nbytes / 1e6:.1f} MB"))
+        return lines
+
+    def _checked(self, index: int) -> int:
+        size = self._plan.num_batches
+        place = index + size if index < 0 else index
+        if not 0 <= place < size:
+            raise IndexError(f"batch {index}: expected 0 to {size - 1}")
+        return place
+
+
+def _recipe(source: Source, fitted: Any, inputs: Any, targets: Any, sample_weight: str | None) -> Recipe:
+    if fitted is not None:
+        if inputs is not None or targets is not None or sample_weight is not None:
+            raise OptionError(
+                "inputs, targets, sample_weight: the fitted features say them already. Give one or the other."
+            )
+        if not hasattr(fitted, "recipe"):
+            raise OptionError(
+                f"fitted: got {type(fitted).__name__}, expected FittedFeatures. Fit the FeatureSet first."
+            )
+        recipe: Recipe = fitted.recipe()
+    else:
+        if inputs is None:
+            raise OptionError("inputs: nothing to serve. Give fitted features, or inputs=[columns].")
+        named = [*_listed(inputs), *_listed(targets), *_listed(sample_weight)]
+        for name in named:
+            _known(name, source)
+        recipe = column_recipe(source.empty(named), inputs, targets, sample_weight)
+    for name in recipe.program.columns:
+        _known(name, source)
+    return recipe
+
+
+def _listed(columns: Any) -> list[str]:
+    if columns is None:
+        return []
+    if isinstance(columns, str):
+        return [columns]
+    if isinstance(columns, Mapping):
+        return [name for one in columns.values() for name in _listed(one)]
+    return list(columns)
+
+
+def _known(name: str, source: Source) -> None:
+    if name not in source.names:
+        shown = [known for known in source.names if not known.startswith("__")]
+        raise ColumnNotFoundError(f"column {name!r}: not in the data.{did_you_mean(str(name), shown)}")
+
+
+def _classes(fitted: Any, recipe: Recipe) -> Any:
+    targets = recipe.of("target")
+    names = getattr(fitted, "classes", {})
+    return names.get(targets[0].name) if targets and isinstance(names, Mapping) else None
