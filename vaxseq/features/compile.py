@@ -1,0 +1,179 @@
+"""Definition, columns and learned values as one program and the arrays that it fills."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from vaxseq.errors import FeatureTypeError, StateError, VaxseqError
+from vaxseq.expressions import compile_expression
+from vaxseq.expressions.program import Function, ProgramBuilder
+from vaxseq.expressions.values import Value
+from vaxseq.features.cast import cast_to
+from vaxseq.features.document import Problem
+from vaxseq.features.graph import order_columns
+from vaxseq.features.resolve import Group, Place
+from vaxseq.features.transforms import check_steps, compile_chain
+from vaxseq.layout import Field, Part, Recipe
+
+if TYPE_CHECKING:
+    from vaxseq.features.definition import FeatureSet
+
+Learned = Mapping[str, Sequence[Mapping[str, Any]]]
+
+_ARRAY_TYPE = re.compile(r"([a-z0-9]+(?:\[\w+\])?)(?:\[([\d, ]+)\])?")
+
+
+def empty_value(type_name: str) -> Value:
+    """Zero rows of a column whose type has this name.
+
+    >>> empty_value("float32[8, 8]").data.shape
+    (0, 8, 8)
+    """
+    if type_name == "text":
+        return Value(pa.array([], pa.large_string()))
+    match = _ARRAY_TYPE.fullmatch(type_name)
+    if match is None:
+        raise StateError(f"{type_name!r} isn't the name of a column's type")
+    shape = tuple(int(size) for size in match[2].split(",")) if match[2] else ()
+    return Value(np.zeros((0, *shape), np.dtype(match[1])))
+
+
+def needed_columns(definition: FeatureSet, groups: Iterable[Group]) -> tuple[str, ...]:
+    """The physical columns that the groups need, through derived columns too, in order of first use."""
+    needed: dict[str, None] = {}
+    stack = [name for group in groups for place in group.places for name in sorted(place.source.names)][::-1]
+    seen: set[str] = set()
+    while stack:
+        name = stack.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in definition.columns:
+            stack.extend(sorted(definition.columns[name].expr.names, reverse=True))
+        else:
+            needed[name] = None
+    return tuple(needed)
+
+
+def type_problems(definition: FeatureSet, groups: Sequence[Group], empty: Mapping[str, Value]) -> list[Problem]:
+    """Runs every derived column and every feature on zero rows; all that can't be computed.
+
+    ``empty`` has zero rows of each column that can be read; what reads another is passed over (`resolve` reports it).
+    """
+    problems: list[Problem] = []
+    known = dict(empty)
+    for name in order_columns({name: column.expr.names for name, column in definition.columns.items()})[0]:
+        expr = definition.columns[name].expr
+        if all(one in known for one in expr.names):
+            try:
+                known[name] = _run_one(expr, known)
+            except VaxseqError as error:
+                problems.append(Problem(("columns", name), str(error)))
+    for group in groups:
+        shapes: dict[tuple[int, ...], None] = {}
+        for place in group.places:
+            if not all(one in known for one in place.source.names):
+                continue
+            try:
+                value = check_steps(_run_one(place.source, known), place.steps)
+                shapes[cast_to(group.dtype)(value).shape] = None
+            except VaxseqError as error:
+                problems.append(Problem(place.path, _named(place, str(error))))
+        if len(group.places) > 1:
+            problems.extend(
+                Problem(
+                    group.places[0].path[:-2],
+                    f"an array of shape {shape} can't stand beside other features. {_FLATTEN}",
+                )
+                for shape in shapes
+                if len(shape) > 1
+            )
+    return problems
+
+
+_FLATTEN = "End it with flatten, or give it an input of its own"
+
+
+def compile_recipe(
+    definition: FeatureSet, groups: Sequence[Group], learned: Learned, empty: Mapping[str, Value]
+) -> Recipe:
+    """The program of these groups and the fields that its outputs fill.
+
+    ``learned`` has the learned values of each place's steps; ``empty`` zero rows of each needed column.
+
+    Raises:
+        FeatureTypeError: a column's type isn't one that the features can take.
+    """
+    builder = ProgramBuilder()
+    names = column_nodes(definition, builder, needed_columns(definition, groups))
+    outputs = [_place_node(builder, names, place, group.dtype, learned) for group in groups for place in group.places]
+    program = builder.build(outputs)
+    values = iter(program.run({name: empty[name] for name in program.columns}))
+    fields = []
+    first = 0
+    for group in groups:
+        shapes = [next(values).shape for _ in group.places]
+        fields.append(_field(group, shapes, first))
+        first += len(shapes)
+    return Recipe(program, tuple(fields))
+
+
+def column_nodes(definition: FeatureSet, builder: ProgramBuilder, physical: Iterable[str]) -> dict[str, int]:
+    """The nodes of the physical columns and of the derived columns that can be made of them."""
+    names = {name: builder.column(name) for name in physical}
+    for name in order_columns({name: column.expr.names for name, column in definition.columns.items()})[0]:
+        expr = definition.columns[name].expr
+        if all(one in names for one in expr.names):
+            names[name] = compile_expression(expr, builder, names)
+    return names
+
+
+def _place_node(builder: ProgramBuilder, names: Mapping[str, int], place: Place, dtype: str, learned: Learned) -> int:
+    node = compile_expression(place.source, builder, names)
+    node = compile_chain(builder, node, place.steps, learned[place.key])
+    return builder.apply(_told(place, cast_to(dtype)), node, key=("cast", dtype, place.key))
+
+
+def _told(place: Place, function: Function) -> Function:
+    """The function, with the feature's name in its errors."""
+
+    def run(value: Value) -> Value:
+        try:
+            return function(value)
+        except FeatureTypeError as error:
+            raise FeatureTypeError(f"{place.key}: {error}") from error
+
+    return run
+
+
+def _field(group: Group, shapes: Sequence[tuple[int, ...]], first: int) -> Field:
+    widths = [int(np.prod(shape, dtype=np.int64)) for shape in shapes]
+    starts = np.concatenate([[0], np.cumsum(widths)]).tolist()
+    parts = tuple(
+        Part(place.name, first + number, starts[number], widths[number]) for number, place in enumerate(group.places)
+    )
+    if len(shapes) > 1:
+        if array := next((shape for shape in shapes if len(shape) > 1), None):
+            raise FeatureTypeError(
+                f"{group.name}: an array of shape {array} can't stand beside other features. {_FLATTEN}"
+            )
+        shape: tuple[int, ...] = (starts[-1],)
+    else:
+        shape = shapes[0] or ((1,) if group.role == "input" else ())
+    return Field(group.role, group.name, np.dtype(group.dtype), shape, parts)
+
+
+def _run_one(expr: Any, known: Mapping[str, Value]) -> Value:
+    builder = ProgramBuilder()
+    names = {name: builder.column(name) for name in expr.names}
+    return builder.build([compile_expression(expr, builder, names)]).run(known)[0]
+
+
+def _named(place: Place, what: str) -> str:
+    """The message; names the column when the definition's line stands for several."""
+    return f"{place.name}: {what}" if place.name else what

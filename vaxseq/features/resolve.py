@@ -1,0 +1,207 @@
+"""Which column or expression each declared feature reads, once the data's columns are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from vaxseq.errors import did_you_mean
+from vaxseq.expressions import Expression, parse
+from vaxseq.features.classes import Classes
+from vaxseq.features.document import Path, Problem
+from vaxseq.features.graph import order_columns
+from vaxseq.layout import Role
+
+if TYPE_CHECKING:
+    from vaxseq.features.blocks import Feature
+    from vaxseq.features.definition import FeatureSet
+    from vaxseq.features.transforms import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One feature, target or weight: what it reads, its steps, and where in the definition it stands."""
+
+    role: Role
+    block: str  # the input's or the target's name
+    name: str
+    source: Expression
+    steps: tuple[Step, ...]
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """Its name in messages and state, as ``numeric.distance``."""
+        return ".".join(self._parts)
+
+    @property
+    def column(self) -> str:
+        """Its virtual column's name, as ``numeric__distance``."""
+        return "__".join(self._parts)
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        if self.role == "input":
+            return (self.block, self.name)
+        if self.role == "target" and self.name != self.block:
+            return ("target", self.block, self.name)
+        return (self.role, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The features of one input, or the columns of one target, that become one array."""
+
+    role: Role
+    name: str
+    dtype: str
+    places: tuple[Place, ...]
+
+
+def resolve(definition: FeatureSet, types: Mapping[str, str]) -> tuple[tuple[Group, ...], list[Problem]]:
+    """The definition's groups in declaration order, and what is wrong with them for these columns.
+
+    ``types`` has the name of each column's type, as ``Source.types`` gives it.
+    """
+    problems: list[Problem] = []
+    groups: list[Group] = []
+    known = {**types, **dict.fromkeys(definition.columns, "")}
+    for name, column in definition.columns.items():
+        if name in types:
+            what = "the data has a column of that name already. Choose another name"
+            problems.append(Problem(("columns", name), what))
+        problems.extend(_unknown(("columns", name), column.expr.names, known))
+    protected = _protected(definition)
+    for name, block in definition.inputs.items():
+        places: list[Place] = []
+        for number, feature in enumerate(block.features):
+            path: Path = ("inputs", name, "features", number)
+            found = list(_columns_of(feature, definition, types, protected))
+            if not found:
+                problems.append(
+                    Problem(path, f"{_selector(feature)} picks no column.{did_you_mean(_wanted(feature), known)}")
+                )
+            for one, source in found:
+                place = Place("input", name, one, source, feature.steps, path)
+                if any(one == earlier.name for earlier in places):
+                    problems.append(
+                        Problem(path, f"picks {one!r}, which the input has already. Exclude it, or name one")
+                    )
+                places.append(_placed(place))
+        groups.append(Group("input", name, block.dtype, tuple(places)))
+    for name, target in definition.targets.items():
+        steps: tuple[Step, ...] = (Classes(),) if target.classes else target.steps
+        sources = [(name, target.expr)] if target.expr is not None else []
+        if target.column is not None:
+            sources = [(name, column_expression(target.column))]
+        elif target.columns is not None:
+            sources = [(one, column_expression(one)) for one in target.columns]
+        path = ("targets", name)
+        groups.append(
+            Group(
+                "target",
+                name,
+                target.storage,
+                tuple(_placed(Place("target", name, one, source, steps, path)) for one, source in sources),
+            )
+        )
+    if definition.weights is not None:
+        name = definition.weights.column or "weight"
+        expr = definition.weights.expr or column_expression(name)
+        place = _placed(Place("weight", name, name, expr, (), ("weights",)))
+        groups.append(Group("weight", name, definition.weights.dtype, (place,)))
+    for group in groups:
+        for place in group.places:
+            problems.extend(_unknown(place.path, place.source.names, known))
+    if definition.window is not None:
+        wanted = (*(definition.window.group_by or ()), *filter(None, [definition.window.order_by]))
+        problems.extend(_unknown(("window",), wanted, known))
+    return tuple(groups), problems
+
+
+def column_expression(name: str) -> Expression:
+    """The expression that is just this column, whatever its name looks like."""
+    return parse(f"col({name!r})", where="column")
+
+
+def _placed(place: Place) -> Place:
+    """The place with its own name in the errors of its expression."""
+    return replace(place, source=parse(place.source.text, where=place.key))
+
+
+def _columns_of(
+    feature: Feature, definition: FeatureSet, types: Mapping[str, str], protected: frozenset[str]
+) -> Iterator[tuple[str, Expression]]:
+    if feature.expr is not None:
+        yield str(feature.name), feature.expr
+        return
+    if feature.column is not None:
+        yield feature.name or feature.column, column_expression(feature.column)
+        return
+    chosen: Iterable[str]
+    if feature.columns is not None:
+        chosen = feature.columns
+    elif feature.pattern is not None:
+        chosen = [name for name in (*types, *definition.columns) if fnmatchcase(name, feature.pattern)]
+    else:
+        chosen = [name for name, kind in types.items() if is_of_kind(kind, str(feature.dtype))]
+    if feature.columns is None:
+        left_out = feature.exclude or ()
+        chosen = [one for one in chosen if one not in protected and not any(fnmatchcase(one, out) for out in left_out)]
+    for one in chosen:
+        yield one, column_expression(one)
+
+
+def is_of_kind(type_name: str, kind: str) -> bool:
+    """Whether a column's type is of a kind (or is exactly the type) that a definition can ask for; arrays never are."""
+    if kind == type_name:
+        return True
+    if kind == "number":
+        return bool(re.fullmatch(r"(float|u?int)\d+", type_name))
+    patterns = {
+        "float": r"float\d+",
+        "int": r"u?int\d+",
+        "datetime": r"datetime64\[\w+\]",
+        "timedelta": r"timedelta64\[\w+\]",
+    }
+    return bool(re.fullmatch(patterns.get(kind, re.escape(kind)), type_name))
+
+
+def _protected(definition: FeatureSet) -> frozenset[str]:
+    """Columns that pattern and dtype never pick: what targets and weights are made of, and columns made of those."""
+    named: set[str] = set()
+    blocks: list[Any] = [*definition.targets.values(), *filter(None, [definition.weights])]
+    for block in blocks:
+        named.update(block.expr.names if block.expr is not None else ())
+        named.update([block.column] if block.column is not None else [])
+        named.update(getattr(block, "columns", None) or ())
+    needs = {name: column.expr.names for name, column in definition.columns.items()}
+    stack = list(named)
+    while stack:  # down to what the targets read ...
+        for one in needs.get(stack.pop(), ()):
+            if one not in named:
+                named.add(one)
+                stack.append(one)
+    for name in order_columns(needs)[0]:  # ... and up to what else is made of it
+        if named.intersection(needs[name]):
+            named.add(name)
+    return frozenset(named)
+
+
+def _unknown(path: Path, names: Iterable[str], known: Mapping[str, str]) -> Iterator[Problem]:
+    for name in sorted(set(names)):
+        if name not in known:
+            yield Problem(path, f"column {name!r} isn't in the data.{did_you_mean(name, known)}")
+        elif known[name].startswith("unreadable"):
+            yield Problem(path, f"column {name!r} is {known[name]}")
+
+
+def _selector(feature: Feature) -> str:
+    return f"pattern {feature.pattern!r}" if feature.pattern is not None else f"dtype {feature.dtype}"
+
+
+def _wanted(feature: Feature) -> str:
+    return (feature.pattern or "").strip("*?")

@@ -1,0 +1,96 @@
+"""Where NumPy ends and the serving layer begins: each input feature up to its last step that a layer can't do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vaxseq.errors import FeatureTypeError
+from vaxseq.expressions import compile_expression
+from vaxseq.expressions.program import ProgramBuilder
+from vaxseq.expressions.values import Value, as_float
+from vaxseq.features.compile import column_nodes, empty_value, needed_columns
+from vaxseq.features.resolve import Place
+from vaxseq.features.transforms import compile_steps
+from vaxseq.layout import Field, Part, Recipe
+
+if TYPE_CHECKING:
+    from vaxseq.features.state import FittedFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One input feature as the layer gets it.
+
+    ``name`` names its array in ``encode_records``. Steps before ``boundary`` ran in NumPy; step ``boundary``
+    ran up to its `Step.encode` when ``encoded``, and the layer goes on with `Step.keras` from there. ``sides``
+    names the arrays of side columns that were made before the boundary, in order.
+    """
+
+    place: Place
+    name: str
+    boundary: int
+    encoded: bool
+    sides: tuple[str, ...]
+
+
+def encodings(fitted: FittedFeatures) -> tuple[Encoding, ...]:
+    """All input features, in the inputs' order."""
+    return _built(fitted)[0]
+
+
+def encoding_recipe(fitted: FittedFeatures) -> Recipe:
+    """The program of `encodings`: one field an array."""
+    return _built(fitted)[1]
+
+
+def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
+    definition = fitted.feature_set
+    groups = [group for group in fitted.groups if group.role == "input"]
+    builder = ProgramBuilder()
+    columns = needed_columns(definition, groups)
+    names = column_nodes(definition, builder, columns)
+    found: list[Encoding] = []
+    outputs: list[tuple[str, int]] = []
+    for group in groups:
+        for place in group.places:
+            learned = fitted.state.learned[place.key]
+            encoders = [step.encode(values) for step, values in zip(place.steps, learned, strict=True)]
+            last = max((number for number, encode in enumerate(encoders) if encode is not None), default=None)
+            boundary = last or 0
+            node = compile_expression(place.source, builder, names)
+            node, sides = compile_steps(builder, node, place.steps[:boundary], learned[:boundary])
+            if last is not None:
+                encode = encoders[last]
+                assert encode is not None
+                node = builder.apply(encode, node, key=("encode", place.key))
+                node = builder.apply(_codes, node)
+            node = builder.apply(_narrow, node)
+            side_names = tuple(f"{place.column}__side{number}" for number in range(len(sides)))
+            found.append(Encoding(place, place.column, boundary, last is not None, side_names))
+            outputs.append((place.column, node))
+            outputs.extend((name, builder.apply(_narrow, side)) for name, side in zip(side_names, sides, strict=True))
+    program = builder.build([node for _, node in outputs])
+    empty = {name: empty_value(fitted.state.columns[name]) for name in program.columns}
+    fields = []
+    for number, ((name, _), value) in enumerate(zip(outputs, program.run(empty), strict=True)):
+        width = int(np.prod(value.shape, dtype=np.int64))
+        fields.append(Field("input", name, value.data.dtype, value.shape, (Part(name, number, 0, width),)))
+    return tuple(found), Recipe(program, tuple(fields))
+
+
+def _codes(value: Value) -> Value:
+    """What an encoder gave: whole numbers as int32, anything else as it is."""
+    return Value(value.data.astype(np.int32)) if value.kind == "int" and value.missing is None else value
+
+
+def _narrow(value: Value) -> Value:
+    """Numbers as float32 with NaN where missing; codes stay int32."""
+    data: Any = value.data
+    if value.kind not in ("bool", "int", "float"):
+        raise FeatureTypeError(f"a layer can't take {value.kind}. End with a step that makes numbers of it")
+    if data.dtype == np.float32 or (data.dtype == np.int32 and value.missing is None):
+        return value
+    return Value(as_float(value).data.astype(np.float32))

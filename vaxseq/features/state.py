@@ -1,0 +1,331 @@
+"""`FittedFeatures`: a definition and what a fit learned, applied to frames and records by one program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import ColumnNotFoundError, DefinitionError, FeatureTypeError, OptionError, StateError, did_you_mean
+from vaxseq.expressions.values import Value
+from vaxseq.features import statefile
+from vaxseq.features.compile import compile_recipe, empty_value, needed_columns
+from vaxseq.features.definition import FeatureSet
+from vaxseq.features.records import Records
+from vaxseq.features.resolve import Group, resolve
+from vaxseq.features.statefile import FitState
+from vaxseq.features.virtual import VirtualColumns
+from vaxseq.layout import Recipe, Role
+
+if TYPE_CHECKING:
+    from vaxseq.features.serving import Encoding
+
+ROLES: tuple[Role, ...] = ("input", "target", "weight")
+
+
+class FittedFeatures:
+    """Features with all that they learned; made by `FeatureSet.fit` or `FittedFeatures.load`.
+
+    ``feature_set`` is the definition, ``state`` what was learned and from what.
+    """
+
+    def __init__(self, feature_set: FeatureSet, state: FitState) -> None:
+        self.feature_set = feature_set
+        self.state = state
+        groups, problems = resolve(feature_set, state.columns)
+        keys = [place.key for group in groups for place in group.places]
+        if problems or keys != list(state.learned):
+            what = "; ".join(problem.what for problem in problems) or f"got {list(state.learned)}, expected {keys}"
+            raise StateError(f"fitted state: its features aren't those of its definition; {what}. Fit again")
+        for group in groups:
+            for place in group.places:
+                if len(state.learned[place.key]) != len(place.steps):
+                    raise StateError(f"fitted state: {place.key} has learned values for other steps. Fit again")
+        self.groups: tuple[Group, ...] = groups
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the state as JSON, whole or not at all.
+
+        Raises:
+            SourceError: the file can't be written.
+        """
+        statefile.write_text(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, feature_set: FeatureSet | None = None) -> FittedFeatures:
+        """Reads a state file; with ``feature_set``, only if it was fitted from that definition.
+
+        Raises:
+            SourceNotFoundError: no such file.
+            StateError: not a state file, damaged, edited, of another version, or of another definition.
+        """
+        fitted = cls.from_json(statefile.read_text(path), where=os.fspath(path))
+        if feature_set is not None and feature_set.fingerprint != fitted.feature_set.fingerprint:
+            changes = differences(fitted.feature_set.to_dict(), feature_set.to_dict())
+            raise StateError(f"{os.fspath(path)}: fitted from another definition; {'; '.join(changes[:8])}. Fit again")
+        return fitted
+
+    def to_json(self) -> str:
+        """The text of the state file."""
+        steps = {place.key: tuple(step.name for step in place.steps) for group in self.groups for place in group.places}
+        return statefile.to_text(self.feature_set.to_dict(), self.feature_set.fingerprint, steps, self.state)
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = "fitted state") -> Self:
+        """Reads the text of a state file; ``where`` names it in errors."""
+        definition, fingerprint, steps, state = statefile.from_text(text, where)
+        try:
+            feature_set = FeatureSet.from_dict(definition)
+        except DefinitionError as error:
+            raise StateError(f"{where}: this vaxseq can't read the definition in it. Fit again\n{error}") from error
+        if feature_set.fingerprint != fingerprint:
+            version = state.libraries.get("vaxseq")
+            raise StateError(f"{where}: the definition in it means something else than to vaxseq {version}. Fit again")
+        fitted = cls(feature_set, state)
+        for group in fitted.groups:
+            for place in group.places:
+                if (names := tuple(step.name for step in place.steps)) != steps[place.key]:
+                    raise StateError(f"{where}: {place.key} has steps {steps[place.key]}, expected {names}. Fit again")
+        return fitted
+
+    def transform(self, frame: Any) -> Any:
+        """A copy of the vaex frame with a virtual column for each derived column and feature; nothing is read.
+
+        A feature ``distance`` of the input ``numeric`` becomes ``numeric__distance``, targets ``target__late``,
+        weights ``weight__w``. A target or weight whose columns aren't in the frame is left out, so that rows
+        without a known answer can be transformed.
+
+        Raises:
+            ColumnNotFoundError: the frame lacks a column of an input.
+            StateError: a column of the frame is of another type than the fitted one.
+        """
+        from vaxseq.frame import bind, source_of
+
+        if isinstance(frame, (str, os.PathLike)):
+            from vaxseq.frame import open as open_frame
+
+            frame = open_frame(frame)
+        types = source_of(frame).types()
+        groups = [group for group in self.groups if group.role == "input" or self._has(group, types)]
+        self.check_types(types, groups)
+        return bind(frame, self._virtual.functions(groups, types))
+
+    def recipe(self, source_types: Mapping[str, str] | None = None, *, roles: Sequence[Role] = ROLES) -> Recipe:
+        """The program and the arrays that it fills: inputs, targets, weights, in the definition's order.
+
+        The program's outputs have the fields' dtypes already; missing values are as `Value` says.
+
+        Args:
+            source_types: types of the columns to read, as ``Source.types()`` has them; the fitted ones when left out.
+            roles: the roles that are wanted.
+
+        Raises:
+            ColumnNotFoundError: a column isn't there.
+            StateError: a column is of another type than the fitted one.
+        """
+        groups = tuple(group for group in self.groups if group.role in roles)
+        types = self.state.columns
+        if source_types is not None:
+            self.check_types(source_types, groups)
+            types = dict(source_types)
+        names = needed_columns(self.feature_set, groups)
+        return compile_recipe(
+            self.feature_set, groups, self.state.learned, {name: empty_value(types[name]) for name in names}
+        )
+
+    def transform_records(self, records: Any) -> dict[str, npt.NDArray[Any]]:
+        """The inputs of plain records, to the last bit what training reads.
+
+        Args:
+            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, a pandas
+                DataFrame or a pyarrow Table. None, NaN and null are missing. Further columns are passed over.
+
+        Returns:
+            Each input's array by name, shape (rows, width) or (rows, ...) of an array column.
+
+        Raises:
+            ColumnNotFoundError: columns are missing from the records (all of them are named).
+            FeatureTypeError: a value isn't of its column's type.
+            MissingValueError: a missing value where the definition doesn't say what then.
+        """
+        return self._inputs.arrays(records)
+
+    def transform_targets(self, records: Any) -> dict[str, npt.NDArray[Any]]:
+        """The targets of plain records, as `transform_records` gives the inputs; a missing target is refused."""
+        return self._targets.arrays(records)
+
+    def encode_records(self, records: Any) -> dict[str, npt.NDArray[Any]]:
+        """What the serving layer takes: each input feature up to where a Keras layer can go on.
+
+        Text and times become codes or numbers here; a number comes as float32 with NaN where it is missing.
+
+        Returns:
+            An array for each feature by the name of its virtual column, float32 or int32.
+        """
+        return self._encoded.arrays(records)
+
+    def encodings(self) -> tuple[Encoding, ...]:
+        """What `encode_records` gives, array by array, and which steps are left for the layer."""
+        from vaxseq.features.serving import encodings
+
+        return encodings(self)
+
+    def inverse_transform(self, name: str, array: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Predictions of a target back in its own unit, or as its classes.
+
+        Args:
+            name: the target.
+            array: shape (rows,) or (rows, columns); for classes, codes or scores of shape (rows, classes).
+
+        Raises:
+            OptionError: no such target, or an array of another width.
+            FeatureTypeError: a step of the target can't be undone.
+        """
+        group = next((group for group in self.groups if group.role == "target" and group.name == name), None)
+        if group is None:
+            known = [group.name for group in self.groups if group.role == "target"]
+            raise OptionError(f"target {name!r}: not in the definition.{did_you_mean(name, known)}")
+        place = group.places[0]
+        values: npt.NDArray[Any] = np.asarray(array)
+        if self.classes(name) is not None:
+            return place.steps[0].inverse(values, self.state.learned[place.key][0])
+        values = values.astype(np.float64)
+        if len(group.places) == 1:
+            return self._undone(group, 0, values)
+        if values.shape[-1] != len(group.places):
+            raise OptionError(f"target {name!r}: got shape {values.shape}, expected (rows, {len(group.places)})")
+        return np.stack(
+            [self._undone(group, number, values[..., number]) for number in range(len(group.places))], axis=-1
+        )
+
+    def classes(self, name: str) -> list[Any] | None:
+        """The names of a target's classes in the order of their codes; None for a target of numbers."""
+        target = self.feature_set.targets.get(name)
+        if target is None or not target.classes:
+            return None
+        return list(self.state.learned[f"target.{name}"][0]["values"])
+
+    @property
+    def window(self) -> dict[str, Any] | None:
+        """The options of the definition's window block, or None."""
+        block = self.feature_set.window
+        return None if block is None else block.options()
+
+    def summary(self) -> Any:
+        """A table of the features, their steps, what was learned and the share of missing values.
+
+        It shows itself in a terminal and in a notebook.
+        """
+        from vaxseq.features.summary import Summary
+
+        return Summary(self)
+
+    def check_types(self, types: Mapping[str, str], groups: Sequence[Group] | None = None) -> None:
+        """Refuses columns that the groups need and that aren't there or are of another kind than the fitted ones."""
+        groups = self.groups if groups is None else groups
+        needed = needed_columns(self.feature_set, groups)
+        absent = [name for name in needed if name not in types]
+        if absent:
+            raise ColumnNotFoundError(
+                "\n".join(
+                    f"column {name!r}: needed by the features, isn't in the data.{did_you_mean(name, types)}"
+                    for name in absent
+                )
+            )
+        other = [
+            f"column {name!r}: got {types[name]}, expected {self.state.columns[name]} as in the fit"
+            for name in needed
+            if not same_kind(types[name], self.state.columns[name])
+        ]
+        if other:
+            raise StateError("\n".join(other) + "\nConvert the column, or fit on this data")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"json": self.to_json()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(FittedFeatures.from_json(state["json"]).__dict__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FittedFeatures) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash((self.feature_set.fingerprint, self.state.data_fingerprint, self.state.where))
+
+    def __repr__(self) -> str:
+        count = sum(len(group.places) for group in self.groups if group.role == "input")
+        return f"<FittedFeatures: {count} features, fitted on {self.state.rows:,} rows>"
+
+    def _repr_html_(self) -> str:
+        html: str = self.summary()._repr_html_()
+        return html
+
+    @cached_property
+    def _virtual(self) -> VirtualColumns:
+        return VirtualColumns(self)
+
+    @cached_property
+    def _inputs(self) -> Records:
+        return Records(self.recipe(roles=("input",)), self.state.columns)
+
+    @cached_property
+    def _targets(self) -> Records:
+        return Records(self.recipe(roles=("target",)), self.state.columns)
+
+    @cached_property
+    def _encoded(self) -> Records:
+        from vaxseq.features.serving import encoding_recipe
+
+        return Records(encoding_recipe(self), self.state.columns, complete=False)
+
+    def _has(self, group: Group, types: Mapping[str, str]) -> bool:
+        return all(name in types for name in needed_columns(self.feature_set, [group]))
+
+    def _undone(self, group: Group, number: int, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        place = group.places[number]
+        learned = self.state.learned[place.key]
+        for step, known in zip(reversed(place.steps), reversed(learned), strict=True):
+            try:
+                values = step.inverse(values, known)
+            except FeatureTypeError as error:
+                raise FeatureTypeError(f"{place.key}: {error}") from error
+        return values
+
+
+def same_kind(one: str, other: str) -> bool:
+    """Whether two types hold the same kind of values in the same shape, whatever their width."""
+    return _kind(one) == _kind(other)
+
+
+def _kind(type_name: str) -> tuple[Any, ...]:
+    if type_name.startswith("unreadable"):
+        return (type_name,)
+    value: Value = empty_value(type_name)
+    return (value.kind, value.shape)
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """What differs between two plain values, each with its path.
+
+    >>> differences({"a": 1, "b": [2]}, {"a": 1, "b": [3]})
+    ['b[0]: got 3, fitted with 2']
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: list[str] = []
+        for key in dict.fromkeys([*old, *new]):
+            inner = f"{path}.{key}" if path else str(key)
+            if key not in new:
+                found.append(f"{inner}: is gone")
+            elif key not in old:
+                found.append(f"{inner}: is new")
+            else:
+                found.extend(differences(old[key], new[key], inner))
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [one for number, (a, b) in pairs for one in differences(a, b, f"{path}[{number}]")]
+    return [] if old == new else [f"{path}: got {new!r:.60}, fitted with {old!r:.60}"]
