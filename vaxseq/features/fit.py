@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,10 +24,10 @@ from vaxseq.features.scan import (
     Request,
     Rowed,
     Scan,
-    _named,
     check_columns,
     column_nodes,
     described,
+    named,
     run_described,
 )
 from vaxseq.features.transforms.chain import check_steps
@@ -107,7 +107,9 @@ def _known(chain: Chain, learned: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _settled(chain: Chain) -> int | None:
     """0 when the chain's last value can't be missing, or nobody minds; None when it must be counted."""
-    return 0 if not chain.complete or (at := _last_change(chain)) and chain.steps[at - 1].sees_missing == "handles" else None
+    change = _last_change(chain)
+    handled = change > 0 and chain.steps[change - 1].sees_missing == "handles"
+    return 0 if handled or not chain.complete else None
 
 
 def _last_change(chain: Chain) -> int:
@@ -170,9 +172,9 @@ def _take_learned(plan: FitPlan, scan: Scan, found: Collected, learned: Learned)
         chain = plan.chains[request.chain]
         mine = learned[request.chain]
         if request.folds:
-            if len(mine) != request.step or not _named(plan, request, learner.fold, mine[request.before]["fill"]):
+            if len(mine) != request.step or not named(plan, request, learner.fold, mine[request.before]["fill"]):
                 continue
-        mine.append(_named(plan, request, learner.finish))
+        mine.append(named(plan, request, learner.finish))
         learned[request.chain] = _known(chain, mine)
 
 
@@ -219,7 +221,6 @@ def _fan_out(
             while following < len(units) and following < merged + in_flight:
                 waiting[following] = executor.submit(*call(units[following]), [one.hint() for one in total.learners])
                 following += 1
-            wait([waiting[merged]], return_when=FIRST_COMPLETED)
             start, stop = units[merged]
             try:
                 found = waiting.pop(merged).result()

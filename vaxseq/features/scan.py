@@ -73,7 +73,7 @@ class Collected:
     def merge(self, other: Collected, scan: Scan) -> None:
         """Takes the next unit's."""
         for request, mine, theirs in zip(scan.requests, self.learners, other.learners, strict=True):
-            _named(scan.plan, request, mine.merge, theirs)
+            named(scan.plan, request, mine.merge, theirs)
         self.missing = [mine + theirs for mine, theirs in zip(self.missing, other.missing, strict=True)]
         self.rows += other.rows
 
@@ -148,7 +148,7 @@ class PreparedScan:
         values = self.program.run(columns)
         rows = Rows(ids)
         for request, learner, value in zip(self.scan.requests, collected.learners, values, strict=False):
-            _named(self.scan.plan, request, learner.update, value, rows)
+            named(self.scan.plan, request, learner.update, value, rows)
         for place, value in enumerate(values[len(self.scan.requests) :]):
             collected.missing[place] += int(np.count_nonzero(value.is_missing()))
 
@@ -201,7 +201,7 @@ def _opened(description: bytes) -> tuple[Rowed, PreparedScan]:
     return source, PreparedScan(scan, source.names)
 
 
-def _named(plan: FitPlan, request: Request, do: Callable[..., Any], *arguments: Any) -> Any:
+def named(plan: FitPlan, request: Request, do: Callable[..., Any], *arguments: Any) -> Any:
     """Runs a learner; its errors say which feature and step."""
     try:
         return do(*arguments)

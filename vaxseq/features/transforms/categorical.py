@@ -40,7 +40,7 @@ class Category(Step):
             raise FeatureTypeError(f"step {self.name!r}: got an array of shape {value.shape} per row, expected one category")
 
 
-class _Limited(Category):
+class Limited(Category):
     """Categories that keep the most frequent values only."""
 
     max_size: Annotated[int, Field(ge=1)] | None = None
@@ -57,7 +57,7 @@ class _Limited(Category):
         return Lookup(self.name, learned["values"], UNSEEN_CODE, FIRST_CODE, MISSING_CODE)
 
 
-class Vocabulary(_Limited):
+class Vocabulary(Limited):
     """Codes of the values seen in training: 0 missing, 1 unseen, 2.. by count, then value."""
 
     name: ClassVar[str] = "vocabulary"
@@ -76,7 +76,7 @@ class Vocabulary(_Limited):
         return x
 
 
-class OneHot(_Limited):
+class OneHot(Limited):
     """One column for missing, one for unseen, then one for each value by count."""
 
     name: ClassVar[str] = "one_hot"

@@ -19,13 +19,13 @@ from vaxseq.features.transforms.categorical import (
     MISSING_CODE,
     ONE_HOT_WIDTH,
     UNSEEN_CODE,
-    _Limited,
+    Limited,
     frequent,
 )
 from vaxseq.features.transforms.lookup import Lookup
 
 
-class MultiHot(_Limited):
+class MultiHot(Limited):
     """One column for missing, one for unseen tokens, then one for each token by count."""
 
     name: ClassVar[str] = "multi_hot"
