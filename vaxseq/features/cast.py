@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from vaxseq.errors import FeatureTypeError
 from vaxseq.expressions.program import Function
 from vaxseq.expressions.values import Value, as_float
+
+
+_SAFE = 65_000.0  # every float type holds it
 
 
 def cast_to(dtype_name: str) -> Function:
@@ -23,13 +27,15 @@ def cast_to(dtype_name: str) -> Function:
 
 
 def _to_float(value: Value, dtype: np.dtype[Any]) -> Value:
-    if value.kind not in ("bool", "int", "float"):
-        raise _unfit(value, dtype)
     data = value.data
+    if isinstance(data, pa.Array) or data.dtype.kind not in "biuf":
+        raise _unfit(value, dtype)
     if data.dtype == dtype:
         return value
     if data.dtype.kind != "f":
         data = as_float(value).data
+    if data.size == 1 and -_SAFE < data.item() < _SAFE:  # one record: spares the cost of errstate
+        return Value(data.astype(dtype))
     try:
         with np.errstate(over="raise"):
             return Value(data.astype(dtype))
@@ -43,11 +49,11 @@ def _to_float(value: Value, dtype: np.dtype[Any]) -> Value:
 
 def _to_whole(value: Value, dtype: np.dtype[Any]) -> Value:
     data = value.data
-    if value.kind not in ("bool", "int") or (dtype.kind == "b" and data.dtype.kind != "b"):
+    if isinstance(data, pa.Array) or data.dtype.kind not in ("b" if dtype.kind == "b" else "biu"):
         raise _unfit(value, dtype)
     if data.dtype == dtype:
         return value
-    if not np.can_cast(data.dtype, dtype) and data.size:
+    if data.size and not np.can_cast(data.dtype, dtype):
         present = data if value.missing is None else data[~value.missing]
         limits = np.iinfo(dtype)
         if present.size and (present.min() < limits.min or present.max() > limits.max):

@@ -19,6 +19,8 @@ FORMAT = "vaxseq fitted features"
 VERSION = 1
 LIBRARIES = ("numpy", "pandas", "pyarrow", "vaex-core")
 
+_LINE = 110
+
 Learned = dict[str, tuple[dict[str, Any], ...]]
 
 
@@ -181,7 +183,10 @@ def _compact_lists(content: Mapping[str, Any]) -> str:
 
 
 def _lines(value: Any, indent: str) -> list[str]:
+    flat = json.dumps(value)
     deeper = indent + "  "
+    if len(flat) <= _LINE - len(indent):
+        return [flat]
     if isinstance(value, Mapping) and value:
         items = [(f"{json.dumps(key)}: ", one) for key, one in value.items()]
         opening, closing = "{", "}"
@@ -189,7 +194,7 @@ def _lines(value: Any, indent: str) -> list[str]:
         items = [("", one) for one in value]
         opening, closing = "[", "]"
     else:
-        return [json.dumps(value)]
+        return [flat]
     lines = [opening]
     for number, (label, one) in enumerate(items):
         inner = _lines(one, deeper)
