@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Learned = Mapping[str, Sequence[Mapping[str, Any]]]
 
-_ARRAY_TYPE = re.compile(r"([a-z0-9]+(?:\[\w+\])?)(?:\[([\d, ]+)\])?")
+_ARRAY_TYPE = re.compile(r"([a-z0-9]+(?:\[[A-Za-z]+\])?)(?:\[([\d, ]+)\])?")
 
 
 def empty_value(type_name: str) -> Value:
