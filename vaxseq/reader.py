@@ -25,6 +25,8 @@ class Reader:
     Thread-safe: it keeps nothing between calls.
     """
 
+    cheap = False  # a batch by itself pays the program's fixed costs alone
+
     def __init__(self, source: Source, recipe: Recipe) -> None:
         self.source, self.recipe = source, recipe
         self._columns = recipe.program.columns
@@ -148,3 +150,13 @@ def _check_types(source: Source, recipe: Recipe) -> None:
                     f"{where}: got fractions (float64) for a block of {field.dtype}, which would cut them off. "
                     "Use a float dtype, or round and cast."
                 )
+
+
+def take_rows(array: npt.NDArray[Any], ids: Ids) -> npt.NDArray[Any]:
+    """Rows of a contiguous array, each moved as one item: NumPy is quicker so than with ``axis=0``."""
+    row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
+    if row_bytes == array.dtype.itemsize:
+        return np.take(array.reshape(-1), ids, mode="clip").reshape(len(ids), *array.shape[1:])
+    whole = array.reshape(len(array), -1).view(np.dtype((np.void, row_bytes))).reshape(-1)
+    taken = np.take(whole, ids, mode="clip")
+    return taken.view(array.dtype).reshape(len(ids), *array.shape[1:])
