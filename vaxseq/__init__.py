@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.errors import VaxseqError as VaxseqError
+    from vaxseq.features import FeatureSet as FeatureSet
+    from vaxseq.features import FittedFeatures as FittedFeatures
     from vaxseq.frame import open as open
     from vaxseq.training.sequence import Sequence as Sequence
 
@@ -24,6 +26,8 @@ __version__ = "0.1.0"
 
 # Public name -> the module that holds it.
 _EXPORTS = {
+    "FeatureSet": "vaxseq.features",
+    "FittedFeatures": "vaxseq.features",
     "Sequence": "vaxseq.training.sequence",
     "VaxseqError": "vaxseq.errors",
     "open": "vaxseq.frame",

@@ -22,6 +22,6 @@ def demo(
 
     Example: vaxseq demo flights --output demo-output
     """
-    from vaxseq.demo import run
+    from vaxseq.demo import NAMES, run
 
-    run(samples or None, output=output, seed=seed)
+    run(samples or NAMES, output=output, seed=seed)

@@ -1,4 +1,7 @@
-"""The main job on three shipped samples: a raw file in, a trained model and its score out."""
+"""The main job on three shipped samples: a raw file in, a trained model and its score out.
+
+Written as a user would write it: through vaxseq's public names, and Keras.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaxseq.demo.backend import choose_backend
-from vaxseq.demo.job import Outcome, run_job
-from vaxseq.demo.jobs import JOBS
 from vaxseq.demo.samples import samples_folder
 from vaxseq.errors import OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["JOBS", "Outcome", "choose_backend", "run", "samples_folder"]
+    from vaxseq.demo.job import Outcome
+
+__all__ = ["NAMES", "choose_backend", "run", "samples_folder"]
+
+NAMES = ("flights", "turbines", "digits")
 
 
 def run(
-    names: Iterable[str] | None = None, *, output: Path | None = None, seed: int = 0, console: Console | None = None
+    names: Iterable[str] = NAMES, *, output: Path | None = None, seed: int = 0, console: Console | None = None
 ) -> list[Outcome]:
-    """Run the jobs of ``names`` (all of them by default), and show each step and the scores.
+    """Run the jobs of ``names``, and show each step and the scores.
 
     Args:
         names: of "flights", "turbines", "digits".
@@ -36,28 +41,29 @@ def run(
     """
     from rich.console import Console
 
-    from vaxseq.demo.table import scores_table, steps_table
-
-    chosen = list(JOBS if names is None else names)
+    chosen = list(names)
     for name in chosen:
-        if name not in JOBS:
-            raise OptionError(f"demo: unknown sample {name!r}.{did_you_mean(name, JOBS)}")
+        if name not in NAMES:
+            raise OptionError(f"demo: unknown sample {name!r}.{did_you_mean(name, NAMES)}")
     console = console or Console()
-    backend, chooser = choose_backend()
-    console.print(f"Keras backend: [bold]{backend}[/bold] ({chooser})\n", highlight=False)
     samples = samples_folder()
+    backend, chooser = choose_backend()
+    with console.status(f"loading Keras on {backend}"):
+        from keras import __version__ as keras_version
+
+        from vaxseq.demo.job import run_job
+        from vaxseq.demo.jobs import JOBS
+        from vaxseq.demo.table import scores_table, steps_table
+    console.print(f"Keras {keras_version} on [bold]{backend}[/bold] ({chooser})\n", highlight=False)
+
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="vaxseq-demo-") as temporary:
         folder = Path(temporary) if output is None else output
         folder.mkdir(parents=True, exist_ok=True)
         for name in chosen:
             with console.status(name) as status:
-
-                def tell(step: str, status=status, name=name) -> None:  # type: ignore[no-untyped-def]
-                    status.update(f"{name}: {step}")
-
-                outcome = run_job(JOBS[name], samples, folder, seed=seed, tell=tell)
-            console.print(steps_table(outcome))
+                outcome = run_job(JOBS[name], samples, folder, seed=seed, tell=status.update)
+            console.print(steps_table(outcome), "")
             outcomes.append(outcome)
     console.print(scores_table(outcomes))
     if output is not None:

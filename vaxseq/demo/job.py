@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +33,7 @@ class Job:
     score: Callable[[Array, Array], float]
     baseline: str
     guess: Callable[[Array, int], Array]  # the training targets and a number of rows -> a trivial prediction of them
-    on_missing: str = "error"
+    on_missing: Literal["error", "drop"] = "error"
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,6 @@ def run_job(job: Job, samples: Path, output: Path, *, seed: int, tell: Callable[
     clock.stop(f"{len(train)} batches of {_shapes(first[0])}", train.num_rows, _bytes(first) * len(train))
 
     clock.start("train")
-    import keras
-
     keras.utils.set_random_seed(seed)
     model = job.model(first[0])
     model.fit(train, epochs=job.epochs, verbose=0)
@@ -117,7 +116,7 @@ class _Clock:
         self._name, self._began = "", 0.0
 
     def start(self, name: str) -> None:
-        self._tell(name)
+        self._tell(f"{self._outcome.job.dataset.split('.')[0]}: {name}")
         self._name, self._began = name, time.perf_counter()
 
     def stop(self, what: str, rows: int, size_bytes: int | None = None) -> None:

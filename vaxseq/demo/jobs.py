@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from keras import Input, Model, Sequential, layers, optimizers
 
 from vaxseq.demo.job import Array, Job
 from vaxseq.demo.scores import accuracy, auc, r2
@@ -12,8 +13,6 @@ from vaxseq.demo.scores import accuracy, auc, r2
 
 def _flights_model(inputs: Any) -> Any:
     """One matrix of numbers, and two codes that are embedded."""
-    from keras import Input, Model, layers, optimizers
-
     numeric = Input(inputs["numeric"].shape[1:], name="numeric")
     carrier, destination = Input((1,), dtype="int32", name="carrier"), Input((1,), dtype="int32", name="destination")
     x = layers.Concatenate()(
@@ -31,8 +30,6 @@ def _flights_model(inputs: Any) -> Any:
 
 
 def _turbines_model(inputs: Any) -> Any:
-    from keras import Input, Sequential, layers, optimizers
-
     model = Sequential(
         [
             Input(inputs.shape[1:]),
@@ -46,8 +43,6 @@ def _turbines_model(inputs: Any) -> Any:
 
 
 def _digits_model(inputs: Any) -> Any:
-    from keras import Input, Sequential, layers, optimizers
-
     model = Sequential(
         [
             Input(inputs.shape[1:]),
@@ -110,7 +105,7 @@ DIGITS = Job(
     dataset="digits.arrow",
     split={"fractions": {"train": 0.75, "test": 0.25}, "by": "random"},
     model=_digits_model,
-    epochs=25,
+    epochs=16,
     batch_size=64,
     measure="accuracy",
     score=accuracy,

@@ -13,10 +13,15 @@ from vaxseq.demo.job import Outcome
 def steps_table(outcome: Outcome) -> Table:
     """Each step of a job with its rows, sizes and times."""
     table = Table(
-        title=outcome.job.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title=outcome.job.title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
     )
     table.add_column("step", no_wrap=True)
-    table.add_column("what", overflow="fold", min_width=40)
+    table.add_column("what", overflow="fold")
     for name in ("rows", "size", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for step in outcome.steps:
@@ -27,7 +32,12 @@ def steps_table(outcome: Outcome) -> Table:
 def scores_table(outcomes: Sequence[Outcome]) -> Table:
     """The scores beside their trivial baselines."""
     table = Table(
-        title="Scores on rows held out", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title="Scores on rows held out",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
     )
     table.add_column("sample")
     table.add_column("measure")
