@@ -20,7 +20,8 @@ _FLOAT32_RATIO = 1.6e5  # half a float32 ulp over a gap between references must 
 class Quantile(Step):
     """The share of training values below: a uniform column in [0, 1].
 
-    Between references it interpolates, and a value that many rows share gets the middle of its shares.
+    Between references it interpolates; a value that many rows share gets the middle of its shares, but the
+    least and the greatest get 0 and 1.
     Source: scikit-learn's QuantileTransformer (the mean of the interpolation and its mirror image).
     """
 
@@ -47,7 +48,10 @@ class Quantile(Step):
         def run(value: Value) -> Value:
             data = as_float(value).data
             forward, backward = np.interp(data, quantiles, shares), np.interp(-data, mirrored, mirrored_shares)
-            return Value(0.5 * (forward - backward))
+            found = 0.5 * (forward - backward)
+            found[data >= quantiles[-1]] = 1.0
+            found[data <= quantiles[0]] = 0.0
+            return Value(found)
 
         return run
 
@@ -66,12 +70,10 @@ class Quantile(Step):
         forward = share + (known - ops.take(quantiles, after)) * rise
         share, rise = ops.cast(before, "float32") / last, ops.take(slopes, before - 1)
         backward = share - (ops.take(quantiles, before) - known) * rise
-        # Past an end, or on a tie at it, the share is 0 or 1 on that side.
-        forward = ops.where(ops.greater_equal(known, quantiles[last]), ops.ones_like(forward), forward)
-        forward = ops.where(ops.less(known, quantiles[0]), ops.zeros_like(forward), forward)
-        backward = ops.where(ops.less_equal(known, quantiles[0]), ops.zeros_like(backward), backward)
-        backward = ops.where(ops.greater(known, quantiles[last]), ops.ones_like(backward), backward)
-        return ops.reshape(ops.where(ops.isnan(flat), flat, 0.5 * (forward + backward)), ops.shape(x))
+        found = 0.5 * (forward + backward)
+        found = ops.where(ops.greater_equal(known, quantiles[last]), ops.ones_like(found), found)
+        found = ops.where(ops.less_equal(known, quantiles[0]), ops.zeros_like(found), found)
+        return ops.reshape(ops.where(ops.isnan(flat), flat, found), ops.shape(x))
 
     def inverse(self, array: Floats, learned: Learned) -> Floats:
         quantiles = np.asarray(learned["quantiles"], dtype=np.float64)
