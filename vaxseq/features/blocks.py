@@ -17,6 +17,8 @@ from vaxseq.features.transforms import Step, read_step
 COLUMN_KINDS = ("number", "float", "int", "bool", "text", "datetime", "timedelta")
 RESERVED_INPUTS = ("target", "weight")
 
+STEP_ITEM = {"title": "Step"}  # `schema_json` puts the steps themselves in its place
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TYPE_NAME = re.compile(r"(float|u?int)\d+|datetime64\[\w+\]|timedelta64\[\w+\]")
 
@@ -111,7 +113,7 @@ Steps = Annotated[
     tuple[Step, ...],
     BeforeValidator(_read_steps),
     PlainSerializer(lambda steps: [write_step(step) for step in steps], return_type=list),
-    WithJsonSchema({"type": "array", "items": {"$ref": "#/$defs/Step"}}),
+    WithJsonSchema({"type": "array", "items": dict(STEP_ITEM)}),
 ]
 Name = Annotated[str, BeforeValidator(_read_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})]
 KindName = Annotated[

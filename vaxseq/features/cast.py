@@ -11,7 +11,6 @@ from vaxseq.errors import FeatureTypeError
 from vaxseq.expressions.program import Function
 from vaxseq.expressions.values import Value, as_float
 
-
 _SAFE = 65_000.0  # every float type holds it
 
 

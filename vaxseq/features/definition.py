@@ -156,6 +156,16 @@ class FeatureSet(blocks.Block):
         """These problems as one error, each with its place in the file."""
         return _error(problems, self._document or Document(), self._where, kind)
 
+    def __repr__(self) -> str:
+        from vaxseq.features.summary import definition_table
+
+        return f"<FeatureSet: {definition_table(self).title}>"
+
+    def _repr_html_(self) -> str:
+        from vaxseq.features.summary import definition_table
+
+        return definition_table(self)._repr_html_()
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FeatureSet) and self.to_dict() == other.to_dict()
 
@@ -222,7 +232,8 @@ def _meaning_problems(columns: Mapping[str, DerivedColumn], inputs: Mapping[str,
     for name, block in inputs.items():
         if name in blocks.RESERVED_INPUTS:
             yield Problem(
-                ("inputs", name), f"an input can't be named {name!r}: the virtual columns of targets and weights are"
+                ("inputs", name),
+                f"an input can't be named {name!r}: columns of targets and weights begin so. Choose another name",
             )
         for number, feature in enumerate(block.features if isinstance(block, Input) else block):
             for one in feature_names(feature) if feature is not None else ():

@@ -22,6 +22,7 @@ from vaxseq.features.virtual import VirtualColumns
 from vaxseq.layout import Recipe, Role
 
 if TYPE_CHECKING:
+    from vaxseq.features.display import Display
     from vaxseq.features.serving import Encoding
 
 ROLES: tuple[Role, ...] = ("input", "target", "weight")
@@ -215,14 +216,33 @@ class FittedFeatures:
         block = self.feature_set.window
         return None if block is None else block.options()
 
-    def summary(self) -> Any:
+    def summary(self) -> Display:
         """A table of the features, their steps, what was learned and the share of missing values.
 
         It shows itself in a terminal and in a notebook.
         """
-        from vaxseq.features.summary import Summary
+        from vaxseq.features.summary import fitted_table
 
-        return Summary(self)
+        return fitted_table(self)
+
+    def preview(self, frame: Any, *, rows: int = 1024, where: str | None = None) -> Display:
+        """A table of the first rows as a model would get them: ranges, first values, and what looks wrong.
+
+        Args:
+            frame: an open vaex frame, or the path of a dataset.
+            rows: how many rows to look at, at most.
+            where: an expression that chooses them.
+
+        Raises:
+            SelectionError: no row is chosen.
+        """
+        from vaxseq.features.preview import preview
+
+        return preview(self, frame, rows=rows, where=where)
+
+    def reads(self, group: Group) -> frozenset[str]:
+        """The physical columns that a group needs."""
+        return frozenset(needed_columns(self.feature_set, [group]))
 
     def check_types(self, types: Mapping[str, str], groups: Sequence[Group] | None = None) -> None:
         """Refuses columns that the groups need and that aren't there or are of another kind than the fitted ones."""
@@ -261,8 +281,7 @@ class FittedFeatures:
         return f"<FittedFeatures: {count} features, fitted on {self.state.rows:,} rows>"
 
     def _repr_html_(self) -> str:
-        html: str = self.summary()._repr_html_()
-        return html
+        return self.summary()._repr_html_()
 
     @cached_property
     def _virtual(self) -> VirtualColumns:
@@ -283,7 +302,7 @@ class FittedFeatures:
         return Records(encoding_recipe(self), self.state.columns, complete=False)
 
     def _has(self, group: Group, types: Mapping[str, str]) -> bool:
-        return all(name in types for name in needed_columns(self.feature_set, [group]))
+        return self.reads(group) <= types.keys()
 
     def _undone(self, group: Group, number: int, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         place = group.places[number]

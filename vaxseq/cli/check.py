@@ -1,0 +1,44 @@
+"""``vaxseq check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check(
+    features: Annotated[Path, typer.Argument(help="A feature-definition file.", show_default=False)],
+    data: Annotated[str | None, typer.Argument(help="A dataset to check it against.", show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """Check a definition file, and that it fits a dataset's columns and types. Reads no rows.
+
+    Exit code 0: it fits; 2: it doesn't, and every problem is listed with its line.
+
+    Example: vaxseq check features.yaml flights.arrow
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from vaxseq.errors import VaxseqError
+    from vaxseq.features import FeatureSet
+
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        definition = FeatureSet.load(features)
+        if data is not None:
+            import vaxseq
+
+            definition.check(vaxseq.open(data))
+    except VaxseqError as error:
+        if not json:
+            raise
+        console.print_json(data={"ok": False, "problems": str(error).splitlines()})
+        raise typer.Exit(2) from error
+    if json:
+        console.print_json(data={"ok": True, "problems": []})
+    else:
+        against = f" fits {data}" if data is not None else " is right"
+        console.print(Text.assemble(("ok: ", "bold green"), f"{features}{against}"))
