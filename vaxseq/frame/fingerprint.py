@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pyarrow as pa
 import vaex.dataframe
 
 
-def frame_fingerprint(frame: Any) -> str:
-    """Hex digest over the data (files: name, size, time of change; arrays: their bytes), virtual columns and filter."""
+def frame_fingerprint(frame: Any, virtual_names: Iterable[str]) -> str:
+    """Hex digest over the data (files: name, size, time of change; arrays: their bytes), the filter, and these virtual
+    columns.
+    """
     digest = hashlib.blake2b(digest_size=16)
     _add_dataset(digest, frame.dataset)
-    virtual = {name: str(text) for name, text in sorted(frame.virtual_columns.items())}
+    virtual = {name: str(frame.virtual_columns[name]) for name in sorted(virtual_names)}
     digest.update(json.dumps(virtual, sort_keys=True).encode())
     if frame.filtered:
         selection = frame.get_selection(vaex.dataframe.FILTER_SELECTION_NAME)

@@ -39,7 +39,8 @@ class Source:
         self._empty: dict[str, Value] = {}
         self._needs: dict[str, tuple[str, ...]] = {}
         self._filter = self._frame.get_selection(_FILTER) if self._frame.filtered else None
-        self._filter_needs = self._selection_needs(self._filter) if self._filter is not None else ()
+        self._filter_names = self._selection_names(self._filter)
+        self._filter_needs = self._expression_needs(self._filter_names)
         self._active = (int(self._frame._index_start), int(self._frame._index_end))
 
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
@@ -114,9 +115,13 @@ class Source:
         plain = np.broadcast_to(plain.astype(bool), (stop - start,))
         return plain if mask is None else mask & plain
 
-    def fingerprint(self) -> str:
-        """Of the data's files or arrays, the virtual columns and the filter."""
-        return frame_fingerprint(self._frame)
+    def fingerprint(self, columns: Iterable[str] | None = None) -> str:
+        """Of the data's files or arrays, the filter, and the virtual columns: all, or those behind ``columns``."""
+        virtual = self._frame.virtual_columns
+        if columns is None:
+            return frame_fingerprint(self._frame, virtual)
+        wanted = [*columns, *self._filter_names]
+        return frame_fingerprint(self._frame, [name for name in self._reached(wanted) if name in virtual])
 
     def frame(self) -> Any:
         """A copy of the vaex frame."""
@@ -165,27 +170,30 @@ class Source:
         return list(needed)
 
     def _expression_needs(self, names: Iterable[str]) -> list[str]:
-        """Physical columns behind names, each virtual column visited once."""
+        """Physical columns behind names."""
+        return [name for name in self._reached(names) if name in self._frame.dataset]
+
+    def _reached(self, names: Iterable[str]) -> list[str]:
+        """Columns behind names, themselves included, each visited once."""
         seen: set[str] = set()
-        stack, physical = list(names), []
+        stack, reached = list(names), []
         while stack:
             name = stack.pop()
             if name in seen:
                 continue
             seen.add(name)
+            reached.append(name)
             if name in self._frame.virtual_columns:
                 stack.extend(_names_in(str(self._frame.virtual_columns[name])))
-            elif name in self._frame.dataset:
-                physical.append(name)
-        return physical
+        return reached
 
-    def _selection_needs(self, selection: Any) -> tuple[str, ...]:
+    def _selection_names(self, selection: Any) -> list[str]:
         texts: list[str] = []
         while selection is not None:
             texts += [str(one) for one in getattr(selection, "expressions", [])]
             texts += [str(getattr(selection, "boolean_expression", ""))]
             selection = selection.previous_selection
-        return tuple(self._expression_needs(name for text in texts for name in _names_in(text)))
+        return [name for text in texts for name in _names_in(text)]
 
 
 class FrameSpec:

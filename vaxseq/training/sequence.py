@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.errors import ColumnNotFoundError, OptionError, SelectionError, did_you_mean
-from vaxseq.frame import FrameSpec, Source, source_of
+from vaxseq.errors import OptionError, SelectionError
+from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
-from vaxseq.layout import Columns, Field, Recipe, Role, column_recipe
+from vaxseq.layout import Columns, Field, Recipe, Role
 from vaxseq.loader import Loader
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.reader import Reader
-from vaxseq.selection import select_rows
+from vaxseq.served import Served
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.latch import EpochLatch
 from vaxseq.training.shards import shard_of
@@ -105,17 +105,20 @@ class Sequence(keras.utils.PyDataset):
         if workers > 1 or use_multiprocessing:
             raise OptionError(_WORKERS.format(workers=workers, processes=use_multiprocessing))
         super().__init__(workers=0)
-        if on_missing not in ("error", "drop"):
-            raise OptionError(f"on_missing: got {on_missing!r}, expected 'error' or 'drop'")
-        if not isinstance(read_ahead, int) or isinstance(read_ahead, bool) or read_ahead < 0:
+        if isinstance(read_ahead, bool) or read_ahead < 0 or read_ahead != int(read_ahead):
             raise OptionError(f"read_ahead: got {read_ahead!r}, expected a number of batches, 0 for none")
-        self._source = source_of(frame)
-        self._fitted = fitted
-        self._recipe = _recipe(self._source, fitted, inputs, targets, sample_weight)
-        drop = self._recipe.only("target", "weight") if on_missing == "drop" else None
-        if drop is not None and not drop.fields:
-            raise OptionError('on_missing="drop": there is no target and no weight that could be missing')
-        self._index = select_rows(self._source, where=where, rows=rows, present=drop)
+        served = Served(
+            frame,
+            fitted,
+            inputs=inputs,
+            targets=targets,
+            sample_weight=sample_weight,
+            where=where,
+            rows=rows,
+            on_missing=on_missing,
+        )
+        self._source, self._fitted, self._recipe = served.source, served.fitted, served.recipe
+        self._index = served.index
         shard_index, shard_count = shard_of(shard)
         self._plan = BatchPlan(
             self._index.n,
@@ -132,7 +135,7 @@ class Sequence(keras.utils.PyDataset):
                 f"drop_remainder: {self._index.n:,} rows don't fill one step of {self._plan.step_items:,} rows. "
                 "Use a smaller batch_size, or drop_remainder=False."
             )
-        classes = None if fitted is None else _classes(fitted, self._recipe)
+        classes = _classes(fitted, self._recipe)
         self._maker = BatchMaker(self._recipe, class_weight, classes, self._plan.padded)
         self._loader = Loader(Reader(self._source, self._recipe), self._index, self._plan, read_ahead)
         self._latch = EpochLatch()
@@ -274,46 +277,6 @@ class Sequence(keras.utils.PyDataset):
         return place
 
 
-def _recipe(source: Source, fitted: Any, inputs: Any, targets: Any, sample_weight: str | None) -> Recipe:
-    if fitted is not None:
-        if inputs is not None or targets is not None or sample_weight is not None:
-            raise OptionError(
-                "inputs, targets, sample_weight: the fitted features say them already. Give one or the other."
-            )
-        if not hasattr(fitted, "recipe"):
-            raise OptionError(
-                f"fitted: got {type(fitted).__name__}, expected FittedFeatures. Fit the FeatureSet first."
-            )
-        recipe: Recipe = fitted.recipe()
-    else:
-        if inputs is None:
-            raise OptionError("inputs: nothing to serve. Give fitted features, or inputs=[columns].")
-        named = [*_listed(inputs), *_listed(targets), *_listed(sample_weight)]
-        for name in named:
-            _known(name, source)
-        recipe = column_recipe(source.empty(named), inputs, targets, sample_weight)
-    for name in recipe.program.columns:
-        _known(name, source)
-    return recipe
-
-
-def _listed(columns: Any) -> list[str]:
-    if columns is None:
-        return []
-    if isinstance(columns, str):
-        return [columns]
-    if isinstance(columns, Mapping):
-        return [name for one in columns.values() for name in _listed(one)]
-    return list(columns)
-
-
-def _known(name: str, source: Source) -> None:
-    if name not in source.names:
-        shown = [known for known in source.names if not known.startswith("__")]
-        raise ColumnNotFoundError(f"column {name!r}: not in the data.{did_you_mean(str(name), shown)}")
-
-
-def _classes(fitted: Any, recipe: Recipe) -> Any:
+def _classes(fitted: FittedFeatures | None, recipe: Recipe) -> list[Any] | None:
     targets = recipe.of("target")
-    names = getattr(fitted, "classes", {})
-    return names.get(targets[0].name) if targets and isinstance(names, Mapping) else None
+    return None if fitted is None or not targets else fitted.classes(targets[0].name)
