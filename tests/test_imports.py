@@ -30,8 +30,8 @@ MAY_IMPORT = {
     "selection": {"frame", "plan", "layout", "expressions"},
     "reader": {"frame", "plan", "layout", "expressions"},
     "loader": {"reader", "plan", "expressions"},
-    "store": {"reader", "manifest", "layout", "plan", "frame"},
-    "training": {"plan", "selection", "reader", "loader", "store", "features", "layout", "frame", "expressions"},
+    "store": {"served", "reader", "manifest", "layout", "plan", "frame", "features", "expressions"},
+    "training": {"plan", "selection", "served", "reader", "loader", "store", "features", "layout", "frame", "expressions"},
     "profile": {"training"},
     "report": {"features", "frame", "expressions"},
     "report.html": set(),  # plain values to HTML: everything that a notebook shows stands on it
