@@ -100,7 +100,7 @@ def absolute(a: Value) -> Value:
     smallest = int(a.data.min(initial=0))
     if smallest == LOW and (a.missing is None or bool((a.data[~a.missing] == LOW).any())):
         raise overflow("abs", LOW, None)
-    return Value(np.absolute(a.data), a.missing)
+    return whole(np.absolute(a.data), a.missing)
 
 
 def _arithmetic(sign: str, ufunc: np.ufunc, a: Operand, b: Operand) -> Value:
@@ -144,7 +144,7 @@ def _whole_division(sign: str, ufunc: np.ufunc, a: Operand, b: Operand) -> Value
 
 
 def _integer_power(a: Value, exponent: int) -> Value:
-    result = Value(np.ones_like(a.data), a.missing)
+    result = whole(np.ones_like(a.data), a.missing)
     base = a
     while exponent:
         if exponent & 1:

@@ -48,8 +48,8 @@ for _name, _kernel, _words in (
 
 def _fill(value: Operand, filler: Operand) -> Operand:
     """``value`` with ``filler`` where it is missing."""
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str) or _is_constant(value):
+        raise mismatch("only a column has missing values to fill", value)
     if value.kind == "text":
         if isinstance(filler, str):
             return texts.filled(value, filler)
@@ -90,6 +90,9 @@ def where(condition: Operand, x: Operand, y: Operand) -> Value:
     if isinstance(condition, str) or condition.kind != "bool":
         raise mismatch("where takes a condition", condition, remedy="Write a comparison, such as x > 0.")
     x, y = times.parsed_pair(x, y)
+    if condition.data.ndim == 0:
+        rows = max(len(one) for one in (x, y) if isinstance(one, Value) and not _is_constant(one))
+        condition = Value(np.full(rows, condition.data))
     if isinstance(x, str) or isinstance(y, str) or "text" in (x.kind, y.kind):
         return _where_text(condition, x, y)
     return select(condition, x, y)
@@ -178,8 +181,12 @@ def _where_text(condition: Value, x: Operand, y: Operand) -> Value:
     return Value(pa.nulls(n, pa.large_string()) if picked is None else picked)
 
 
+def _is_constant(one: Value) -> bool:
+    return one.kind != "text" and one.data.ndim == 0
+
+
 def _is_nan(one: Operand) -> bool:
-    return isinstance(one, Value) and one.kind == "float" and one.data.ndim == 0 and bool(np.isnan(one.data))
+    return isinstance(one, Value) and one.kind == "float" and _is_constant(one) and bool(np.isnan(one.data))
 
 
 @function(

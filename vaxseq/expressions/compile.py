@@ -144,7 +144,7 @@ def _folded(bound: _Bound) -> Value | str:
     arguments = list(bound.arguments)
     if isinstance(first, Value):
         arguments[0] = Value(first.data.reshape(1))
-    elif isinstance(first, str) and bound.function.group == "texts":
+    elif isinstance(first, str) and bound.function.group != "times":  # as_datetime reads the text itself
         arguments[0] = Value(pa.array([first], pa.large_string()))
     try:
         with np.errstate(all="ignore"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vaxseq.expressions.broadcast import arrays, either, floats, integer
+from vaxseq.expressions.broadcast import arrays, either, floats, integer, whole
 from vaxseq.expressions.table import function, literal, takes
 from vaxseq.expressions.values import Value
 
@@ -105,7 +105,8 @@ def _extreme(ufunc: Callable[..., Any]) -> Callable[[Value, Value], Value]:
         data = np.asarray(ufunc(*arrays(x, y)))
         if data.dtype.kind == "f":
             data += 0.0  # of -0.0 and 0.0 NumPy returns either, by the row's place in a block: always 0.0 here
-        return Value(data, either(x.missing, y.missing))
+            return Value(data)
+        return whole(data, either(x.missing, y.missing))
 
     return kernel
 

@@ -129,8 +129,10 @@ class _Vetting:
         if not self._text:
             self._refuse("it is empty; expected an expression such as `x + 1`.")
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # "\d" in a pattern means what it says
+            if "\\" not in self._text:
+                return ast.parse(self._text, mode="eval").body
+            with warnings.catch_warnings():  # "\d" in a pattern means what it says
+                warnings.simplefilter("ignore")
                 return ast.parse(self._text, mode="eval").body
         except SyntaxError as error:
             what = f"character {error.offset}: " if error.offset else ""
