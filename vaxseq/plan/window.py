@@ -21,6 +21,21 @@ _Unit = Literal["D", "h", "m", "s", "ms", "us", "ns"]
 _UNITS: dict[str, _Unit] = {"d": "D", "h": "h", "min": "m", "m": "m", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
 
 
+def gap_of(text: str | float | np.timedelta64, where: str) -> float | np.timedelta64:
+    """A gap as a number or a timedelta64; text as "30min" is a number and a unit.
+
+    Raises:
+        OptionError: text of another form.
+    """
+    if not isinstance(text, str):
+        return text
+    found = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]+)\s*", text)
+    if not found or found[2] not in _UNITS:
+        raise OptionError(f"{where}: got {text!r}, expected a number and one of {', '.join(_UNITS)}")
+    gap: np.timedelta64 = np.timedelta64(int(found[1]), _UNITS[found[2]])
+    return gap
+
+
 @dataclass(frozen=True)
 class Window:
     """Windows of ``length`` consecutive rows of one group, one every ``stride`` rows.
@@ -77,13 +92,7 @@ class Window:
     @property
     def gap(self) -> float | np.timedelta64 | None:
         """``max_gap`` as a number or a timedelta64."""
-        if not isinstance(self.max_gap, str):
-            return self.max_gap
-        found = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]+)\s*", self.max_gap)
-        if not found or found[2] not in _UNITS:
-            raise OptionError(f"window max_gap: got {self.max_gap!r}, expected a number and one of {', '.join(_UNITS)}")
-        gap: np.timedelta64 = np.timedelta64(int(found[1]), _UNITS[found[2]])
-        return gap
+        return None if self.max_gap is None else gap_of(self.max_gap, "window max_gap")
 
     @property
     def min_rows(self) -> int:

@@ -1,0 +1,5 @@
+"""Named parts of a frame's rows: random, by hash, by group, by time."""
+
+from vaxseq.split.splitting import Parts, split
+
+__all__ = ["Parts", "split"]
