@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.features import FeatureSet as FeatureSet
     from vaxseq.features import FittedFeatures as FittedFeatures
     from vaxseq.frame import open as open
+    from vaxseq.plan.window import Window as Window
+    from vaxseq.split import split as split
     from vaxseq.training.sequence import Sequence as Sequence
 
 __version__ = "0.1.0"
@@ -30,7 +32,9 @@ _EXPORTS = {
     "FittedFeatures": "vaxseq.features",
     "Sequence": "vaxseq.training.sequence",
     "VaxseqError": "vaxseq.errors",
+    "Window": "vaxseq.plan.window",
     "open": "vaxseq.frame",
+    "split": "vaxseq.split",
 }
 
 __all__ = sorted(_EXPORTS)  # noqa: PLE0605
