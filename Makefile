@@ -17,7 +17,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types backends wheel clean
+.PHONY: help demo test lint format types backends bounds wheel clean
 
 help:  ## show this page
 	@echo "Usage: make TARGET [ARGS=...]"; echo
@@ -44,12 +44,20 @@ format: .venv/ready-test  ## format the code, and fix what can be fixed by itsel
 types: .venv/ready-test  ## check types
 	$(BIN)/mypy --strict vaxseq
 
+bounds:  ## run the tests, on JAX, on the oldest releases that pyproject.toml allows
+	$(PYTHON) -m venv --clear .venv.bounds
+	$(PYTHON) -c 'import re, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  print(*(re.sub(">=([^,]+),.*", r"==\1", one) for one in p["dependencies"] + p["optional-dependencies"]["jax"]), sep="\n")' \
+	  > .venv.bounds/constraints.txt
+	.venv.bounds/bin/pip install -qq --constraint .venv.bounds/constraints.txt --editable ".[jax,s3,dask,images,notebook,dev]"
+	KERAS_BACKEND=jax .venv.bounds/bin/python -m pytest -n $(WORKERS) --dist worksteal tests $(ARGS)
+
 wheel: .venv/ready-test  ## build the wheel and the source archive into dist/
 	$(PIP) install -qq build
 	$(BIN)/python -m build --outdir dist .
 
 clean:  ## delete .venv and everything that was built
-	rm -rf .venv build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv.bounds build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than pyproject.toml once what it stands for is installed, so a second run starts at once.
