@@ -1,0 +1,274 @@
+"""``materialize``: compute the selected rows' features once, into a packed store."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import OptionError, StoreError, VaxseqError
+from vaxseq.layout import Columns, Field
+from vaxseq.plan.rows import RowIndex
+from vaxseq.plan.shuffle import order
+from vaxseq.progress import progress_bar
+from vaxseq.served import OnMissing, Served
+from vaxseq.store import writing
+from vaxseq.store.file import StoreFile, create, read
+
+if TYPE_CHECKING:
+    from vaxseq.features import FittedFeatures
+
+_UNIT_BYTES = 32 << 20
+_BUCKET_BYTES = 128 << 20
+_SPARSE = 8
+
+
+def materialize(
+    frame: Any,
+    fitted: FittedFeatures | None,
+    path: str | os.PathLike[str],
+    *,
+    inputs: Columns | Mapping[str, Columns] | None = None,
+    targets: Columns | Mapping[str, Columns] | None = None,
+    sample_weight: str | None = None,
+    where: str | None = None,
+    rows: slice | npt.ArrayLike | None = None,
+    on_missing: OnMissing = "error",
+    shuffle_seed: int | None = None,
+    overwrite: bool = False,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> StoreFile:
+    """Compute the features of the selected rows once, into a file that training reads at the memory's pace.
+
+    The file is plain HDF5: ``inputs/<name>``, ``targets/<name>``, ``weights/<name>`` and ``row_id``, each one
+    contiguous dataset. It appears at ``path`` when it is complete; a run that was stopped goes on where it was.
+
+    Args:
+        frame: a vaex DataFrame, or a dataset's path.
+        fitted: fitted features, or None with ``inputs``.
+        path: the file to make.
+        inputs: column names, as for ``Sequence``; what is served must be given alike to both.
+        targets: likewise.
+        sample_weight: likewise.
+        where: likewise.
+        rows: likewise.
+        on_missing: likewise.
+        shuffle_seed: write the rows in one global random order (out of core), so that a block shuffle of the
+            store is as good as a global one; None keeps the data's order.
+        overwrite: replace a store that is there; otherwise one that was made from the same is kept as it is.
+        executor: where units of rows are computed: any ``concurrent.futures.Executor`` whose workers see the
+            same files; None is this process.
+        progress: show a progress bar when standard error is a terminal.
+
+    Returns:
+        What the store says of itself: ``rows``, ``fields``, ``fingerprints``.
+
+    Raises:
+        StoreError: the path holds a store made from something else; too little disk space; another run is writing it.
+        SelectionError, MissingValueError, ...: as ``Sequence``.
+
+    >>> import tempfile, os, vaex, numpy as np
+    >>> frame = vaex.from_arrays(x=np.arange(4.0), y=np.arange(4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     stored = materialize(frame, None, os.path.join(folder, "s.h5"), inputs=["x"], targets="y", progress=False)
+    ...     stored.rows, stored.row_ids().tolist()
+    (4, [0, 1, 2, 3])
+    """
+    plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
+    served = Served(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)  # type: ignore[arg-type]
+    if shuffle_seed is not None and (isinstance(shuffle_seed, bool) or shuffle_seed < 0):
+        raise OptionError(f"shuffle_seed: got {shuffle_seed!r}, expected a whole number of at least 0, or None")
+    return store_of(served, Path(path), plain, shuffle_seed, overwrite=overwrite, executor=executor, progress=progress)
+
+
+def store_of(
+    served: Served,
+    path: Path,
+    plain: dict[str, Any],
+    shuffle_seed: int | None,
+    *,
+    overwrite: bool = False,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> StoreFile:
+    """The store of what is served: the one at ``path`` if it was made from the same, or a new one."""
+    if path.exists() and not overwrite:
+        stored = read(path)
+        stored.check(served.fingerprints)
+        if stored.shuffle_seed != shuffle_seed:
+            raise StoreError(
+                f"{path}: the store was written with shuffle_seed={stored.shuffle_seed}, got {shuffle_seed}. "
+                "Pass overwrite=True to write it anew."
+            )
+        return stored
+    if not path.parent.is_dir():
+        raise StoreError(f"{path}: the folder {path.parent} isn't there. Make it first.")
+    with _Run(served, path, plain, shuffle_seed) as run:
+        run.write(executor, progress)
+    return read(path)
+
+
+class _Run:
+    """One writing of a store, beside its path until it is complete."""
+
+    def __init__(self, served: Served, path: Path, plain: dict[str, Any], shuffle_seed: int | None) -> None:
+        self._served, self._path, self._seed = served, path, shuffle_seed
+        self._index: RowIndex = served.index
+        fields = served.recipe.fields
+        row_bytes = sum(field.width * field.dtype.itemsize for field in fields) + 8
+        self._unit_rows = max(1, min(1 << 18, _UNIT_BYTES // row_bytes))
+        self._bucket_rows = max(1, _BUCKET_BYTES // row_bytes)
+        self._need_bytes = self._index.n * row_bytes * (1 if shuffle_seed is None else 2)
+        self._part, self._journal = Path(f"{path}.part"), Path(f"{path}.part.journal")
+        self._buckets = None if shuffle_seed is None else Path(f"{path}.part.buckets")
+        self._job = writing.Job(
+            served.source.spec(), served.fitted, plain, self._index.n, str(self._part),
+            None if self._buckets is None else str(self._buckets), shuffle_seed, self._bucket_rows,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self._lock = open(f"{self._path}.lock", "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise StoreError(f"{self._path}: another run is writing this store. Wait for it to end.") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Path(self._lock.name).unlink(missing_ok=True)
+        self._lock.close()
+
+    def write(self, executor: Executor | None, progress: bool) -> None:
+        done = self._resumed()
+        if done is None:
+            self._begin()
+            done = set()
+        description = writing.describe(self._job)
+        total = self._index.n * (1 if self._seed is None else 2)
+        with (
+            open(self._journal, "a", encoding="ascii") as journal,
+            progress_bar(progress, f"materialize {self._path.name}", total, "rows") as advance,
+        ):
+
+            def finished(name: str, rows: int) -> None:
+                advance(rows)
+                journal.write(f"{name}\n")
+                journal.flush()
+
+            _run_all(executor, writing.write_unit, self._units(description, done, advance), finished)
+            if self._seed is not None:
+                buckets = range(-(-self._index.n // self._bucket_rows))
+                calls = ((f"bucket {k}", (description, k)) for k in buckets if f"bucket {k}" not in done)
+                _run_all(executor, writing.settle_bucket, calls, finished)
+        with open(self._part, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(self._part, self._path)
+        self._clear()
+
+    def _units(
+        self, description: bytes, done: set[str], advance: Callable[[int], None]
+    ) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        begins = np.arange(0, self._index.n, self._bucket_rows, dtype=np.int64) if self._seed is not None else None
+        for number, start in enumerate(range(0, self._index.n, self._unit_rows)):
+            stop = min(start + self._unit_rows, self._index.n)
+            offsets = None
+            if begins is not None and self._seed is not None:
+                offsets = begins.copy()
+                bucket = order(self._index.n, self._seed, 0, start, stop) // self._bucket_rows
+                begins = begins + np.bincount(bucket, minlength=len(begins))
+            if f"unit {number}" in done:
+                advance(stop - start)
+            else:
+                yield f"unit {number}", (description, start, self._rows(start, stop), offsets)
+
+    def _rows(self, start: int, stop: int) -> writing.Rows:
+        if self._index.ascending:
+            low, high, mask = self._index.span(start, stop)
+            if high - low <= _SPARSE * (stop - start):
+                return writing.Rows(low, high, None if mask is None else np.packbits(mask, bitorder="little"))
+        return writing.Rows(0, 0, None, self._index.ids(start, stop))
+
+    def _begin(self) -> None:
+        self._clear()
+        free = shutil.disk_usage(self._path.parent).free
+        if free < self._need_bytes * 1.01:
+            raise StoreError(
+                f"{self._path}: needs {self._need_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free. "
+                "Make room, give another path, or select fewer rows."
+            )
+        fields = self._served.recipe.fields
+        create(self._part, self._index.n, fields, self._served.fingerprints, self._seed, self._index.row_stop)
+        if self._buckets is not None:
+            # the rows as they come, their ids, and (as its row_id) the store row that each is to have
+            ids = Field("weight", "row id", np.dtype(np.int64), (), ())
+            create(self._buckets, self._index.n, [*fields, ids], {}, self._seed, 1 << 40)
+        self._journal.write_text(self._header() + "\n", encoding="ascii")
+
+    def _header(self) -> str:
+        """What a run must agree on to be gone on with; after a crash of the machine written pages may be lost."""
+        boot = Path("/proc/sys/kernel/random/boot_id")
+        session = boot.read_text(encoding="ascii").strip() if boot.exists() else ""
+        shape = [self._index.n, self._seed, self._unit_rows, self._bucket_rows]
+        return json.dumps([self._served.fingerprints, shape, session], sort_keys=True)
+
+    def _resumed(self) -> set[str] | None:
+        """The parts that an earlier run of the same finished, or None to begin anew."""
+        if not self._journal.exists() or not self._part.exists():
+            return None
+        header, _, rest = self._journal.read_text(encoding="ascii").partition("\n")
+        if header != self._header() or (self._buckets is not None and not self._buckets.exists()):
+            return None
+        complete, _, _ = rest.rpartition("\n")
+        self._journal.write_text(f"{header}\n{complete}\n" if complete else f"{header}\n", encoding="ascii")
+        return set(complete.splitlines())
+
+    def _clear(self) -> None:
+        for file in (self._part, self._journal, self._buckets):
+            if file is not None:
+                file.unlink(missing_ok=True)
+
+
+def _run_all(
+    executor: Executor | None,
+    function: Callable[..., int],
+    calls: Iterator[tuple[str, tuple[Any, ...]]],
+    finished: Callable[[str, int], None],
+) -> None:
+    """Call the function for all; with an executor a few more at once than it has workers, so memory stays bounded."""
+    if executor is None:
+        for name, arguments in calls:
+            finished(name, function(*arguments))
+        return
+    in_flight = 2 + (getattr(executor, "_max_workers", None) or 8)
+    waiting: dict[Any, str] = {}
+
+    def collect(until: int) -> None:
+        while len(waiting) > until:
+            future = next(iter(waiting))
+            name = waiting.pop(future)
+            finished(name, future.result())
+
+    try:
+        for name, arguments in calls:
+            waiting[executor.submit(function, *arguments)] = name
+            collect(in_flight - 1)
+        collect(0)
+    except VaxseqError:
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"materialize: a worker failed ({type(error).__name__}: {error}). Run it again to go on."
+        ) from error
+    finally:
+        for future in waiting:
+            future.cancel()
