@@ -20,13 +20,11 @@ def schema(
     """
     import json
 
-    from vaxseq.features.schema_json import json_schema
+    from vaxseq.features import json_schema
 
     text = json.dumps(json_schema(), indent=2)
     if output is None:
         typer.echo(text)
     else:
-        from vaxseq.features.statefile import write_text
-
-        write_text(output, text + "\n")
+        output.write_text(text + "\n", encoding="utf-8")
         typer.echo(f"written: {output}")

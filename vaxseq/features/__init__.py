@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vaxseq.features.definition import FeatureSet
+from vaxseq.features.schema_json import json_schema
 from vaxseq.features.state import FittedFeatures
 
-__all__ = ["FeatureSet", "FittedFeatures"]
+__all__ = ["FeatureSet", "FittedFeatures", "json_schema"]

@@ -47,8 +47,9 @@ def bind(frame: Any, functions: Mapping[str, tuple[BlockFunction, Sequence[str]]
             )
         _require(columns, known)
         argument = ", ".join(_reference(column) for column in columns)
-        bound.add_function(f"_{name}", BoundFunction(function, tuple(columns)))
-        bound.add_virtual_column(name, f"_{name}({argument})")
+        called = f"_{name}" if name.isidentifier() else f"_{name.encode().hex()}"  # vaex calls it by an identifier
+        bound.add_function(called, BoundFunction(function, tuple(columns)))
+        bound.add_virtual_column(name, f"{called}({argument})")
     return bound
 
 
