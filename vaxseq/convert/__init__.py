@@ -1,0 +1,7 @@
+"""Convert any large source to a dataset that memory-maps: ``convert()``."""
+
+from __future__ import annotations
+
+from vaxseq.convert.run import convert
+
+__all__ = ["convert"]

@@ -1,0 +1,236 @@
+"""From drafts to the dataset: one set of types, one dictionary a column, footers, manifest, and the rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vaxseq.convert.dictionary import MIN_REPEATS
+from vaxseq.convert.lattice import cast_exactly, is_text
+from vaxseq.convert.stage import Draft, PieceKey, Stage
+from vaxseq.convert.writers import writers
+from vaxseq.convert.writers.ipc import IpcFile
+from vaxseq.errors import DatasetError
+from vaxseq.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrint, sync_folder
+from vaxseq.schema import Schema, type_name
+
+Reread = Callable[[PieceKey, dict[str, pa.DataType]], pa.Table]
+REJECTS_SUFFIX = ".rejects.parquet"
+
+
+def final_types(stage: Stage, format_name: str) -> dict[str, pa.DataType]:
+    """The dataset's types: what the whole of the rows asks for, as the target holds it."""
+    writer = writers()[format_name]
+    found = {}
+    for name, kind in stage.types.items():
+        if pa.types.is_dictionary(kind) and name not in stage.fixed:
+            many = len(stage.coders[name].values) * MIN_REPEATS > stage.rows
+            kind = pa.string() if many else kind
+        found[name] = writer.kind(kind, name)
+    return found
+
+
+def commit(
+    stage: Stage, work: Path, target: Path, format_name: str, *, folder: bool, declared: Schema | None,
+    sources: tuple[SourcePrint, ...], reread: Reread, before: Manifest | None = None,
+) -> Manifest:  # fmt: skip
+    """Makes the dataset of the staged rows and moves it to ``target`` in one step."""
+    types = final_types(stage, format_name)
+    fields = [
+        pa.field(name, kind, metadata={"timezone": zone} if (zone := getattr(stage.types[name], "tz", None)) else None)
+        for name, kind in types.items()
+    ]
+    schema = pa.schema(fields)
+    words = {name: stage.coders[name].array() for name, kind in types.items() if pa.types.is_dictionary(kind)}
+    drafts = [draft for draft in stage.drafts if draft.groups]
+    manifest = Manifest(
+        Schema.from_arrow(schema, declared),
+        stage.rows,
+        (),
+        format_name,
+        sources,
+        stage.rejected,
+        stage.dropped,
+        str(target),
+    )
+    out = work / "dataset"
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir()
+    suffix = writers()[format_name].suffixes[0]
+    rejects = _write_rejects(stage, work) if stage.rejected else None
+    parts = [[draft] for draft in drafts] if folder else [drafts]
+    fragments: list[Fragment] = []
+    earlier = before.fragments if before is not None else ()
+    for number, part in enumerate(parts, len(earlier)):
+        name = f"part-{number:05d}{suffix}" if folder else target.name
+        rows = sum(draft.rows for draft in part)
+        meta = (
+            {}
+            if folder
+            else {MANIFEST_KEY: json.dumps(replace(manifest, fragments=(Fragment(target.name, rows, 0),)).to_dict())}
+        )
+        if format_name == "arrow" and len(part) == 1 and _same_types(part[0], types):
+            file = IpcFile(work / part[0].name, schema, part[0].blocks, part[0].length)
+            file.finish(words, {key.encode(): value.encode() for key, value in meta.items()})
+            os.replace(work / part[0].name, out / name)
+            part[0].name = f"dataset/{name}"
+        else:
+            tables = _Tables(stage, part, types, schema, words, reread)
+            writers()[format_name].write(out / name, schema, tables, rows, meta)
+        fragments.append(Fragment(name, rows, os.path.getsize(out / name)))
+    if before is not None:
+        _check_appended(before.schema, manifest.schema, target)
+        for fragment in fragments:
+            os.replace(
+                out / fragment.path, target / fragment.path
+            )  # not part of the dataset before the manifest says so
+        manifest = replace(
+            manifest, schema=before.schema, fragments=(*before.fragments, *fragments), n_rows=before.n_rows + manifest.n_rows,
+            sources=(*before.sources, *sources), rejected_rows=before.rejected_rows + manifest.rejected_rows,
+            dropped_rows=before.dropped_rows + manifest.dropped_rows,
+        )  # fmt: skip
+        manifest.save(target)
+    elif folder:
+        manifest = replace(manifest, fragments=tuple(fragments))
+        manifest.save(out)
+        _swap_folder(out, target, work)
+    else:
+        manifest = replace(manifest, fragments=tuple(fragments))
+        os.replace(out / target.name, target)
+    if rejects is not None:
+        os.replace(rejects, target.with_name(target.name + REJECTS_SUFFIX))
+    sync_folder(target.parent)
+    return manifest
+
+
+def _check_appended(old: Schema, new: Schema, target: Path) -> None:
+    for column in old.columns:
+        if new.column(column.name).type != column.type:
+            raise DatasetError(
+                f"{target}: column {column.name!r}: got {new.column(column.name).type} to append, expected {column.type}. "
+                f"Convert all sources together, or declare types in schema= from the start."
+            )
+
+
+def _same_types(draft: Draft, types: dict[str, pa.DataType]) -> bool:
+    """Whether the draft's bytes are the dataset's: a zone is the same bytes without its name."""
+    return all(
+        draft.types[name].equals(kind)
+        or (pa.types.is_timestamp(kind) and getattr(draft.types[name], "unit", "") == kind.unit)
+        for name, kind in types.items()
+    )
+
+
+class _Tables:
+    """The drafts' rows in the dataset's types, as often as a writer walks them."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        drafts: list[Draft],
+        types: dict[str, pa.DataType],
+        schema: pa.Schema,
+        words: dict[str, pa.Array],
+        reread: Reread,
+    ) -> None:
+        self._stage, self._drafts, self._types, self._schema, self._words, self._reread = (
+            stage,
+            drafts,
+            types,
+            schema,
+            words,
+            reread,
+        )
+
+    def __call__(self) -> Iterator[pa.Table]:
+        for draft in self._drafts:
+            needs_text = [
+                name for name, kind in self._types.items()
+                if is_text(kind) and not is_text(draft.types[name]) and not pa.types.is_null(draft.types[name])
+            ]  # fmt: skip
+            self._close(draft)
+            with pa.memory_map(str(self._stage.folder / draft.name)) as source:
+                file = pa.ipc.open_file(source)
+                at = 0
+                for keys, rows, batches in draft.groups:
+                    table = pa.Table.from_batches([file.get_batch(at + one) for one in range(batches)], file.schema)
+                    at += batches
+                    if needs_text and rows:
+                        fresh = pa.concat_tables(
+                            [self._reread(key, self._stage.types) for key in keys], promote_options="permissive"
+                        )
+                        for name in needs_text:
+                            table = table.set_column(table.column_names.index(name), name, fresh[name])
+                    yield self._cast(table)
+
+    def _close(self, draft: Draft) -> None:
+        """Gives the draft a footer, so that it can be read; it can still be continued."""
+        draft_schema = draft.schema()
+        file = IpcFile(self._stage.folder / draft.name, draft_schema, draft.blocks, draft.length)
+        encoded = [name for name, kind in draft.types.items() if pa.types.is_dictionary(kind)]
+        file.finish({name: self._stage.all_words(name) for name in encoded}, {})
+
+    def _cast(self, table: pa.Table) -> pa.Table:
+        columns = []
+        for field in self._schema:
+            column = table[field.name]
+            if pa.types.is_dictionary(field.type):
+                words = self._words[field.name]
+                parts = []
+                for chunk in column.chunks:
+                    if pa.types.is_dictionary(chunk.type):
+                        codes = chunk.indices
+                    else:
+                        codes = self._stage.coders[field.name].encode(pa.chunked_array([chunk.cast(pa.string())]))
+                    parts.append(pa.DictionaryArray.from_arrays(codes, words))
+                columns.append(pa.chunked_array(parts, field.type))
+            elif pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type):
+                columns.append(column.cast(pa.timestamp(field.type.unit, column.type.tz)).cast(field.type))
+            else:
+                columns.append(_exactly(column, field.type, field.name))
+        return pa.table(columns, schema=self._schema)
+
+
+def _exactly(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:
+    if pa.types.is_time(column.type) and pa.types.is_duration(kind):
+        whole = column.cast(pa.int32() if pa.types.is_time32(column.type) else pa.int64())
+        return whole.cast(pa.int64()).cast(kind)
+    return cast_exactly(column, kind, f"column {name!r} ({type_name(column.type)})")
+
+
+def _swap_folder(out: Path, target: Path, work: Path) -> None:
+    """Puts the new folder in the old one's place; `recover` undoes a kill between the two renames."""
+    if target.exists():
+        os.replace(target, work / "replaced")
+    os.replace(out, target)
+
+
+def recover(work: Path, target: Path) -> None:
+    """Puts a dataset back that a killed overwrite had moved away."""
+    if (work / "replaced").exists() and not target.exists():
+        os.replace(work / "replaced", target)
+
+
+def _write_rejects(stage: Stage, work: Path) -> Path:
+    path = work / "rejects.parquet"
+    text = pa.string()
+    schema = pa.schema(
+        [("source", text), ("line", pa.int64()), ("column", text), ("value", text), ("reason", text), ("text", text)]
+    )
+    with pq.ParquetWriter(path, schema) as writer:
+        held = []
+        for one in stage.rejects():
+            held.append(one)
+            if len(held) == 1 << 14:
+                writer.write_table(pa.Table.from_pylist(held, schema))
+                held = []
+        writer.write_table(pa.Table.from_pylist(held, schema))
+    return path

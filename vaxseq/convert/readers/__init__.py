@@ -1,0 +1,45 @@
+"""Readers: one format a file. A module here that defines a Reader is found by itself."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from vaxseq.convert.readers.base import Reader, Source
+from vaxseq.errors import OptionError, did_you_mean
+
+
+@cache
+def readers() -> dict[str, type[Reader]]:
+    """Every reader by its format's name."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    found: dict[str, type[Reader]] = {}
+    waiting: list[type[Reader]] = [Reader]
+    while waiting:
+        for one in waiting.pop().__subclasses__():
+            waiting.append(one)
+            if "name" in vars(one):
+                found[one.name] = one
+    return dict(sorted(found.items()))
+
+
+def open_reader(source: Source, options: Mapping[str, Any]) -> Reader:
+    """The source, open."""
+    return readers()[source.format](source, options)
+
+
+def check_options(formats: set[str], options: Mapping[str, Any]) -> None:
+    """Refuses an option that none of these formats has.
+
+    Raises:
+        OptionError: naming the option, and the nearest known one.
+    """
+    known = {key for name in formats for key in readers()[name].options}
+    for key in options:
+        if key not in known:
+            shown = "/".join(sorted(formats))
+            raise OptionError(f"convert: unknown option {key!r} for {shown}.{did_you_mean(key, known)}")

@@ -1,0 +1,278 @@
+"""Delimited text: CSV, TSV and their kin, compressed or not."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from vaxseq.convert import text
+from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, is_text, join
+from vaxseq.convert.readers import scan
+from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
+from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.errors import SchemaError, SourceError
+
+_BLOCK = 1 << 20
+_COLUMN = re.compile(r"In CSV column #(\d+)")
+
+
+class CsvReader(TextReader):
+    """Records of fields. A record of the wrong width is a bad row; a cell that doesn't fit its column widens the column."""
+
+    name = "csv"
+    suffixes = (".csv", ".tsv", ".tab", ".txt", ".psv")
+    options = {
+        **TextReader.options, "delimiter": None, "header": True, "quote": '"', "escape": None, "skip_rows": 0,
+    }  # fmt: skip
+
+    def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
+        super().__init__(source, options)
+        for key in ("delimiter", "quote", "escape"):
+            if self.set[key] is not None and (not isinstance(self.set[key], str) or len(self.set[key].encode()) != 1):
+                raise bad_option(self.where, key, self.set[key], "one ASCII character")
+        if not isinstance(self.set["header"], bool | list | tuple):
+            raise bad_option(self.where, "header", self.set["header"], "True, False or a list of names")
+        if not isinstance(self.set["skip_rows"], int) or self.set["skip_rows"] < 0:
+            raise bad_option(self.where, "skip_rows", self.set["skip_rows"], "a whole number from 0")
+        quote, escape = self.set["quote"], self.set["escape"]
+        self._byte = (ord(quote) if quote else None, ord(escape) if escape else None)
+        head = self._head()
+        self.dialect = scan.Dialect(ord(self.set["delimiter"] or _sniff(head, self.source.path or "")), *self._byte)
+        self._names, self.body_start, self.body_line = self._read_header(head)
+
+    def names(self) -> tuple[str, ...]:
+        return self._names
+
+    def _read_header(self, head: bytes) -> tuple[tuple[str, ...], int, int]:
+        """Column names, and the offset and line number of the first record after them."""
+        data = np.frombuffer(head, np.uint8)
+        found = scan.records(data, self.dialect, skip_blank=False)
+        start = line = 0
+        for _ in range(self.set["skip_rows"]):
+            _, stop, at = next(found, (0, len(head), line))
+            start, line = self._after(head, stop), at + 1
+        first: list[str] = []
+        for begin, stop, at in found:
+            if stop > begin:
+                first = self._fields(head[begin:stop])
+                if self.set["header"] is True:
+                    start = self._after(head, stop)
+                    line = at + 1 + head[begin:stop].count(b"\n")
+                break
+        if not isinstance(self.set["header"], bool):
+            names = tuple(str(name) for name in self.set["header"])
+        elif self.set["header"]:
+            names = tuple(name.strip() or f"column_{number}" for number, name in enumerate(first))
+        else:
+            names = tuple(f"column_{number}" for number in range(len(first)))
+        if not names:
+            raise SourceError(
+                f"{self.where}: the file is empty; got no header line. Pass header=[...] with the column names."
+            )
+        if double := sorted({name for name in names if names.count(name) > 1}):
+            raise SchemaError(
+                f"{self.where}: line 1: column names must differ; got {double} twice. Pass header=[...] of new names."
+            )
+        return names, start, line
+
+    def _after(self, head: bytes, stop: int) -> int:
+        while stop < len(head) and head[stop] in b"\r\n":
+            stop += 1
+            if head[stop - 1] == 10:
+                break
+        return stop
+
+    def _fields(self, record: bytes) -> list[str]:
+        try:
+            line = record.decode()
+        except UnicodeDecodeError as error:
+            raise SourceError(
+                f"{self.where}: the header isn't UTF-8: {error}. Pass encoding=, for example 'latin-1'."
+            ) from error
+        quote = self.set["quote"]
+        dialect = {"delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
+                   "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE}  # fmt: skip
+        return next(csv.reader([line], **dialect), [])
+
+    def infer(self, piece: Piece) -> dict[str, pa.DataType]:
+        table = self._read(piece, self._names, dict.fromkeys(self._names, pa.string()), [])
+        return {
+            name: self._category(
+                text.infer(table[name].combine_chunks(), self.format, f"{self.where}: column {name!r}")
+            )
+            for name in self._names
+        }
+
+    def _category(self, kind: pa.DataType) -> pa.DataType:
+        return CATEGORY if pa.types.is_string(kind) else kind  # tried first; a column of many values gives it up
+
+    def parse(self, piece: Piece, request: Request) -> Parsed:
+        types = dict(request.types)
+        loose: set[str] = set()  # demanded types that some cell doesn't fit: these columns are read cell by cell
+        invalid: list[tuple[int, str]] = []
+        while True:
+            invalid.clear()
+            asked = {
+                name: pa.binary() if name in loose or not _direct(types[name]) else types[name]
+                for name in request.columns
+            }
+            try:
+                table = self._read(piece, request.columns, asked, invalid)
+            except pa.ArrowInvalid as error:
+                name = self._blamed(error, piece)
+                if name in request.declared or is_text(types[name]):
+                    loose.add(name)
+                else:
+                    types[name] = self._promoted(piece, name, types[name])
+                continue
+            promoted = self._strict(piece, table, types, request.declared)
+            if not promoted:
+                break
+            types.update(promoted)
+        bad = [BadRow(row, None, None, reason) for row, reason in invalid]
+        return self._with_loose(table, types, asked, bad, invalid)
+
+    def _with_loose(
+        self,
+        table: pa.Table,
+        types: Mapping[str, pa.DataType],
+        asked: Mapping[str, pa.DataType],
+        bad: list[BadRow],
+        invalid: Any,
+    ) -> Parsed:
+        rows = table.num_rows
+        ordinals = None
+        if invalid:
+            ordinals = np.delete(np.arange(rows + len(invalid)), [row for row, _ in invalid])
+        keep = np.ones(rows, bool)
+        for name in table.column_names:
+            if types[name].equals(asked[name]):
+                continue
+            cells = table[name].combine_chunks()
+            words, wrong = text.parse(cells, pa.string(), self.format)
+            values, misfit = text.parse(words, types[name], self.format)
+            for row in np.flatnonzero(wrong | misfit).tolist():
+                reason = "the text isn't UTF-8" if wrong[row] else f"not a {text.type_name(types[name])}"
+                value = cells[row].as_py().decode(errors="backslashreplace")
+                bad.append(BadRow(row if ordinals is None else int(ordinals[row]), name, value, reason))
+            keep &= ~(wrong | misfit)
+            table = table.set_column(table.column_names.index(name), name, values)
+        if not keep.all():
+            ordinals = (np.arange(rows) if ordinals is None else ordinals)[keep]
+            table = table.filter(pa.array(keep))
+        return Parsed(table, bad, ordinals)
+
+    def _read(
+        self, piece: Piece, columns: Any, types: Mapping[str, pa.DataType], invalid: list[tuple[int, str]]
+    ) -> pa.Table:
+        """One pass of the parser; rows of the wrong width go to ``invalid``."""
+        if len(piece.raw) == 0:
+            return pa.table({name: pa.array([], types[name]) for name in columns})
+
+        def skip(row: pacsv.InvalidRow) -> str:
+            invalid.append((row.number - 1, f"got {row.actual_columns} fields, expected {row.expected_columns}"))
+            return "skip"
+
+        quoted = self.set["quote"] or False
+        formats = [*self.set["timestamp_format"], pacsv.ISO8601] if self.set["timestamp_format"] else None
+        block = _BLOCK
+        while True:
+            try:
+                return pacsv.read_csv(
+                    pa.BufferReader(pa.py_buffer(piece.raw)),
+                    pacsv.ReadOptions(use_threads=False, block_size=block, column_names=list(self._names)),
+                    pacsv.ParseOptions(
+                        delimiter=chr(self.dialect.delimiter), quote_char=quoted, double_quote=bool(quoted),
+                        escape_char=self.set["escape"] or False, newlines_in_values=self._has_quoted_newlines(piece),
+                        ignore_empty_lines=len(self._names) > 1, invalid_row_handler=skip,
+                    ),
+                    pacsv.ConvertOptions(
+                        column_types=dict(types), include_columns=list(columns), null_values=list(self.nulls),
+                        strings_can_be_null=True, quoted_strings_can_be_null=False, true_values=list(text.TRUE_TOKENS),
+                        false_values=list(text.FALSE_TOKENS), decimal_point=self.set["decimal"], timestamp_parsers=formats,
+                        auto_dict_max_cardinality=1 << 20,
+                    ),
+                )  # fmt: skip
+            except pa.ArrowInvalid as error:
+                if "block" not in str(error) or block > len(piece.raw):
+                    raise
+                block, _ = block * 8, invalid.clear()
+
+    def _has_quoted_newlines(self, piece: Piece) -> bool:
+        quote = self.set["quote"]
+        return (
+            bool(quote) and memoryview(piece.raw).tobytes().find(quote.encode()) >= 0
+            if len(piece.raw) < _BLOCK
+            else bool(quote)
+        )
+
+    def _blamed(self, error: pa.ArrowInvalid, piece: Piece) -> str:
+        found = _COLUMN.search(str(error))
+        if not found:
+            raise SourceError(
+                f"{self.where}: can't parse the text: {error}. Check delimiter=, quote= and encoding=."
+            ) from error
+        return self._names[int(found[1])]
+
+    def _cells(self, piece: Piece, name: str) -> pa.Array:
+        try:
+            return self._read(piece, [name], {name: pa.string()}, [])[name].combine_chunks()
+        except pa.ArrowInvalid:  # not UTF-8 somewhere: a text column then, whose bad cells are bad rows
+            return pa.array(["not text"])
+
+    def _promoted(self, piece: Piece, name: str, known: pa.DataType) -> pa.DataType:
+        """The type above ``known`` that this piece's cells ask for."""
+        seen = text.infer(self._cells(piece, name), self.format, f"{self.where}: column {name!r}")
+        wider = join(known, seen)
+        return CATEGORY if wider is None or wider.equals(known) or is_text(wider) else wider
+
+    def _strict(
+        self, piece: Piece, table: pa.Table, types: Mapping[str, pa.DataType], declared: frozenset[str]
+    ) -> dict[str, pa.DataType]:
+        """Columns that the parser took for numbers although their text says more: codes, and integers that would round."""
+        numbers = [
+            name for name in table.column_names if name not in declared and types[name] in (pa.int64(), pa.float64())
+        ]
+        found: dict[str, pa.DataType] = {}
+        if numbers and (codes := scan.count_codes(piece.raw, self.dialect)):
+            known = sum(text.count_codes(table[name]) for name in table.column_names if is_text(table[name].type))
+            if len(table.column_names) < len(self._names) or known != codes:
+                found |= {name: CATEGORY for name in numbers if text.holds_codes(self._cells(piece, name))}
+        for name in numbers:
+            if types[name] == pa.float64() and name not in found:
+                bounds = pc.min_max(table[name]).as_py()
+                if max(abs(bounds["min"] or 0), abs(bounds["max"] or 0)) >= EXACT_INTEGER:
+                    seen = text.infer(self._cells(piece, name), self.format, f"{self.where}: column {name!r}")
+                    if is_text(seen):
+                        found[name] = CATEGORY
+        return found
+
+    def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
+        found = {}
+        wanted = set(rows)
+        for row, (start, stop, line) in enumerate(scan.records(piece.raw, self.dialect, len(self._names) > 1)):
+            if row in wanted:
+                found[row] = (line, bytes(piece.raw[start:stop]).decode(errors="backslashreplace"))
+        first = self.first_line(piece)
+        return [(first + found[row][0], found[row][1]) for row in rows]
+
+
+def _direct(kind: pa.DataType) -> bool:
+    """Whether the CSV parser makes this type itself."""
+    return not (pa.types.is_duration(kind) or pa.types.is_float16(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _sniff(head: bytes, path: str) -> str:
+    """The delimiter that the first line shows most often."""
+    if path.split(".")[-1].lower() in ("tsv", "tab"):
+        return "\t"
+    line = re.sub(rb'"[^"]*"', b"", head.split(b"\n", 1)[0])
+    best = max(b",;\t|", key=lambda one: (line.count(one), one == ord(",")))
+    return chr(best) if line.count(best) else ","

@@ -1,0 +1,161 @@
+"""What text readers share: byte ranges cut at the ends of records, as memory maps or out of a stream."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vaxseq.convert import text
+from vaxseq.convert.readers import scan, streams
+from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
+from vaxseq.errors import SourceError
+
+_SAMPLE = 1 << 20
+_SMALLEST, _LARGEST, _ROWS = 16 << 20, 64 << 20, 1 << 17
+
+
+class TextReader(Reader):
+    """Text in records that end with a newline. A file that must be decompressed or transcoded is one unit of many pieces."""
+
+    is_text = True
+    options = {"encoding": "utf-8", "null_values": None, "decimal": ".", "timestamp_format": ()}
+    dialect: scan.Dialect
+    body_start: int
+    body_line: int
+
+    def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
+        super().__init__(source, options)
+        if self.set["decimal"] not in (".", ","):
+            raise bad_option(self.where, "decimal", self.set["decimal"], "'.' or ','")
+        given = self.set["timestamp_format"]
+        self.set["timestamp_format"] = (given,) if isinstance(given, str) else tuple(given)
+        nulls = self.set["null_values"]
+        if isinstance(nulls, str):
+            nulls = [nulls]
+        self.nulls = text.NULL_TOKENS if nulls is None else tuple(dict.fromkeys(["", *map(str, nulls)]))
+        self.format = text.TextFormat(self.set["decimal"], self.set["timestamp_format"])
+        try:
+            plain = streams.is_utf8(self.set["encoding"])
+        except (LookupError, TypeError) as error:
+            raise bad_option(
+                self.where, "encoding", self.set["encoding"], "an encoding's name, like 'latin-1'"
+            ) from error
+        assert self.source.path is not None
+        self.splittable = plain and not streams.is_compressed(self.source.path)
+        self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
+        self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
+        self._known_line = (0, 0)
+
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+
+    @abstractmethod
+    def infer(self, piece: Piece) -> dict[str, pa.DataType]:
+        """The smallest types of this piece's cells."""
+
+    def schema(self) -> pa.Schema:
+        types = self.infer(self.sample())
+        return pa.schema([(name, types[name]) for name in self.names()])
+
+    def schema_names(self) -> tuple[str, ...]:
+        return self.names()
+
+    def _head(self) -> bytes:
+        """The first megabyte."""
+        if self.splittable:
+            return bytes(self._map[self._mark : self._mark + _SAMPLE])
+        return next(streams.chunks(self.source.path or "", self.set["encoding"]), b"")[:_SAMPLE]
+
+    def sample(self) -> Piece:
+        """The first whole records."""
+        head = np.frombuffer(self._head(), np.uint8)[self.body_start :]
+        cut = 0
+        if len(head) + self.body_start < _SAMPLE // 2:  # the whole file, or a stream's first small chunk
+            cut = len(head)
+        else:
+            cut = scan.next_boundary(head, 0, len(head) // 2, self.dialect)
+            cut = len(head) if cut < 0 else cut
+        if not self.splittable and cut == len(head) and len(head):
+            last = scan.next_boundary(head, 0, 0, self.dialect)
+            cut = len(head) if last < 0 else cut
+        return Piece(head[:cut], 0, self.body_line + 1)
+
+    def _unit_bytes(self) -> int:
+        """A unit makes a record batch of some 100,000 rows."""
+        piece = self.sample()
+        lines = int(np.count_nonzero(piece.raw == 10)) or 1
+        return int(min(max(_ROWS * len(piece.raw) // lines, _SMALLEST), _LARGEST))
+
+    def units(self, index: int) -> Iterator[Unit]:
+        if not self.splittable:
+            yield Unit(index, 0, -1)
+            return
+        size = self._unit_bytes()
+        start = self._mark + self.body_start
+        while start < len(self._map):
+            target = min(start + size, len(self._map))
+            stop = scan.next_boundary(
+                self._map[start : min(target + (_LARGEST << 2), len(self._map))], 0, target - start, self.dialect
+            )
+            if stop < 0 and target + (_LARGEST << 2) < len(self._map):
+                raise SourceError(
+                    f"{self.where}: no end of a record within {_LARGEST << 2} bytes after byte {start}. "
+                    f"A quote isn't closed; repair the file or pass quote=None."
+                )
+            stop = len(self._map) if stop < 0 else start + stop
+            yield Unit(index, start, stop)
+            start = stop
+
+    def pieces(self, unit: Unit, skip: int = 0) -> Iterator[Piece]:
+        if self.splittable:
+            if not skip:
+                yield Piece(self._map[unit.start : unit.stop], unit.start)
+            return
+        for number, piece in enumerate(self._streamed()):
+            if number >= skip:
+                yield piece
+
+    def _streamed(self) -> Iterator[Piece]:
+        size = self._unit_bytes()
+        held: list[bytes] = []
+        length, offset, line = 0, self.body_start, self.body_line + 1
+        drop = self.body_start
+        for chunk in streams.chunks(self.source.path or "", self.set["encoding"]):
+            if drop:
+                chunk, drop = chunk[drop:], max(drop - len(chunk), 0)
+            held.append(chunk)
+            length += len(chunk)
+            if length >= size:
+                data = np.frombuffer(b"".join(held), np.uint8)
+                cut = scan.next_boundary(data, 0, size - 1, self.dialect)
+                if cut > 0:
+                    yield Piece(data[:cut], offset, line)
+                    line += int(np.count_nonzero(data[:cut] == 10))
+                    offset += cut
+                    held = [data[cut:].tobytes()]
+                    length = len(held[0])
+                elif length > _LARGEST << 2:
+                    raise SourceError(
+                        f"{self.where}: a quote isn't closed after line {line}. Repair the file or pass quote=None."
+                    )
+        if length:
+            yield Piece(np.frombuffer(b"".join(held), np.uint8), offset, line)
+
+    def first_line(self, piece: Piece) -> int:
+        """The number, from 1, of the piece's first line in the file."""
+        if piece.first_line is not None:
+            return piece.first_line
+        at, lines = self._known_line if self._known_line[0] <= piece.start else (0, 0)
+        for start in range(at, piece.start, 1 << 16):
+            lines += int(np.count_nonzero(self._map[start : min(start + (1 << 16), piece.start)] == 10))
+        self._known_line = (piece.start, lines)
+        return lines + 1
+
+    def total_bytes(self) -> int:
+        return os.path.getsize(self.source.path or "")

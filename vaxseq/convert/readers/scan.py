@@ -1,0 +1,171 @@
+"""Looking at the bytes of delimited text: where records end, and integers that are codes (``00123``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+_TILE = 1 << 16  # comparisons of a tile stay in the cache
+_NEWLINE, _RETURN, _ZERO, _MINUS, _SPACE = 10, 13, 48, 45, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The bytes that give delimited text its structure."""
+
+    delimiter: int
+    quote: int | None
+    escape: int | None = None
+
+
+def next_boundary(data: Bytes, start: int, target: int, dialect: Dialect) -> int:
+    """The first end of a record at or after ``target``; ``start`` is the start of a record. -1: none in ``data``."""
+    width = _TILE
+    while target < len(data):
+        stop = min(target + width, len(data))
+        newlines = np.flatnonzero(data[target:stop] == _NEWLINE) + target
+        if newlines.size:
+            before = np.searchsorted(toggles(data, start, stop, dialect), newlines)
+            outside = newlines[before % 2 == 0]
+            if outside.size:
+                return int(outside[0]) + 1
+        if stop == len(data):
+            return -1
+        width *= 2  # toggles are counted from the start each time, so the window doubles
+    return -1
+
+
+def toggles(data: Bytes, start: int, stop: int, dialect: Dialect) -> npt.NDArray[np.int64]:
+    """Positions of the quotes that open or close a quoted field, in ``[start, stop)``.
+
+    A quote in the middle of an unquoted field is text. An escaped quote toggles twice or not at all.
+    """
+    if dialect.quote is None:
+        return np.empty(0, np.int64)
+    tiles = [np.flatnonzero(data[at : min(at + _TILE, stop)] == dialect.quote) + at for at in range(start, stop, _TILE)]
+    quotes = np.concatenate(tiles) if tiles else np.empty(0, np.int64)
+    if quotes.size == 0:
+        return quotes
+    if dialect.escape is not None:
+        return _walk(data, quotes, dialect)
+    opening = quotes[::2]
+    before = data[np.maximum(opening - 1, 0)]
+    fine = (
+        (before == dialect.delimiter)
+        | (before == _NEWLINE)
+        | (before == _RETURN)
+        | (before == dialect.quote)
+        | (opening == 0)
+    )
+    return quotes if fine.all() else _walk(data, quotes, dialect)
+
+
+def _walk(data: Bytes, quotes: npt.NDArray[np.int64], dialect: Dialect) -> npt.NDArray[np.int64]:
+    """The exact reading, quote by quote, for text with stray or escaped quotes."""
+    kept = []
+    skip, inside = -1, False
+    starts = (dialect.delimiter, _NEWLINE, _RETURN)
+    for at in quotes.tolist():
+        if at == skip:
+            continue
+        if inside:
+            if dialect.escape is not None and at and data[at - 1] == dialect.escape:
+                continue
+            if at + 1 < len(data) and data[at + 1] == dialect.quote:
+                skip = at + 1
+                continue
+            inside = False
+            kept.append(at)
+        elif at == 0 or data[at - 1] in starts:
+            inside = True
+            kept.append(at)
+    return np.asarray(kept, np.int64)
+
+
+def records(data: Bytes, dialect: Dialect, skip_blank: bool) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, line) of each record, the line counted from 0; without its line end."""
+    newlines = np.flatnonzero(data == _NEWLINE)
+    quotes = toggles(data, 0, len(data), dialect)
+    ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
+    lines = np.searchsorted(newlines, ends)
+    if len(data) and (ends.size == 0 or ends[-1] != len(data) - 1):
+        ends = np.append(ends, len(data))
+        lines = np.append(lines, newlines.size)
+    start = line = 0
+    for end, last in zip(ends.tolist(), lines.tolist(), strict=True):
+        stop = end - 1 if end > start and data[end - 1] == _RETURN else end
+        if stop > start or not skip_blank:
+            yield start, stop, line
+        start, line = end + 1, last + 1
+
+
+def count_codes(data: Bytes, dialect: Dialect) -> int:
+    """How many whole fields are integers with leading zeros or hexadecimal: ``00123``, ``-07``, ``0x1F``."""
+    view = memoryview(data)
+    letters = any(_holds(view, letter) for letter in (b"x", b"X"))
+    buffers = np.empty(_TILE, bool), np.empty(_TILE, bool), np.empty(_TILE, np.uint8)
+    return sum(_codes_in(data, at, dialect, letters, buffers) for at in range(0, len(data), _TILE))
+
+
+def _holds(view: memoryview, letter: bytes) -> bool:
+    return any(bytes(view[at : at + _TILE]).find(letter) >= 0 for at in range(0, len(view), _TILE))
+
+
+def _codes_in(data: Bytes, at: int, dialect: Dialect, letters: bool, buffers: tuple[Any, Any, Any]) -> int:
+    """Codes whose zero lies in the tile at ``at``. Few passes over the tile find the few candidates."""
+    stop = min(at + _TILE, len(data) - 1)
+    count = stop - at
+    if count <= 0:
+        return 0
+    zero, flag, scratch = (buffer[:count] for buffer in buffers)
+    before = data[at - 1 : stop - 1] if at else np.concatenate([np.array([_NEWLINE], np.uint8), data[: stop - 1]])
+    after = data[at + 1 : stop + 1]
+    np.equal(before, _NEWLINE, out=zero)
+    if not _SPACE <= dialect.delimiter < _SPACE + 14:
+        np.logical_or(zero, np.equal(before, dialect.delimiter, out=flag), out=zero)
+    np.subtract(before, _SPACE, out=scratch)  # space, quote, comma and minus lie in 32..45
+    np.logical_or(zero, np.less(scratch, 14, out=flag), out=zero)
+    np.logical_and(zero, np.equal(data[at:stop], _ZERO, out=flag), out=zero)
+    hexadecimal = np.flatnonzero(zero & ((after | 32) == 120)) if letters else None
+    np.subtract(after, _ZERO, out=scratch)
+    np.logical_and(zero, np.less(scratch, 10, out=flag), out=zero)
+    candidates = np.flatnonzero(zero)
+    if hexadecimal is not None and hexadecimal.size:
+        candidates = np.union1d(candidates, hexadecimal)
+    if (
+        candidates.size > count >> 9
+    ):  # parts of dates and times, most of them: drop what follows a digit's sign or space
+        sign = before[candidates]
+        previous = before[np.maximum(candidates - 1, 0)]
+        candidates = candidates[((sign != _MINUS) & (sign != _SPACE)) | (previous < _ZERO) | (previous > _ZERO + 9)]
+    return _whole_fields(data, candidates + at, dialect) if candidates.size else 0
+
+
+def _whole_fields(data: Bytes, zeros: npt.NDArray[np.int64], dialect: Dialect) -> int:
+    """Of the candidates, those whose field is nothing but the code."""
+    table = np.zeros(256, bool)
+    table[[dialect.delimiter, _NEWLINE, _RETURN, *([dialect.quote] if dialect.quote is not None else [])]] = True
+    before = zeros - 1
+    before -= (before >= 0) & (data[np.maximum(before, 0)] == _MINUS)
+    while (blank := (before >= 0) & (data[np.maximum(before, 0)] == _SPACE)).any():
+        before = before - blank
+    zeros = zeros[(before < 0) | table[data[np.maximum(before, 0)]]]
+    table[_SPACE] = True
+    found = 0
+    at = zeros + 1
+    hexadecimal = (data[np.minimum(at, len(data) - 1)] | 32) == 120
+    found += int(np.count_nonzero(hexadecimal & (at < len(data))))
+    at = at[~hexadecimal]
+    while at.size:
+        ended = at >= len(data)
+        here = data[np.minimum(at, len(data) - 1)]
+        done = ended | table[here]
+        found += int(np.count_nonzero(done))
+        digit = (here - _ZERO) < 10
+        at = at[~done & digit] + 1
+    return found

@@ -1,0 +1,94 @@
+"""Bytes of a text file as UTF-8: decompressed, transcoded, without a byte-order mark."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import lzma
+import mmap
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vaxseq.errors import SourceError, SourceNotFoundError
+
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+_READ = 1 << 20
+
+
+def bare_suffix(path: str) -> str:
+    """The suffix without a compression's: ``.csv`` of ``a.csv.gz``."""
+    name = Path(path)
+    return (name.with_suffix("") if name.suffix in COMPRESSIONS else name).suffix.lower()
+
+
+def is_compressed(path: str) -> bool:
+    """Whether the name says so."""
+    return Path(path).suffix in COMPRESSIONS
+
+
+def map_bytes(path: str) -> npt.NDArray[np.uint8]:
+    """The file as a memory map; its pages are the system's, not ours."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, 2)
+            if file.tell() == 0:
+                return np.empty(0, np.uint8)
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(f"{path}: no such file. Check the path.") from error
+    except OSError as error:
+        raise SourceError(f"{path}: can't read the file: {error}.") from error
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    suffix = Path(path).suffix
+    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(suffix)
+    stream: IO[bytes] | pa.NativeFile
+    stream = opener(path, "rb") if opener else pa.input_stream(path, compression="zstd" if suffix == ".zst" else None)
+    with stream:
+        yield stream
+
+
+def chunks(path: str, encoding: str) -> Iterator[bytes]:
+    """The text as UTF-8 in chunks of about a megabyte.
+
+    Raises:
+        SourceError: damaged, cut off, or not in this encoding.
+    """
+    utf8 = is_utf8(encoding)
+    decode = codecs.getincrementaldecoder(encoding)()
+    try:
+        with _opened(path) as stream:
+            first = True
+            while True:
+                block = stream.read(_READ)
+                out = bytes(block) if utf8 else decode.decode(block, final=not block).encode()
+                if first and out.startswith(codecs.BOM_UTF8):
+                    out = out[3:]
+                first = False
+                if out:
+                    yield out
+                if not block:
+                    return
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(f"{path}: no such file. Check the path.") from error
+    except UnicodeError as error:
+        raise SourceError(f"{path}: the text isn't {encoding}: {error}. Pass the right encoding=.") from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise SourceError(
+            f"{path}: can't decompress the file: {error}. It is damaged or cut off; get it again."
+        ) from error
+
+
+def is_utf8(encoding: str) -> bool:
+    """Whether text in this encoding is UTF-8 as it stands."""
+    return codecs.lookup(encoding).name in ("utf-8", "ascii", "utf-8-sig")

@@ -1,0 +1,339 @@
+"""convert(): from sources to a dataset, restartable at any moment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from vaxseq.convert.commit import commit, recover
+from vaxseq.convert.fanout import in_order, process_pool
+from vaxseq.convert.journal import key_of, locked
+from vaxseq.convert.lattice import join
+from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
+from vaxseq.convert.progress import Progress
+from vaxseq.convert.readers import check_options, readers
+from vaxseq.convert.readers.base import Unit
+from vaxseq.convert.readers.kinds import storable_type
+from vaxseq.convert.sources import find_sources, fingerprint
+from vaxseq.convert.space import check_space, explained
+from vaxseq.convert.stage import PieceKey, Stage
+from vaxseq.convert.text import TextFormat, infer
+from vaxseq.convert.writers import writer_for, writers
+from vaxseq.errors import DatasetError, OptionError, SchemaError, did_you_mean
+from vaxseq.manifest import Manifest
+from vaxseq.schema import Schema, type_name
+
+_FRAGMENT_BYTES = 1 << 30
+
+
+def convert(
+    sources: Any, target: str | os.PathLike[str], *, schema: Schema | str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
+    on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False, workers: int = 1,
+    executor: Executor | None = None, progress: bool = True, format: str | None = None, path_column: str | None = None,
+    target_format: str | None = None, fragment_bytes: int = _FRAGMENT_BYTES, **reader_options: Any,
+) -> Manifest:  # fmt: skip
+    """Converts data of any size to a dataset that memory-maps.
+
+    A target with the suffix ``.arrow`` or ``.hdf5`` is one file; any other is a folder of fragments with a manifest.
+    It appears when it is complete. A run that was stopped or killed goes on where it was when it is called again.
+
+    Args:
+        sources: a path, glob or folder, a list of them, a pandas DataFrame, a pyarrow Table, or an iterable of batches.
+        target: the file or folder to make.
+        schema: types, nullability, bounds and categories that the rows must obey; a Schema, a YAML file or a mapping.
+        columns: names in the source of the columns to keep, in order.
+        rename: new names by names in the source.
+        where: an expression over the dataset's columns; rows for which it isn't true are dropped and counted.
+        on_bad_rows: "error" stops at a row that doesn't fit; "reject" sets it aside in ``<target>.rejects.parquet``.
+        resume: goes on with what an earlier, unfinished call left.
+        overwrite: replaces a target that exists.
+        append: adds to a folder target; its fragments stay as they are.
+        workers: local processes that read.
+        executor: any concurrent.futures.Executor that reads instead.
+        progress: shows rows, bytes and the time left.
+        format: the sources' format, when their names don't tell.
+        path_column: a name for a column that holds each row's source path.
+        target_format: "arrow" or "hdf5", the format of a folder's fragments.
+        fragment_bytes: the size at which a folder's next fragment begins.
+        **reader_options: the reader's, such as ``delimiter``, ``null_values`` or ``encoding`` of CSV.
+
+    Returns:
+        The dataset's manifest.
+
+    Raises:
+        SourceError: a source can't be read.
+        BadRowError: a row doesn't fit, with on_bad_rows="error".
+        SchemaError: types that don't go together, or that the target can't hold.
+        DatasetError: the target exists, is being written, or its sources changed since the run that is to be resumed.
+
+    >>> import tempfile, pyarrow as pa
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     convert(pa.table({"x": [1, 2]}), f"{folder}/x.arrow", progress=False).n_rows
+    2
+    """
+    plan = _plan(locals())
+    work = plan.target.with_name(plan.target.name + ".partial")
+    with ExitStack() as stack:
+        plan.target.parent.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(locked(work, plan.target))
+        recover(work, plan.target)
+        before = _existing(plan)
+        stack.enter_context(explained(plan.target))
+        words: dict[str, list[str]] = {}
+        if before is not None:
+            job, words = _seed(plan, before)
+            plan = replace(plan, job=job)
+        own = UnitReader(plan.job)
+        stack.callback(own.close)
+        stage = _stage(plan, work, before, own, words)
+        stack.callback(stage.close)
+        shown = stack.enter_context(Progress(plan.job.sources, plan.progress, plan.target, stage.rows))
+        check_space(plan.target, plan.format, own)
+        pool = executor or (stack.enter_context(process_pool(workers)) if workers > 1 and plan.restartable else None)
+        manifest = _run(plan, stage, work, before, own, pool if plan.restartable else None, shown)
+        shutil.rmtree(work)
+    return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    job: Job
+    target: Path
+    folder: bool
+    format: str
+    overwrite: bool
+    append: bool
+    resume: bool
+    progress: bool
+    fragment_bytes: int
+    restartable: bool
+
+
+def _plan(given: dict[str, Any]) -> _Plan:
+    """The call's options, checked."""
+    for name, allowed in (("on_bad_rows", ("error", "reject")), ("target_format", (None, *writers()))):
+        if given[name] not in allowed:
+            raise OptionError(f"convert: option {name}; got {given[name]!r}, expected one of {allowed}.")
+    if not isinstance(given["workers"], int) or given["workers"] < 1:
+        raise OptionError(f"convert: option workers; got {given['workers']!r}, expected a whole number from 1.")
+    target = Path(given["target"])
+    writer = writer_for(target.suffix)
+    if given["append"] and (writer is not None or given["overwrite"]):
+        raise OptionError(f"convert: option append; got the target {target}, expected a folder, and no overwrite.")
+    if writer is not None and given["target_format"] not in (None, writer.name):
+        raise OptionError(f"convert: option target_format; got {given['target_format']!r} for {target}. Leave it out.")
+    sources = find_sources(given["sources"], given["format"])
+    check_options({source.format for source in sources}, given["reader_options"])
+    schema = given["schema"]
+    if isinstance(schema, Mapping):
+        schema = Schema.from_dict(schema)
+    elif schema is not None and not isinstance(schema, Schema):
+        schema = Schema.load(schema)
+    columns = given["columns"]
+    if isinstance(columns, str):
+        columns = [columns]
+    job = Job(
+        sources, dict(given["reader_options"]), None if columns is None else tuple(columns), dict(given["rename"] or {}),
+        schema, given["where"], given["on_bad_rows"], given["path_column"],
+    )  # fmt: skip
+    restartable = all(source.path is not None for source in sources)
+    name = writer.name if writer else given["target_format"] or "arrow"
+    return _Plan(
+        job, target, writer is None, name, given["overwrite"], given["append"], given["resume"], given["progress"],
+        given["fragment_bytes"], restartable,
+    )  # fmt: skip
+
+
+def _existing(plan: _Plan) -> Manifest | None:
+    """The manifest of the dataset to append to; refuses a target that is in the way."""
+    if plan.append:
+        return Manifest.load(plan.target) if plan.target.exists() else None
+    if plan.target.exists() and not plan.overwrite:
+        raise DatasetError(
+            f"{plan.target}: the target exists already. Choose another, or replace it with overwrite=True."
+        )
+    return None
+
+
+def _stage(plan: _Plan, work: Path, before: Manifest | None, own: UnitReader, words: dict[str, list[str]]) -> Stage:
+    """The stage, as an earlier run left it where that run did the same work."""
+    prints = [(one.name, one.digest) for one in map(fingerprint, plan.job.sources)]
+    job = replace(plan.job, sources=(), schema=None)
+    about = [
+        prints,
+        str(job),
+        plan.job.schema and plan.job.schema.to_dict(),
+        plan.format,
+        plan.fragment_bytes,
+        before and before.to_dict(),
+    ]
+    key = key_of(about)
+    header = Stage.header(work)
+    if header is not None and plan.resume and plan.restartable and header.get("key") != key:
+        raise DatasetError(
+            f"{plan.target}: an unfinished conversion is there, of other sources or options than now (a source may have changed). "
+            f"Start anew with resume=False (--no-resume)."
+        )
+    if header is None or not plan.resume or not plan.restartable:
+        for entry in work.iterdir():
+            if entry.name not in ("lock", "replaced"):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    fixed = declared_types(plan.job)
+    types = _first_types(plan, fixed, own)
+    return Stage(work, key, types, frozenset(fixed), plan.fragment_bytes if plan.folder else None, words)
+
+
+def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) -> dict[str, pa.DataType]:
+    """Columns in order, each of the smallest type that the first look asks for."""
+    job = plan.job
+    types: dict[str, pa.DataType] = {}
+    for number, source in enumerate(job.sources):
+        if number and readers()[source.format].is_text:
+            continue  # its columns are compared when its turn comes
+        reader = own.reader(number)
+        seen = reader.schema()
+        names = chosen(job, reader)
+        for old, new in names.items():
+            kind = fixed.get(new) or storable_type(seen.field(old).type, reader.where, old)
+            wider = kind if new not in types else join(types[new], kind)
+            if wider is None:
+                raise SchemaError(
+                    f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in the sources "
+                    f"before. Declare one type for it in schema=."
+                )
+            types[new] = wider
+    parts: dict[str, list[str]] = {}
+    for source in job.sources:
+        for name, value in constants(job, source).items():
+            parts.setdefault(name, []).append(value)
+    for name, values in parts.items():
+        if name in types:
+            raise SchemaError(
+                f"{job.sources[0].name}: column {name!r} is both in the file and in its path. Leave one out."
+            )
+        types[name] = fixed.get(name) or (
+            pa.dictionary(pa.int32(), pa.string()) if name == job.path_column else _text_kind(values, name)
+        )
+    missing = [name for name in fixed if name not in types]
+    if missing:
+        raise SchemaError(
+            f"schema: column {missing[0]!r} isn't in {job.sources[0].name}.{did_you_mean(missing[0], types)}"
+        )
+    if not types:
+        raise SchemaError(f"{job.sources[0].name}: no columns to convert.")
+    return types
+
+
+def _text_kind(values: list[str], name: str) -> pa.DataType:
+    kind = infer(pa.array(values), TextFormat(), f"partition {name!r}")
+    return kind if pa.types.is_integer(kind) else pa.dictionary(pa.int32(), pa.string())
+
+
+def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
+    """The job with the dataset's own types demanded, and the dictionaries that its fragments have."""
+    columns = []
+    for one in before.schema.columns:
+        zoned = (
+            replace(one, type=f"{one.type[:-1]}, UTC]") if one.timezone and one.type.startswith("timestamp") else one
+        )
+        declared = plan.job.schema is not None and one.name in plan.job.schema
+        columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else zoned)
+    words: dict[str, list[str]] = {}
+    for path in before.paths() if before.format == "arrow" else []:
+        with pa.memory_map(str(path)) as source:
+            file = pa.ipc.open_file(source)
+            if file.num_record_batches:
+                batch = file.get_batch(0)
+                for name in batch.schema.names:
+                    if pa.types.is_dictionary(batch.schema.field(name).type):
+                        values = batch.column(name).dictionary.to_pylist()
+                        words[name] = max(words.get(name, []), values, key=len)
+    return replace(plan.job, schema=Schema(tuple(columns))), words
+
+
+def _numbered_units(plan: _Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:
+    number = 0
+    for index in range(len(plan.job.sources)):
+        for unit in own.reader(index).units(index):
+            yield number, unit
+            number += 1
+
+
+def _pieces(
+    plan: _Plan, stage: Stage, work: Path, own: UnitReader, pool: Executor | None
+) -> Iterator[tuple[PieceKey, Finished, PieceKey]]:
+    """Finished pieces in order, with the key of what comes after each."""
+    first, skip = stage.next
+    todo = ((number, unit) for number, unit in _numbered_units(plan, own) if number >= first)
+    if pool is not None:
+        yield from in_order(pool, plan.job, todo, stage.types, work, (first, skip))
+        return
+    for number, unit in todo:
+        last: Finished | None = None
+        for finished in own.read(unit, stage.types, skip if number == first else 0):
+            if last is not None:
+                yield (number, last.number), last, (number, last.number + 1)
+            last = finished
+        if last is not None:
+            yield (number, last.number), last, (number + 1, 0)
+
+
+def _run(
+    plan: _Plan,
+    stage: Stage,
+    work: Path,
+    before: Manifest | None,
+    own: UnitReader,
+    pool: Executor | None,
+    shown: Progress,
+) -> Manifest:
+    """Reads what is left, stages it, and commits."""
+    prints = tuple(fingerprint(source) for source in plan.job.sources)
+    units: dict[int, Unit] = {}
+
+    def reread(key: PieceKey, types: Mapping[str, pa.DataType]) -> Finished:
+        if key[0] not in units:
+            units.update(dict(_numbered_units(plan, own)))
+        return next(own.read(units[key[0]], types, key[1]))
+
+    def current(key: PieceKey, finished: Finished) -> Finished:
+        if stage.stale(finished):
+            finished = reread(key, stage.types)
+            stage.widen(finished.table)
+            if stage.stale(finished):
+                names = [name for name in finished.table.column_names if stage.is_stale(finished, name)]
+                raise SchemaError(
+                    f"{plan.job.sources[finished.unit.source].name}: column {names[0]!r}: got "
+                    f"{type_name(finished.table[names[0]].type)}, expected text as before. Declare one type for it in schema=."
+                )
+        return finished
+
+    for key, finished, after in _pieces(plan, stage, work, own, pool):
+        units[key[0]] = finished.unit
+        stage.widen(finished.table)
+        finished = current(key, finished)
+        for held, one in stage.stale_held():
+            stage.replace_held(held, current(held, one))
+        stage.add(key, finished, after)
+        shown.update(finished.unit, finished.table.num_rows)
+    stage.flush()
+    stage.sync()
+    changed = [a.name for a, b in zip(prints, map(fingerprint, plan.job.sources), strict=True) if a != b]
+    if changed:
+        raise DatasetError(
+            f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
+        )
+    shown.say("writing the dataset")
+    return commit(
+        stage, work, plan.target, plan.format, folder=plan.folder, declared=plan.job.schema, sources=prints,
+        reread=lambda key, types: reread(key, types).table, before=before,
+    )  # fmt: skip

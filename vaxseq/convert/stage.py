@@ -1,0 +1,290 @@
+"""The drafts of a dataset: finished pieces appended to Arrow files, each file of one set of types, all of it journaled."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from vaxseq.convert.dictionary import Coder
+from vaxseq.convert.journal import Journal, boot
+from vaxseq.convert.lattice import CATEGORY, cast_exactly, is_text, join
+from vaxseq.convert.piece import Finished, Reject
+from vaxseq.convert.writers.ipc import IpcFile
+from vaxseq.schema import type_name, type_of
+
+MIN_BATCH_ROWS, MAX_BATCH_ROWS = 1 << 16, 1 << 20
+_MAX_HELD_BYTES = 64 << 20
+_SYNC_S = 10.0
+
+_NO_WORDS = pa.array([], pa.string())  # a record batch holds codes only
+
+PieceKey = tuple[int, int]  # (unit number, piece number)
+
+
+@dataclass(slots=True)
+class Draft:
+    """One staged file: its types, its record batches, and the pieces that each group of batches came from."""
+
+    name: str
+    types: dict[str, pa.DataType]
+    blocks: list[tuple[int, int, int]] = field(default_factory=list)
+    length: int = 0
+    rows: int = 0
+    groups: list[tuple[list[PieceKey], int, int]] = field(default_factory=list)  # (pieces, rows, batches)
+
+    def schema(self) -> pa.Schema:
+        """Its Arrow schema."""
+        return pa.schema(list(self.types.items()))
+
+
+class Stage:
+    """Appends pieces in order. After a kill, ``Stage`` on the same folder stands where the last journaled group ended."""
+
+    def __init__(self, folder: Path, key: str, types: dict[str, pa.DataType], fixed: frozenset[str], draft_bytes: int | None,
+                 words: dict[str, list[str]] | None = None) -> None:  # fmt: skip
+        self.folder, self.fixed, self._draft_bytes = folder, fixed, draft_bytes
+        self.types = dict(types)
+        self.coders: dict[str, Coder] = {}
+        self.drafts: list[Draft] = []
+        self.next: PieceKey = (0, 0)
+        self.rejected = self.dropped = 0
+        self._rejects_length = 0
+        self._held: list[tuple[PieceKey, Finished]] = []
+        self._held_rows = self._held_bytes = 0
+        self._file: IpcFile | None = None
+        self._journaled_values: dict[str, int] = {}
+        self._given_up: dict[str, Coder] = {}  # of columns with too many values: earlier drafts still hold codes
+        self._journal = Journal(folder)
+        self._synced = time.monotonic()
+        lines = self._journal.read()
+        if lines:
+            self._restore(lines)
+        else:
+            self._journal.add({"key": key, "boot": boot()})
+            self.coders = {name: Coder(values) for name, values in (words or {}).items() if name in types}
+        self._coders()
+
+    @staticmethod
+    def header(folder: Path) -> dict[str, Any] | None:
+        """The first line of a journal that a run left, or None."""
+        lines = Journal(folder).read()
+        return lines[0] if lines else None
+
+    @property
+    def rows(self) -> int:
+        """Rows journaled so far."""
+        return sum(draft.rows for draft in self.drafts)
+
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(self.types)
+
+    def add(self, key: PieceKey, finished: Finished, after: PieceKey) -> None:
+        """Takes the next piece; it is written when enough rows are there for a record batch."""
+        self._held.append((key, finished))
+        self._held_rows += finished.table.num_rows
+        self._held_bytes += finished.table.nbytes
+        self.next = after
+        if self._held_rows >= MIN_BATCH_ROWS or self._held_bytes >= _MAX_HELD_BYTES or len(self._held) >= 4096:
+            self.flush()
+
+    def widen(self, table: pa.Table) -> None:
+        """Raises the dataset's types to hold this piece's."""
+        for name in table.column_names:
+            seen, known = table[name].type, self.types[name]
+            if seen.equals(known) or name in self.fixed or (is_text(seen) and is_text(known)):
+                continue
+            wider = join(known, seen)
+            if wider is None or is_text(wider):
+                wider = CATEGORY
+            if not wider.equals(known):
+                self.types[name] = wider
+        self._coders()
+
+    def _coders(self) -> None:
+        for name, kind in self.types.items():
+            if pa.types.is_dictionary(kind) and name not in self.coders:
+                self.coders[name] = Coder()
+
+    def flush(self) -> None:
+        """Writes what is held as record batches and a journal line."""
+        if not self._held:
+            return
+        table = self._joined()
+        draft = self._draft_for(table.schema)
+        assert self._file is not None
+        before = len(self._file.blocks)
+        for start in range(0, table.num_rows, MAX_BATCH_ROWS):
+            part = table.slice(start, MAX_BATCH_ROWS).combine_chunks()
+            self._file.append(part.to_batches()[0])
+        added = self._file.blocks[before:]
+        keys = [key for key, _ in self._held]
+        group = (keys, table.num_rows, len(added))
+        draft.groups.append(group)
+        draft.blocks = self._file.blocks
+        draft.length, draft.rows = self._file.length, draft.rows + table.num_rows
+        rejects = [reject for _, one in self._held for reject in one.rejects]
+        self._rejects_length += self._write_rejects(rejects)
+        self.rejected += len(rejects)
+        self.dropped += sum(one.dropped for _, one in self._held)
+        self._journal.add({
+            "draft": len(self.drafts) - 1, "pieces": keys, "rows": table.num_rows, "blocks": added, "length": draft.length,
+            "values": self._new_values(), "next": self.next, "rejected": len(rejects), "rejects_length": self._rejects_length,
+            "dropped": self.dropped, "types": {name: type_name(kind) for name, kind in self.types.items()},
+        })  # fmt: skip
+        self._held = []
+        self._held_rows = self._held_bytes = 0
+        if time.monotonic() - self._synced > _SYNC_S:
+            self.sync()
+
+    def sync(self) -> None:
+        """Makes the journaled rows survive a power cut."""
+        if self._file is not None and self.drafts:
+            self._file.sync()
+            self._journal.add({"synced": self.next})
+            self._journal.sync()
+        self._synced = time.monotonic()
+
+    def _joined(self) -> pa.Table:
+        """What is held, in the dataset's types, with text as codes of the common dictionaries."""
+        columns = {}
+        for name in self.types:
+            parts = [one.table[name] for _, one in self._held]
+            kind = self.types[name]
+            if pa.types.is_dictionary(kind):
+                column = pa.chunked_array([chunk for part in parts for chunk in _as_text(part)])
+                codes = self.coders[name].encode(column)
+                if codes is None:
+                    kind = self.types[name] = pa.string()
+                    self._given_up[name] = self.coders.pop(name)
+                else:
+                    columns[name] = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, _NO_WORDS, safe=False)])
+                    continue
+            chunks = []
+            for part in parts:
+                if is_text(kind) and not is_text(part.type) and not pa.types.is_null(part.type):
+                    raise AssertionError("a piece must be read again as text before it is staged")
+                chunks += cast_exactly(part, kind, f"column {name!r}").chunks
+            columns[name] = pa.chunked_array(chunks, kind)
+        return pa.table(columns)
+
+    def stale(self, finished: Finished) -> bool:
+        """Whether the piece must be parsed again, because the dataset's types have become text since."""
+        return any(self.is_stale(finished, name) for name in finished.table.column_names)
+
+    def is_stale(self, finished: Finished, name: str) -> bool:
+        """Whether this column must be."""
+        kind = finished.table[name].type
+        return is_text(self.types[name]) and not is_text(kind) and not pa.types.is_null(kind)
+
+    def stale_held(self) -> list[tuple[PieceKey, Finished]]:
+        """Held pieces that must be parsed again."""
+        return [(key, one) for key, one in self._held if self.stale(one)]
+
+    def replace_held(self, key: PieceKey, finished: Finished) -> None:
+        """Puts a piece, parsed again, in its place."""
+        self._held = [(held, finished if held == key else one) for held, one in self._held]
+
+    def _draft_for(self, schema: pa.Schema) -> Draft:
+        """The last draft when it has these types and room; a new one otherwise."""
+        draft = self.drafts[-1] if self.drafts else None
+        full = draft is not None and self._draft_bytes is not None and draft.length >= self._draft_bytes
+        if draft is None or full or not draft.schema().equals(schema):
+            if self._file is not None:
+                self._file.sync()
+                self._file.close()
+            draft = Draft(f"draft-{len(self.drafts):05d}.arrow", dict(zip(schema.names, schema.types, strict=True)))
+            self.drafts.append(draft)
+            self._file = IpcFile(self.folder / draft.name, draft.schema())
+            self._journal.add(
+                {"new": draft.name, "types": {name: type_name(kind) for name, kind in draft.types.items()}}
+            )
+        elif self._file is None:
+            self._file = IpcFile(self.folder / draft.name, draft.schema(), draft.blocks, draft.length)
+        return draft
+
+    def _new_values(self) -> dict[str, list[str]]:
+        found = {}
+        for name, coder in self.coders.items():
+            known = self._journaled_values.get(name, 0)
+            if len(coder.values) > known:
+                found[name] = coder.values[known:]
+                self._journaled_values[name] = len(coder.values)
+        return found
+
+    def _write_rejects(self, rejects: list[Reject]) -> int:
+        if not rejects:
+            return 0
+        content = b"".join(json.dumps(asdict(one)).encode() + b"\n" for one in rejects)
+        with open(self.folder / "rejects.jsonl", "ab") as file:
+            file.truncate(self._rejects_length)
+            file.seek(self._rejects_length)
+            file.write(content)
+        return len(content)
+
+    def rejects(self) -> Iterator[dict[str, Any]]:
+        """The rejected rows, in order."""
+        path = self.folder / "rejects.jsonl"
+        if self._rejects_length:
+            with open(path, "rb") as file:
+                left = self._rejects_length
+                for line in file:
+                    if left <= 0:
+                        return
+                    left -= len(line)
+                    yield json.loads(line)
+
+    def _restore(self, lines: list[dict[str, Any]]) -> None:
+        if lines[0].get("boot") != boot():  # only what was synced is sure to be whole
+            last = max((number for number, line in enumerate(lines) if "synced" in line), default=0)
+            lines = lines[: last + 1]
+        for line in lines[1:]:
+            if "new" in line:
+                self.drafts.append(Draft(line["new"], {name: type_of(kind) for name, kind in line["types"].items()}))
+            elif "pieces" in line:
+                draft = self.drafts[line["draft"]]
+                draft.blocks += [tuple(block) for block in line["blocks"]]
+                draft.groups.append(([tuple(key) for key in line["pieces"]], line["rows"], len(line["blocks"])))
+                draft.length, draft.rows = line["length"], draft.rows + line["rows"]
+                for name, values in line["values"].items():
+                    known = self.coders.setdefault(name, Coder())
+                    self.coders[name] = Coder(known.values + values)
+                    self._journaled_values[name] = len(self.coders[name].values)
+                self.next = tuple(line["next"])
+                self.rejected += line["rejected"]
+                self._rejects_length, self.dropped = line["rejects_length"], line["dropped"]
+                self.types = {name: type_of(kind) for name, kind in line["types"].items()}
+        for name in [name for name in self.coders if not pa.types.is_dictionary(self.types[name])]:
+            self._given_up[name] = self.coders.pop(name)
+
+    def close(self) -> None:
+        """Leaves the drafts as they are."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._journal.close()
+
+    def all_words(self, name: str) -> pa.Array:
+        """Every value that codes of this column may stand for."""
+        return self._given_up[name].array() if name in self._given_up else self.coders[name].array()
+
+    def size_bytes(self) -> int:
+        """Bytes of all drafts."""
+        return sum(os.path.getsize(self.folder / draft.name) for draft in self.drafts)
+
+
+def _as_text(column: pa.ChunkedArray) -> list[pa.Array]:
+    """Chunks of one type, dictionary-encoded."""
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    return [
+        chunk if pa.types.is_dictionary(chunk.type) else chunk.cast(pa.string()).dictionary_encode()
+        for chunk in column.chunks
+    ]
