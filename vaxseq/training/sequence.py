@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -13,10 +14,12 @@ from vaxseq.errors import OptionError, SelectionError
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
 from vaxseq.layout import Columns, Field, Recipe, Role
-from vaxseq.loader import Loader
+from vaxseq.loader import Loader, RowReader
 from vaxseq.plan.plan import BatchPlan
+from vaxseq.plan.rows import AllRows
 from vaxseq.reader import Reader
 from vaxseq.served import Served
+from vaxseq.store import StoreReader, store_for
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.latch import EpochLatch
 from vaxseq.training.shards import shard_of
@@ -52,6 +55,9 @@ class Sequence(keras.utils.PyDataset):
             divides a loss by the rows of a batch, the padded ones included.
         on_missing: "error", or "drop" to leave out rows whose target or weight is missing.
         class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name.
+        store: a packed store's file (see ``materialize``), made there when it isn't there yet, or "auto" for one in
+            the cache folder: the features are computed once, and read at the memory's pace. A store that was
+            made from other data, rows or features is refused. Batches follow the store's order of rows.
         read_ahead: batches prepared ahead in a background thread, rounded up to whole chunks; 0 for none.
 
     Raises:
@@ -92,6 +98,7 @@ class Sequence(keras.utils.PyDataset):
         pad: bool = False,
         on_missing: Literal["error", "drop"] = "error",
         class_weight: Mapping[Any, float] | None = None,
+        store: str | os.PathLike[str] | None = None,
         read_ahead: int = 2,
         workers: int = 0,
         use_multiprocessing: bool = False,
@@ -100,7 +107,7 @@ class Sequence(keras.utils.PyDataset):
             "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
             "where": where, "rows": rows, "shuffle": shuffle, "seed": seed, "shard": shard,
             "drop_remainder": drop_remainder, "pad": pad, "on_missing": on_missing, "class_weight": class_weight,
-            "read_ahead": read_ahead,
+            "store": store, "read_ahead": read_ahead,
         }  # fmt: skip
         if workers > 1 or use_multiprocessing:
             raise OptionError(_WORKERS.format(workers=workers, processes=use_multiprocessing))
@@ -118,7 +125,15 @@ class Sequence(keras.utils.PyDataset):
             on_missing=on_missing,
         )
         self._source, self._fitted, self._recipe = served.source, served.fitted, served.recipe
-        self._index = served.index
+        reader: RowReader
+        if store is None:
+            reader, self._index = Reader(served.source, served.recipe), served.index
+            self._row_ids: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] = self._index.select
+        else:
+            plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
+            stored = store_for(served, store, plain)
+            reader, self._index, ids = StoreReader(stored), AllRows(stored.rows), stored.row_ids()
+            self._row_ids = lambda positions: ids[positions].astype(np.int64)
         shard_index, shard_count = shard_of(shard)
         self._plan = BatchPlan(
             self._index.n,
@@ -137,7 +152,7 @@ class Sequence(keras.utils.PyDataset):
             )
         classes = _classes(fitted, self._recipe)
         self._maker = BatchMaker(self._recipe, class_weight, classes, self._plan.padded)
-        self._loader = Loader(Reader(self._source, self._recipe), self._index, self._plan, read_ahead)
+        self._loader = Loader(reader, self._index, self._plan, read_ahead)
         self._latch = EpochLatch()
 
     def batch(self, epoch: int, index: int) -> Batch:
@@ -180,7 +195,7 @@ class Sequence(keras.utils.PyDataset):
     def row_ids(self, index: int, epoch: int | None = None) -> npt.NDArray[np.int64]:
         """The row ids of a batch, shape (rows,), without the padding; of the current epoch by default."""
         batches = self._plan.positions(self._latch.epoch if epoch is None else epoch, self._checked(index))
-        return self._index.select(batches.positions[: int(batches.counts[0])])
+        return self._row_ids(batches.positions[: int(batches.counts[0])])
 
     def attach(self, predictions: npt.ArrayLike, name: str, *, epoch: int | None = None) -> Any:
         """The frame with predictions as a column, joined by row id; rows that weren't predicted are missing.
@@ -206,7 +221,7 @@ class Sequence(keras.utils.PyDataset):
         real = np.ones(len(values), dtype=bool)
         for end, size, count in zip(ends, batches.sizes, batches.counts, strict=True):
             real[end - size + count : end] = False
-        return attach_column(self._source.frame(), name, self._index.select(batches.positions[real]), values[real])
+        return attach_column(self._source.frame(), name, self._row_ids(batches.positions[real]), values[real])
 
     @property
     def workers(self) -> int:
