@@ -1,0 +1,192 @@
+"""What a profile needs of Keras: timed reads inside a fit, a fit without any reading, and a model left as it was."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from vaxseq.errors import OptionError
+
+_WARM_STEPS = 3  # a fit's first steps compile and allocate
+
+
+class Steps(NamedTuple):
+    """Steps of a fit: how many, the seconds between the first and the last, and what of it went into reading.
+
+    ``waited_s`` is None when batches were read in other threads, so that waiting can't be told from reading.
+    """
+
+    count: int
+    seconds: float
+    waited_s: float | None
+
+    @property
+    def each_s(self) -> float:
+        return self.seconds / max(1, self.count)
+
+
+def check_dataset(dataset: Any) -> None:
+    """Refuses what isn't a PyDataset, or is an empty one.
+
+    Raises:
+        OptionError: it is something else, or has no batches.
+    """
+    if not isinstance(dataset, keras.utils.PyDataset):
+        raise OptionError(
+            f"profile: got {type(dataset).__name__}, expected a vaxseq.Sequence or another keras.utils.PyDataset"
+        )
+    if not dataset.num_batches:
+        raise OptionError(f"profile: {type(dataset).__name__} has {dataset.num_batches} batches, expected at least one")
+
+
+def to_tensors(batch: Any) -> None:
+    """Turn a batch into the backend's tensors, as the first thing in a training step does."""
+
+    def convert(array: Any) -> Any:
+        return None if array is None else keras.ops.convert_to_tensor(array)
+
+    keras.tree.map_structure(convert, batch)
+
+
+@contextmanager
+def unchanged(model: keras.Model, batch: Any) -> Iterator[None]:
+    """Whatever is trained inside, the model's weights, optimizer and seeds are as before afterwards.
+
+    A model without weights yet is built, from the batch's shapes.
+    """
+    if not model.built:
+        x = batch[0] if isinstance(batch, tuple) else batch
+        model(keras.tree.map_structure(lambda array: keras.ops.convert_to_tensor(array[:1]), x))
+    if getattr(model, "optimizer", None) is None:
+        raise OptionError(f"profile: model {model.name!r} isn't compiled. Call compile() first.")
+    model.optimizer.build(model.trainable_variables)
+    kept = {id(one): (one, np.array(keras.ops.convert_to_numpy(one))) for one in _variables(model)}
+    dice = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(dice)
+        for variable, value in kept.values():
+            variable.assign(value)
+
+
+def timed_fit(model: keras.Model, dataset: Any, seconds: float, *, shuffle: bool) -> Steps:
+    """Fit on the dataset for about so long, as a plain ``model.fit(dataset)`` would."""
+    timed = _Timed(dataset)
+    _fit(model, timed, _Clock(seconds, timed.mark), shuffle)
+    return timed.steps()
+
+
+def step_fit(model: keras.Model, batches: Sequence[Any], seconds: float) -> Steps:
+    """Fit on batches that are in memory already, over and over: what a step costs without reading."""
+    ready = _Ready(list(batches))
+    _fit(model, ready, _Clock(seconds, ready.mark), shuffle=False)
+    return ready.steps()
+
+
+def _fit(model: keras.Model, dataset: Any, clock: _Clock, shuffle: bool) -> None:
+    # as many epochs as fit into the time; the clock stops the last one
+    model.fit(dataset, epochs=1_000_000, verbose=0, shuffle=shuffle, callbacks=[clock])
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
+
+
+class _Clock(keras.callbacks.Callback):
+    """Marks the end of each step and stops the fit when time is up."""
+
+    def __init__(self, seconds: float, mark: Callable[[], None]) -> None:
+        super().__init__()
+        self._seconds, self._mark = seconds, mark
+        self._first: float | None = None
+        self._steps = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        for value in (logs or {}).values():
+            float(value)  # waits for the step: JAX hands out a step's results before it is done
+        self._mark()
+        self._steps += 1
+        now = time.perf_counter()
+        if self._steps == _WARM_STEPS:
+            self._first = now
+        if self._first is not None and self._steps > _WARM_STEPS and now - self._first >= self._seconds:
+            self.model.stop_training = True
+
+
+class _Marked(keras.utils.PyDataset):
+    """A dataset that notes when steps end, and how long reads in the fit's own thread took."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._owner = threading.get_ident()
+        self._marks: list[float] = []
+        self._waits: list[float] = []
+        self._waited = 0.0
+        self._elsewhere = False
+
+    def mark(self) -> None:
+        self._marks.append(time.perf_counter())
+        self._waits.append(self._waited)
+
+    def steps(self) -> Steps:
+        first = min(_WARM_STEPS, len(self._marks)) - 1
+        waited = None if self._elsewhere else self._waits[-1] - self._waits[first]
+        return Steps(len(self._marks) - 1 - first, self._marks[-1] - self._marks[first], waited)
+
+    def _noted(self, read: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        batch = read()
+        self._waited += time.perf_counter() - start
+        self._elsewhere |= threading.get_ident() != self._owner
+        return batch
+
+
+class _Timed(_Marked):
+    """Another PyDataset, with its reads timed."""
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__(
+            workers=dataset.workers,
+            use_multiprocessing=dataset.use_multiprocessing,
+            max_queue_size=dataset.max_queue_size,
+        )
+        self._dataset = dataset
+
+    @property
+    def num_batches(self) -> int | None:
+        count: int | None = self._dataset.num_batches
+        return count
+
+    def __len__(self) -> int:
+        return int(self._dataset.num_batches)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._noted(lambda: self._dataset[index])
+
+    def on_epoch_begin(self) -> None:
+        self._dataset.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        self._dataset.on_epoch_end()
+
+
+class _Ready(_Marked):
+    """Batches in memory, round and round; an epoch is long, so that its ends don't count."""
+
+    def __init__(self, batches: list[Any]) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return 1_000_000
+
+    def __getitem__(self, index: int) -> Any:
+        return self._noted(lambda: self._batches[index % len(self._batches)])
