@@ -1,0 +1,97 @@
+"""``vaxseq split``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def split(
+    data: Annotated[str, typer.Argument(help="The dataset.", show_default=False)],
+    part: Annotated[
+        list[str],
+        typer.Option(
+            "--part",
+            "-p",
+            help="A part and its fraction, as train=0.8; with --by time also its end.",
+            show_default=False,
+        ),
+    ],
+    by: Annotated[str, typer.Option(help="random, hash, group or time.")] = "random",
+    key: Annotated[
+        list[str] | None, typer.Option("--key", "-k", help="The column that decides; may repeat.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random and hash.")] = 0,
+    gap: Annotated[
+        str | None, typer.Option(help="With --by time: left out before each cut, as 12h.", show_default=False)
+    ] = None,
+    stratify: Annotated[
+        str | None, typer.Option(help="With --by random: a column whose classes each part shares.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write each part as an Arrow file into this folder.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the parts as JSON.")] = False,
+) -> None:
+    """Part a dataset's rows into disjoint parts; show how many rows each has, and write them if asked.
+
+    Example: vaxseq split flights.arrow -p train=0.8 -p test=0.2 --by hash --key tailnum -o parts
+    In time: vaxseq split turbines.arrow -p train=2014-12-01 -p test --by time --key Date_time --gap 1d
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    import vaxseq
+    from vaxseq.errors import DatasetError
+
+    options: dict[str, Any] = {"by": by, "seed": seed, "gap": _number(gap), "stratify": stratify}
+    if key:
+        options["key"] = key if len(key) > 1 else key[0]
+    parts = vaxseq.split(vaxseq.open(data), _fractions(part), **options)
+    rows = {name: len(frame) for name, frame in parts.items()}
+    files = {} if output is None else {name: output / f"{name}.arrow" for name in parts}
+    for file in files.values():
+        if file.exists() and not overwrite:
+            raise DatasetError(f"{file}: is there already. Choose another --output, or pass --overwrite.")
+    for name, file in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".arrow.part")
+        parts[name].export_arrow(str(unfinished), as_stream=False, chunk_size=1 << 17)
+        unfinished.replace(file)  # the data may be the very file that is replaced: its mapping stays whole
+    console = Console(highlight=False)
+    if json:
+        written = {name: str(file) for name, file in files.items()}
+        console.print_json(data={"by": by, "rows": rows, "dropped": parts.dropped, "files": written})
+        return
+    total = sum(rows.values()) or 1
+    table = Table("part", "rows", "share", *(["file"] if files else []))
+    for name, count in rows.items():
+        table.add_row(name, f"{count:,}", f"{count / total:.2%}", *([str(files[name])] if files else []))
+    console.print(table)
+    if parts.dropped:
+        console.print(f"dropped in the gap: {parts.dropped:,} rows")
+
+
+def _fractions(parts: list[str]) -> dict[str, Any]:
+    """``name=value`` options as a dict: a fraction, an end in time, or None."""
+    from vaxseq.errors import OptionError
+
+    found: dict[str, Any] = {}
+    for one in parts:
+        name, _, text = one.partition("=")
+        if not name or "/" in name or name.startswith(".") or name in found:
+            raise OptionError(f"--part {one!r}: expected another name and a fraction, as train=0.8")
+        found[name] = _number(text) if text else None
+    return found
+
+
+def _number(text: str | None) -> Any:
+    """The number that a text is, or else the text."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
