@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from vaxseq.errors import ExpressionError, FeatureTypeError
@@ -40,12 +41,19 @@ class Intake:
     def many(self, raw: Any) -> Value:
         """A column of values: a list, NumPy array, pandas Series, or Arrow array."""
         try:
-            if self.shape and isinstance(raw, (list, tuple)):
-                return self._arrays(raw)
-            value = from_raw(list(raw) if isinstance(raw, tuple) else raw)
+            if self.shape and (rows := _rows_of_lists(raw)) is not None:
+                return self._arrays(rows)
+            value = from_raw(self._listed(raw) if isinstance(raw, (list, tuple)) else raw)
         except (pa.ArrowException, FeatureTypeError, ValueError, TypeError, OverflowError) as error:
             raise self._wrong(f"values of mixed or unreadable types ({error})") from error
         return self._fitted(value)
+
+    def _listed(self, raw: Sequence[Any]) -> Any:
+        """A list as NumPy or pyarrow can read it; pyarrow doesn't know datetime64 of hours or days."""
+        scalar = {"datetime": np.datetime64, "timedelta": np.timedelta64}.get(self.kind)
+        if scalar is not None and raw and all(one is None or type(one) is scalar for one in raw):
+            return np.array(["NaT" if one is None else one for one in raw], self.dtype)
+        return list(raw)
 
     def _fitted(self, value: Value) -> Value:
         """The Value in the column's own type."""
@@ -91,6 +99,8 @@ class Intake:
 
     def _arrays(self, rows: Sequence[Any]) -> Value:
         """Rows of an array column; None is a missing row."""
+        if not rows:
+            return Value(np.zeros((0, *self.shape), self.dtype))
         lost = np.array([row is None for row in rows], dtype=bool)
         filler = np.full(self.shape, np.nan if lost.any() else 0)
         data = np.array([filler if row is None else row for row in rows])
@@ -111,6 +121,20 @@ class Intake:
         return FeatureTypeError(
             f"column {self.name!r}: got {got}, expected {_NAMES.get(self.kind, self.kind)} ({self.type_name})"
         )
+
+
+def _rows_of_lists(raw: Any) -> Sequence[Any] | None:
+    """The rows when each is an object of its own; None for one block of numbers."""
+    if isinstance(raw, (list, tuple)):
+        return raw
+    if isinstance(raw, pd.Series) and raw.dtype == object:
+        return list(raw)
+    if isinstance(raw, (pa.Array, pa.ChunkedArray)) and (
+        pa.types.is_list(raw.type) or pa.types.is_large_list(raw.type)
+    ):
+        rows: list[Any] = raw.to_pylist()
+        return rows
+    return None
 
 
 _Scalar = Callable[[Any, "np.dtype[Any]"], Value | None]

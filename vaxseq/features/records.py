@@ -15,6 +15,7 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.intake import Intake
 from vaxseq.layout import Field, Recipe
 
+_NO_ROWS = 99
 _COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.api.extensions.ExtensionArray)
 
 
@@ -107,7 +108,8 @@ def fill(recipe: Recipe, outputs: Sequence[Value], rows: int, *, complete: bool)
         array = np.empty((rows, field.width), field.dtype)
         for part in field.parts:
             value = outputs[part.output]
-            array[:, part.start : part.start + part.width] = value.data.reshape(rows, part.width)
+            flat = value.data.reshape(rows, part.width)
+            np.copyto(array[:, part.start : part.start + part.width], flat, casting="no")  # the program cast it already
             if complete and value.missing is not None and value.missing.any():
                 _refuse(field, outputs)
         if complete and field.dtype.kind == "f" and np.isnan(array).any():
@@ -129,9 +131,11 @@ def _refuse(field: Field, outputs: Sequence[Value]) -> None:
 
 
 def _depth(value: Any) -> int:
-    """How many levels of lists a value has; 0 for a number, a text or None."""
+    """How many levels of lists a value has; 0 for a number, a text or None, and many for a column without rows."""
     if isinstance(value, np.ndarray):
-        return value.ndim
+        return value.ndim if value.size or not value.ndim else _NO_ROWS
+    if isinstance(value, _COLUMNS) and len(value) == 0:
+        return _NO_ROWS
     depth = 0
     while isinstance(value, _COLUMNS):
         depth += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -66,12 +66,12 @@ def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
                 encode = encoders[last]
                 assert encode is not None
                 node = builder.apply(encode, node, key=("encode", place.key))
-                node = builder.apply(_codes, node)
-            node = builder.apply(_narrow, node)
+            codes = last is not None and place.steps[last].sees_missing == "handles"
+            node = builder.apply(_codes if codes else _numbers, node)
             side_names = tuple(f"{place.column}__side{number}" for number in range(len(sides)))
             found.append(Encoding(place, place.column, boundary, last is not None, side_names))
             outputs.append((place.column, node))
-            outputs.extend((name, builder.apply(_narrow, side)) for name, side in zip(side_names, sides, strict=True))
+            outputs.extend((name, builder.apply(_numbers, side)) for name, side in zip(side_names, sides, strict=True))
     program = builder.build([node for _, node in outputs])
     empty = {name: empty_value(fitted.state.columns[name]) for name in program.columns}
     fields = []
@@ -82,15 +82,12 @@ def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
 
 
 def _codes(value: Value) -> Value:
-    """What an encoder gave: whole numbers as int32, anything else as it is."""
-    return Value(value.data.astype(np.int32)) if value.kind == "int" and value.missing is None else value
+    """What an encoder that leaves nothing missing gave: whole numbers as int32, others as float32."""
+    return Value(value.data.astype(np.int32)) if value.kind == "int" else _numbers(value)
 
 
-def _narrow(value: Value) -> Value:
-    """Numbers as float32 with NaN where missing; codes stay int32."""
-    data: Any = value.data
+def _numbers(value: Value) -> Value:
+    """Numbers as float32 with NaN where missing."""
     if value.kind not in ("bool", "int", "float"):
         raise FeatureTypeError(f"a layer can't take {value.kind}. End with a step that makes numbers of it")
-    if data.dtype == np.float32 or (data.dtype == np.int32 and value.missing is None):
-        return value
-    return Value(as_float(value).data.astype(np.float32))
+    return value if value.data.dtype == np.float32 else Value(as_float(value).data.astype(np.float32))
