@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vaxseq.expressions.compile import compile_expression, evaluate, selection_mask
 from vaxseq.expressions.functions import table
-from vaxseq.expressions.parse import parse
 from vaxseq.expressions.program import Program, ProgramBuilder
 from vaxseq.expressions.tree import Expression
 from vaxseq.expressions.values import Value, as_float, from_raw, widen
+from vaxseq.expressions.vetting import parse
 
 __all__ = [
     "Expression",

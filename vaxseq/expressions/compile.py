@@ -12,11 +12,11 @@ import pyarrow as pa
 from vaxseq.errors import ColumnNotFoundError, ExpressionError, FeatureTypeError, did_you_mean
 from vaxseq.expressions.broadcast import operand
 from vaxseq.expressions.functions import CONSTANTS, FUNCTIONS
-from vaxseq.expressions.parse import parse
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.table import SIGNS, Function, Operand, kind_of
 from vaxseq.expressions.tree import Call, Column, Constant, Expression, Node, Option
 from vaxseq.expressions.values import Mask, Value
+from vaxseq.expressions.vetting import parse
 
 _HOLE = object()
 

@@ -63,6 +63,6 @@ class Expression:
 
 def _parsed(text: str, where: str) -> Expression:
     """Unpickling vets the text again: a pickle carries no tree."""
-    from vaxseq.expressions.parse import parse
+    from vaxseq.expressions.vetting import parse
 
     return parse(text, where=where)
