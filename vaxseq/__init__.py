@@ -16,10 +16,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see of the table below
+    from vaxseq.convert import convert as convert
     from vaxseq.errors import VaxseqError as VaxseqError
     from vaxseq.features import FeatureSet as FeatureSet
     from vaxseq.features import FittedFeatures as FittedFeatures
     from vaxseq.frame import open as open
+    from vaxseq.manifest import Manifest as Manifest
     from vaxseq.plan.window import Window as Window
     from vaxseq.split import split as split
     from vaxseq.training.sequence import Sequence as Sequence
@@ -30,9 +32,11 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "FeatureSet": "vaxseq.features",
     "FittedFeatures": "vaxseq.features",
+    "Manifest": "vaxseq.manifest",
     "Sequence": "vaxseq.training.sequence",
     "VaxseqError": "vaxseq.errors",
     "Window": "vaxseq.plan.window",
+    "convert": "vaxseq.convert",
     "open": "vaxseq.frame",
     "split": "vaxseq.split",
 }
