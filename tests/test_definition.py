@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -28,7 +29,8 @@ inputs:
     dtype: float32
     features:
       - {column: distance, steps: [log1p, standardize]}
-      - {column: temp, steps: [{impute: {strategy: median, indicator: true}}, {clip: {quantiles: [0.01, 0.99]}}, standardize]}
+      - column: temp
+        steps: [{impute: {strategy: median, indicator: true}}, {clip: {quantiles: [0.01, 0.99]}}, standardize]
       - {column: hour, steps: [{cyclical: {period: 24}}]}
       - {columns: [humid, pressure, headwind], steps: [{impute: {strategy: mean}}, standardize]}
       - {name: daylight, expr: hour - 6, steps: [min_max]}
@@ -149,7 +151,9 @@ def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
         "26 window: the key 'length' is needed here",
     ):
         assert any(line.startswith(expected) for line in found), expected
-    assert [int(line.split()[0].rstrip(":")) for line in found] == sorted(int(line.split()[0].rstrip(":")) for line in found)
+    assert [int(line.split()[0].rstrip(":")) for line in found] == sorted(
+        int(line.split()[0].rstrip(":")) for line in found
+    )
     assert any("quote an expression that holds a comma" in line for line in found)
 
 
@@ -208,8 +212,11 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         FeatureSet.from_text("inputs: " + text)
 
 
+WORDS = ["a", "expr", "standardize", "float32", "x + 1"]
+
+
 @given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["a", "expr", "standardize", "float32", "x + 1"]),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(WORDS),
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(
         st.sampled_from(["x", "column", "expr", "steps", "features", "dtype", "name", "classes", "pattern", "impute"]),
@@ -218,7 +225,11 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     max_leaves=12,
 ))  # fmt: skip
 def test_any_values_are_read_or_refused(values: object) -> None:
-    for definition in (values, {"inputs": values}, {"inputs": {"x": {"features": values}}, "columns": values, "targets": values}):
+    for definition in (
+        values,
+        {"inputs": values},
+        {"inputs": {"x": {"features": values}}, "columns": values, "targets": values},
+    ):
         try:
             fs = FeatureSet.from_dict(definition)  # type: ignore[arg-type]
         except DefinitionError:
@@ -229,13 +240,16 @@ def test_any_values_are_read_or_refused(values: object) -> None:
 @given(st.data())
 def test_columns_are_ordered_by_need(data: st.DataObject) -> None:
     names = [f"c{number}" for number in range(data.draw(st.integers(1, 8)))]
-    needs = {name: data.draw(st.sets(st.sampled_from([*names, "x"]), max_size=3)) for name in data.draw(st.permutations(names))}
+    needs = {
+        name: data.draw(st.sets(st.sampled_from([*names, "x"]), max_size=3))
+        for name in data.draw(st.permutations(names))
+    }
     order, cycle = order_columns(needs)
     for place, name in enumerate(order):
         assert all(need in order[:place] for need in needs[name] if need in needs)
     if cycle:
         assert cycle[0] == cycle[-1]
-        assert all(after in needs[before] for before, after in zip(cycle, cycle[1:], strict=False))
+        assert all(after in needs[before] for before, after in pairwise(cycle))
     else:
         assert sorted(order) == sorted(names)
 
@@ -258,7 +272,12 @@ def test_the_schema_takes_what_the_reader_takes(samples: Path) -> None:
     for text in (EXAMPLE, *(file.read_text() for file in sorted(samples.glob("*.yaml")))):
         check.validate(yaml.safe_load(text))
         FeatureSet.from_text(text)
-    for wrong in (one(column="a", steps=["nope"]), one(colum="a"), one(column="a", steps=[{"clip": {"low": 1}}]), {"version": 1}):
+    for wrong in (
+        one(column="a", steps=["nope"]),
+        one(colum="a"),
+        one(column="a", steps=[{"clip": {"low": 1}}]),
+        {"version": 1},
+    ):
         assert not check.is_valid(wrong)
         with pytest.raises(DefinitionError):
             FeatureSet.from_dict(wrong)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,13 +96,11 @@ def test_every_form_gives_the_bits_of_training(
 ) -> None:
     lists = columns_of(frame)
     flat = {name: value for name, value in lists.items() if name != "grid"}
-    grid = pa.FixedSizeListArray.from_arrays(pa.array(frame.grid.values.ravel()), 4)
     image = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(frame.grid.values))
     table = pa.table({**{name: pa.array(value) for name, value in flat.items()}, "grid": image})
-    assert len(grid) == ROWS
     records: Any = {
         "lists": lists,
-        "arrays": {**lists, "wide": frame.wide.values, "small": frame.small.values, "when": frame.when.values, "grid": frame.grid.values},
+        "arrays": {**lists, **{name: frame[name].values for name in ("wide", "small", "when", "grid")}},
         "table": table,
         "batch": table.to_batches()[0],
         "chunked": pa.concat_tables([table.slice(0, 100), table.slice(100)]),
@@ -300,3 +300,12 @@ def test_nothing_but_missing_values(type_name: str, raw: Any) -> None:
         return
     value = Intake("x", type_name).many(raw)
     assert value.is_missing().tolist() == [True, True]
+
+
+@pytest.mark.bench
+def test_the_benchmark_runs(root: Path) -> None:
+    spec = importlib.util.spec_from_file_location("bench_records", root / "tests" / "bench" / "bench_records.py")
+    assert spec is not None and spec.loader is not None
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    assert bench.measure(rows=100, repeats=2)["vaxseq_s"] > 0

@@ -111,7 +111,10 @@ def test_saved_state_comes_back_whole(fitted: FittedFeatures, tmp_path: Path) ->
     assert content["data"]["rows"] == fitted.state.rows
     assert content["learned"]["numeric.temp"]["missing"] > 0
     assert content["libraries"]["numpy"] == np.__version__
-    assert content["learned"]["numeric.distance"]["steps"][1]["standardize"]["mean"] == fitted.state.learned["numeric.distance"][1]["mean"]
+    assert (
+        content["learned"]["numeric.distance"]["steps"][1]["standardize"]["mean"]
+        == fitted.state.learned["numeric.distance"][1]["mean"]
+    )
 
 
 def test_it_pickles_as_its_json(fitted: FittedFeatures) -> None:
@@ -124,13 +127,17 @@ def test_it_pickles_as_its_json(fitted: FittedFeatures) -> None:
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=64), max_size=20), st.text(max_size=10))
 def test_floats_come_back_to_the_bit(numbers: list[float], text: str) -> None:
     learned = {"x.a": ({"numbers": numbers, "deep": {text: [numbers]}, "whole": 2**70, "nothing": None, "yes": True},)}
-    state = FitState(learned=learned, rows=1, scans=1, where=text, data_fingerprint="f", columns={"a": "text"}, missing={"x.a": 0})
+    state = FitState(
+        learned=learned, rows=1, scans=1, where=text, data_fingerprint="f", columns={"a": "text"}, missing={"x.a": 0}
+    )
     if any(ord(sign) >= 0xD800 and ord(sign) < 0xE000 for sign in text):
         return
     _, _, steps, again = from_text(to_text({"version": 1}, "d", {"x.a": ("step",)}, state), "state")
     assert steps == {"x.a": ("step",)} and again.where == text
     found = again.learned["x.a"][0]
-    assert [math.copysign(1, one) for one in found["numbers"]] == [math.copysign(1, one) for one in numbers] or any(map(math.isnan, numbers))
+    assert [math.copysign(1, one) for one in found["numbers"]] == [math.copysign(1, one) for one in numbers] or any(
+        map(math.isnan, numbers)
+    )
     assert np.array_equal(np.array(found["numbers"]), np.array(numbers), equal_nan=True)
     assert found["whole"] == 2**70 and found["yes"] is True and found["nothing"] is None
     assert list(found["deep"]) == [text]
@@ -174,13 +181,17 @@ def test_another_definition_is_refused_with_what_differs(fitted: FittedFeatures,
     file = tmp_path / "fitted.json"
     fitted.save(file)
     other = FeatureSet.from_dict({**DEFINITION, "targets": {"late": {"expr": "delay >= 60"}}})
-    with pytest.raises(StateError, match="another definition; targets.late.expr: got 'delay >= 60', fitted with 'delay >= 30'"):
+    with pytest.raises(
+        StateError, match="another definition; targets.late.expr: got 'delay >= 60', fitted with 'delay >= 30'"
+    ):
         FittedFeatures.load(file, feature_set=other)
     with pytest.raises(SourceNotFoundError, match="Did you mean 'fitted.json'"):
         FittedFeatures.load(tmp_path / "fited.json")
 
 
-def test_a_failed_save_leaves_the_old_file(fitted: FittedFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_leaves_the_old_file(
+    fitted: FittedFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "fitted.json"
     file.write_text("old")
 
@@ -205,14 +216,18 @@ def batch(fitted: FittedFeatures, frame: vaex.dataframe.DataFrame) -> dict[str, 
     return {place.column: value for place, value in zip(places, outputs, strict=True)}
 
 
-def test_virtual_columns_are_the_program_to_the_last_bit(fitted: FittedFeatures, frame: vaex.dataframe.DataFrame) -> None:
+def test_virtual_columns_are_the_program_to_the_last_bit(
+    fitted: FittedFeatures, frame: vaex.dataframe.DataFrame
+) -> None:
     bound = fitted.transform(frame)
     assert "numeric__odd one" in str(bound.get_column_names()) or "numeric__odd_one" in str(bound.get_column_names())
     for name, value in batch(fitted, frame).items():
         shown = bound[name].values
         assert np.asarray(shown).dtype == value.data.dtype
         assert np.asarray(shown).tobytes() == np.ascontiguousarray(value.data).tobytes(), name
-    assert np.allclose(bound.headwind.values, frame.speed.values.astype("f8") * np.cos(np.radians(frame.heading.values)))
+    assert np.allclose(
+        bound.headwind.values, frame.speed.values.astype("f8") * np.cos(np.radians(frame.heading.values))
+    )
     assert bound.shout.tolist()[:50] == [None if one is None else one.upper() for one in frame.word.tolist()[:50]]
     part = bound[bound.hour > 12]
     everything = bound["numeric__distance"].values[bound.hour.values > 12]
@@ -235,12 +250,22 @@ def test_the_recipe_names_fields_in_order(fitted: FittedFeatures) -> None:
         ("target", "late"), ("target", "delay"), ("target", "kind"), ("target", "pair"), ("weight", "w"),
     ]  # fmt: skip
     assert [field.shape for field in fields] == [(7,), (2,), (4, 4), (), (), (), (2,), ()]
-    assert [str(field.dtype) for field in fields] == ["float32", "int32", "uint8", "float32", "float32", "int32", "float32", "float32"]
+    assert [str(field.dtype) for field in fields] == [
+        "float32",
+        "int32",
+        "uint8",
+        "float32",
+        "float32",
+        "int32",
+        "float32",
+        "float32",
+    ]
     assert [(part.name, part.start, part.width) for part in fields[0].parts] == [
         ("distance", 0, 1), ("temp", 1, 2), ("hour", 3, 2), ("headwind", 5, 1), ("odd one", 6, 1),
     ]  # fmt: skip
     assert fitted.window == {
-        "length": 8, "stride": 1, "group_by": None, "order_by": "hour", "horizon": 0, "target": "last", "max_gap": None, "min_valid": 1.0,
+        "length": 8, "stride": 1, "group_by": None, "order_by": "hour", "horizon": 0, "target": "last",
+        "max_gap": None, "min_valid": 1.0,
     }  # fmt: skip
 
 
@@ -256,13 +281,18 @@ def test_other_data_is_refused_with_what_differs(fitted: FittedFeatures, frame: 
     other = frame.copy()
     other["word"] = np.arange(len(other))
     other["hour"] = other.hour.astype("float64")
-    with pytest.raises(StateError, match=r"column 'hour': got float64, expected int64(.|\n)*column 'word': got int64, expected text"):
+    with pytest.raises(
+        StateError, match=r"column 'hour': got float64, expected int64(.|\n)*column 'word': got int64, expected text"
+    ):
         fitted.transform(other)
     with pytest.raises(ColumnNotFoundError, match="column 'temp'"):
         fitted.transform(frame.drop("temp", check=False))
     narrow = frame.copy()
     narrow["hour"] = narrow.hour.astype("int16")  # the same kind, narrower: the same numbers
-    assert fitted.transform(narrow)["numeric__hour"].values.tobytes() == fitted.transform(frame)["numeric__hour"].values.tobytes()
+    assert (
+        fitted.transform(narrow)["numeric__hour"].values.tobytes()
+        == fitted.transform(frame)["numeric__hour"].values.tobytes()
+    )
 
 
 def test_targets_are_undone(fitted: FittedFeatures, frame: vaex.dataframe.DataFrame) -> None:
@@ -298,7 +328,9 @@ def test_a_class_that_no_training_row_has_is_refused(fitted: FittedFeatures, fra
 def test_classes_of_numbers_are_sorted(kind: str) -> None:
     labels = np.array([7, 1, 7, 3, 0, 1]).astype(kind)
     frame = vaex.from_arrays(x=np.arange(6.0), y=labels)
-    fs = FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "x"}]}}, "targets": {"y": {"column": "y", "classes": True}}})
+    fs = FeatureSet.from_dict(
+        {"inputs": {"x": {"features": [{"column": "x"}]}}, "targets": {"y": {"column": "y", "classes": True}}}
+    )
     fitted = FittedFeatures.from_json(fs.fit(frame, progress=False).to_json())
     classes = np.unique(labels)
     assert fitted.classes("y") == classes.tolist()
@@ -344,14 +376,20 @@ def test_what_fits_is_cast_and_missing_stays(dtype: str, kind: str) -> None:
         assert np.isinf(cast_to(dtype)(Value(np.array([np.inf, 1.0]))).data[0])
 
 
-def test_a_transformed_frame_works_in_another_process(fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path) -> None:
+def test_a_transformed_frame_works_in_another_process(
+    fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path
+) -> None:
     file = tmp_path / "d.arrow"
     frame.drop("grid", check=False).export_arrow(str(file))
     plain = {**DEFINITION, "inputs": {"numeric": DEFINITION["inputs"]["numeric"]}}  # type: ignore[index]
     fitted = FeatureSet.from_dict(plain).fit(str(file), progress=False)
     bound = fitted.transform(str(file))
     (tmp_path / "frame.pickle").write_bytes(pickle.dumps(bound))
-    code = "import pickle, sys; f = pickle.load(open(sys.argv[1], 'rb')); print(f['numeric__distance'].values.tobytes().hex()[:64])"
+    code = (
+        "import pickle, sys\n"
+        "frame = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print(frame['numeric__distance'].values.tobytes().hex()[:64])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "frame.pickle")], capture_output=True, text=True, check=True
     )
