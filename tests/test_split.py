@@ -176,6 +176,12 @@ def test_stratified_parts_keep_each_class_to_a_row_and_the_whole_too(sizes, seed
         assert abs(len(part) - share * len(whole)) < 3
 
 
+def test_small_classes_do_not_all_round_the_same_way():
+    whole = vaex.from_arrays(x=np.arange(300), label=np.arange(300) % 60)
+    parts = vs.split(whole, FRACTIONS, stratify="label")  # each class of five rows: 3.5, 1 and 0.5
+    assert parts.rows == {"train": 210, "validation": 60, "test": 30}
+
+
 def test_missing_classes_are_a_class(frame):
     parts = vs.split(frame, {"a": 0.5, "b": 0.5}, stratify="tail")
     missing = [int(part["tail"].ismissing().sum()) for part in parts.values()]
@@ -309,8 +315,8 @@ def test_parts_end_at_given_dates(frame):
     assert parts.rows == {"train": 31 * 24, "validation": 28 * 24, "test": 2000 - 59 * 24}
     check_parts(parts, frame)
     assert vs.split(frame, {"a": 100, "b": None}, by="time", key="x").rows == {"a": 100, "b": 1900}
-    uneven = vs.split(frame, {"a": "1970-01-01T05:30", "b": None}, by="time", key="t")
-    assert uneven.rows["a"] == 6  # hours 0 to 5 come before half past five
+    uneven = vs.split(frame, {"a": "1970-01-01T05:00:00.5", "b": None}, by="time", key="t")
+    assert uneven.rows["a"] == 6  # five o'clock is before that, though the column knows whole seconds only
 
 
 def test_whole_ends_are_exact_beyond_what_a_float_holds():
