@@ -126,3 +126,47 @@ def test_no_color_is_honoured() -> None:
     assert "\x1b[1;3" in coloured.stdout  # a colour
     assert "\x1b[3" not in plain.stdout
     assert "\x1b[1;3" not in plain.stdout
+
+
+DEFINITION = """
+inputs:
+  x: {features: [{column: COLUMN, steps: [STEP]}]}
+targets:
+  late: {expr: arr_delay >= 30}
+"""
+
+
+@pytest.fixture
+def flights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("flights.csv").write_text("distance,carrier,arr_delay\n100,AA,5\n250,UA,40\n80,AA,31\n")
+    vaxseq.convert("flights.csv", "flights.arrow", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("column", "step", "args", "said"),
+    [
+        (
+            "distance",
+            "standardize",
+            ["flight.arrow"],
+            "flight.arrow: no such file, folder or pattern. Did you mean 'flights.arrow'?",
+        ),
+        ("distnce", "standardize", ["flights.arrow"], "column 'distnce' isn't in the data. Did you mean 'distance'?"),
+        ("distance", "standardise", ["flights.arrow"], "unknown step 'standardise'. Did you mean 'standardize'?"),
+        ("carrier", "standardize", ["flights.arrow"], "step 'standardize': can't take this column; got text"),
+        ("distance", "standardize", ["flights.arrow", "--where", "distance < 0"], "no training rows"),
+        ("distance", "standardize", ["flights.arrow", "--where", "distnce < 0"], "Did you mean 'distance'?"),
+        ("distance", "standardize", ["flights.arrow", "--where", "__import__('os')"], "isn't allowed"),
+    ],
+)
+def test_a_mistake_is_one_clear_message(
+    column: str, step: str, args: list[str], said: str, flights: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("features.yaml").write_text(DEFINITION.replace("COLUMN", column).replace("STEP", step))
+    assert exit_of("fit", "features.yaml", *args, "-o", "fitted.json") == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert err.startswith("error: ")
+    assert not Path("fitted.json").exists()
