@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -18,7 +19,7 @@ class OrderBlocks:
     def __init__(self, plan: BatchPlan, block_batches: int) -> None:
         self.plan, self._block_batches = plan, block_batches
         self._room = max(4, _BUDGET_BYTES // (8 * block_batches * plan.batch_size))
-        self._blocks: OrderedDict[tuple[int, int], Batches] = OrderedDict()
+        self._blocks: OrderedDict[tuple[int, int], Future[Batches]] = OrderedDict()
         self._lock = threading.Lock()
 
     def batches(self, epoch: int, first: int, count: int) -> Batches:
@@ -38,11 +39,16 @@ class OrderBlocks:
             found = self._blocks.get(key)
             if found is not None:
                 self._blocks.move_to_end(key)
-                return found
+            else:
+                made: Future[Batches] = Future()
+                self._blocks[key] = made
+                while len(self._blocks) > self._room:
+                    self._blocks.popitem(last=False)
+        if found is not None:
+            return found.result()  # another thread may still be at it
         first = number * self._block_batches
-        made = self.plan.positions(epoch, first, min(self._block_batches, self.plan.num_batches - first))
-        with self._lock:
-            self._blocks[key] = made
-            while len(self._blocks) > self._room:
-                self._blocks.popitem(last=False)
-        return made
+        try:
+            made.set_result(self.plan.positions(epoch, first, min(self._block_batches, self.plan.num_batches - first)))
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the block gets it, too
+            made.set_exception(error)
+        return made.result()

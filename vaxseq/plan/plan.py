@@ -133,9 +133,7 @@ class BatchPlan:
     def positions(self, epoch: int, first_batch: int, count: int = 1) -> Batches:
         """Batches first_batch, ..., first_batch + count - 1 of an epoch."""
         bounds = [self.bounds(batch) for batch in range(first_batch, first_batch + count)]
-        counts = np.array([stop - start for start, stop in bounds], np.int64)
-        full = (counts == 0) | self.pad
-        sizes = np.where(full, self.batch_size, counts)
+        sizes, counts = self.sizes(first_batch, count)
         if self.shard_count == 1:  # neighbours in the order
             real = self.ordered(epoch, bounds[0][0], bounds[-1][1]) if bounds else np.empty(0, np.int64)
         else:
@@ -145,6 +143,12 @@ class BatchPlan:
             filler = real[-1:] if counts[-1] else self.ordered(epoch, self.n_items - 1, self.n_items)
             real = np.concatenate([real, np.repeat(filler, lacking)])
         return Batches(real, sizes, counts)
+
+    def sizes(self, first_batch: int, count: int = 1) -> tuple[Positions, Positions]:
+        """(sizes, counts) of consecutive batches, as in ``Batches``; the same in every epoch."""
+        bounds = [self.bounds(batch) for batch in range(first_batch, first_batch + count)]
+        counts = np.array([stop - start for start, stop in bounds], np.int64)
+        return np.where((counts == 0) | self.pad, self.batch_size, counts), counts
 
     def ordered(self, epoch: int, start: int, stop: int) -> Positions:
         """Item positions of the items [start, stop) of the order of an epoch, shape (stop - start,), int64."""

@@ -161,6 +161,9 @@ def order(n: int, seed: int, epoch: int, start: int, stop: int) -> Positions:
 class Buffer:
     """What a block shuffle reads at once: order items [start, stop) are these blocks, permuted as one.
 
+    All buffers of an epoch share one permutation, each begun at a place of its own: which rows meet in a buffer is
+    what the order of blocks decides, so nothing is lost, and an id costs next to nothing.
+
     ``blocks`` are ascending block numbers, shape (n_blocks,), each ``block_items`` positions but for the last block
     of all; their positions laid end to end are the buffer's places 0, ..., stop - start - 1.
     """
@@ -171,7 +174,9 @@ class Buffer:
     blocks: Positions
     block_items: int
     n: int
+    capacity: int
     key: int
+    turn: int
 
     def ranges(self) -> list[tuple[int, int]]:
         """The (start, stop) positions to read, ascending, neighbours joined."""
@@ -182,12 +187,30 @@ class Buffer:
 
     def places(self, start: int, stop: int) -> Positions:
         """Where in the ranges laid end to end the order items [start, stop) are, int64; within this buffer."""
-        return Bijection(self.stop - self.start, self.key)(start - self.start, stop - self.start)
+        size = self.stop - self.start
+        table = _inside(size, self.capacity, self.key)
+        first = (start - self.start + self.turn) % size
+        count = stop - start
+        if first + count <= size:
+            return np.asarray(table[first : first + count], np.int64)
+        return np.concatenate([table[first:], table[: first + count - size]]).astype(np.int64)
 
     def positions(self, start: int, stop: int) -> Positions:
         """The positions of order items [start, stop), int64; within this buffer."""
         block, within = np.divmod(self.places(start, stop), self.block_items)
         return np.asarray(self.blocks[block] * self.block_items + within, np.int64)
+
+
+@lru_cache(maxsize=8)
+def _inside(size: int, capacity: int, key: int) -> npt.NDArray[np.uint32]:
+    """The permutation of ``size`` places: that of ``capacity`` places without the ones beyond."""
+    if size < capacity:
+        full = _inside(capacity, capacity, key)
+        table = full[full < size]
+    else:
+        table = Bijection(capacity, key)(0, capacity).astype(np.uint32)
+    table.flags.writeable = False
+    return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +238,7 @@ class BlockOrder:
         return Bijection(self.n_blocks, derive(_BLOCKS, self.seed, self.epoch))
 
     def _short(self) -> tuple[int, int]:
-        """Where in the order of blocks the last, shorter block stands, and how many items it lacks."""
-        lacking = self.n_blocks * self.block_items - self.n
-        return (self._blocks().inverse(self.n_blocks - 1), lacking) if lacking else (self.n_blocks, 0)
+        return _short_block(self)
 
     def buffer_of(self, item: int) -> int:
         """The number of the buffer that holds order item ``item``."""
@@ -235,8 +256,10 @@ class BlockOrder:
         short, lacking = self._short()
         start, stop = (block * self.block_items - (lacking if block > short else 0) for block in (first, last))
         blocks = np.sort(self._blocks()(first, last))
-        key = derive(_INSIDE, self.seed, self.epoch, number)
-        return Buffer(number, start, stop, blocks, self.block_items, self.n, key)
+        capacity = -(-self.n_blocks // self.n_buffers) * self.block_items
+        key = derive(_INSIDE, self.seed, self.epoch)
+        turn = derive(_INSIDE, self.seed, self.epoch, number) % (stop - start)
+        return Buffer(number, start, stop, blocks, self.block_items, self.n, capacity, key, turn)
 
     def buffers(self, start: int, stop: int) -> list[Buffer]:
         """The buffers that order items [start, stop) touch."""
@@ -248,6 +271,13 @@ class BlockOrder:
         """Positions of order items start, ..., stop - 1, shape (stop - start,), int64."""
         pieces = [one.positions(max(start, one.start), min(stop, one.stop)) for one in self.buffers(start, stop)]
         return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
+
+
+@lru_cache(maxsize=16)
+def _short_block(blocks: BlockOrder) -> tuple[int, int]:
+    """Where in the order of blocks the last, shorter block stands, and how many items it lacks."""
+    lacking = blocks.n_blocks * blocks.block_items - blocks.n
+    return (blocks._blocks().inverse(blocks.n_blocks - 1), lacking) if lacking else (blocks.n_blocks, 0)
 
 
 @lru_cache(maxsize=16)  # batches of one buffer ask for it again and again
