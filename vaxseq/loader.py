@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,83 +17,110 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError
 from vaxseq.expressions.values import Mask
 from vaxseq.plan.ahead import OrderBlocks
-from vaxseq.plan.plan import Batches, BatchPlan
+from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import Buffer
 from vaxseq.reader import Arrays, take_rows
 
 _CHUNK_ROWS = 65_536
-_CHUNK_BYTES = 64 << 20
 _BUFFER_BYTES = 256 << 20
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
+_UNUSED = 3
 _SPARSE = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
+
+Made = TypeVar("Made")
+
+_forks = [0]  # how many forks lie between this process and the one that imported this
+
+
+def _count_fork() -> None:
+    _forks[0] += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
 
 
 class RowReader(Protocol):
-    """Fresh arrays of rows, one for each field. ``cheap``: a batch by itself costs no more than in a chunk."""
+    """Arrays of rows, one for each field: new ones, or ``out``'s.
 
-    cheap: bool
+    ``chunk_bytes`` is how much it likes to read at once; with ``random_access`` a gather costs it no more than a read.
+    """
+
+    chunk_bytes: int
+    random_access: bool
 
     def row_bytes(self) -> int: ...
 
-    def read(self, start: int, stop: int, mask: Mask | None = None) -> Arrays: ...
+    def empty(self, rows: int) -> Arrays: ...
 
-    def gather(self, row_ids: npt.NDArray[np.int64]) -> Arrays: ...
+    def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays: ...
+
+    def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays: ...
 
 
 class Loaded(NamedTuple):
-    """One batch: an array for each field, and how many of its rows are real (the rest has weight 0)."""
+    """One batch: an array for each field, how many of its rows are real (the rest has weight 0), and which it is."""
 
     arrays: Arrays
     n_real: int
+    epoch: int
+    number: int
 
 
-class Loader:
+class Loader(Generic[Made]):
     """Loads batch (epoch, index). The same arguments give the same bytes, from any thread, in any order.
 
     Consecutive batches come out of chunks, read at once and, with ``read_ahead`` > 0, ahead in background
-    threads; a batch asked for out of turn is read alone. Every batch is handed out in arrays of its own.
+    threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
+    holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it.
     """
 
-    def __init__(self, reader: RowReader, index: RowIndex, plan: BatchPlan, read_ahead: int) -> None:
-        self._reader, self._index, self._plan = reader, index, plan
+    def __init__(
+        self, reader: RowReader, index: RowIndex, plan: BatchPlan, read_ahead: int, finish: Callable[[Loaded], Made]
+    ) -> None:
+        self._reader, self._index, self._plan, self._finish = reader, index, plan, finish
         self.row_bytes = reader.row_bytes()
-        rows = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // max(1, self.row_bytes)))
+        rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
         self._chunks_ahead = max(_THREADS, -(-read_ahead // self.chunk_batches)) if read_ahead else 0
-        self._order = OrderBlocks(plan, self.chunk_batches)
+        chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
+        self._order = OrderBlocks(plan, chunks * self.chunk_batches)
         self._buffers = _Buffers(self._load_buffer)
+        self._recycler = Recycler(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
         self._lock = threading.Lock()
-        self._chunks: dict[tuple[int, int], _Chunk] = {}
+        self._chunks: dict[tuple[int, int], _Chunk[Made]] = {}
+        self._ready: dict[tuple[int, int], Made] = {}
         self._next: tuple[int, int] | None = None
-        self._owner = os.getpid()
+        self._forks = _forks[0]
         self._pool: ThreadPoolExecutor | None = None
 
-    def batch(self, epoch: int, index: int) -> Loaded:
+    def batch(self, epoch: int, index: int) -> Made:
         """Batch ``index`` of an epoch."""
-        if os.getpid() != self._owner:
+        ready = self._ready.pop((epoch, index), None)
+        if ready is not None and self._forks == _forks[0]:
+            return ready
+        if self._forks != _forks[0]:
             raise OptionError(
                 "this Sequence was made before the process was forked, and its threads stayed behind. "
                 "Start workers with the 'spawn' method: the Sequence pickles itself and opens its data anew."
             )
         chunk = self._chunk_for(epoch, index)
         if chunk is not None:
-            found = chunk.take(index)
+            batches = chunk.take()
+            found = batches.pop((epoch, index), None)
             if found is not None:
+                self._ready = batches
                 return found
-        return self._load(epoch, index, 1)[0]
+        return self._finish(self._load(epoch, index, 1)[0])
 
-    def _chunk_for(self, epoch: int, index: int) -> _Chunk | None:
+    def _chunk_for(self, epoch: int, index: int) -> _Chunk[Made] | None:
         """The chunk that holds this batch when batches are asked for in turn; sees to the chunks after it."""
         with self._lock:
-            in_turn = self._next == (epoch, index)
-            last = index + 1 == self._plan.num_batches
-            self._next = (epoch + 1, 0) if last else (epoch, index + 1)
             key = (epoch, index // self.chunk_batches)
-            if self._reader.cheap:
-                if in_turn and index % self.chunk_batches == 0 and self._chunks_ahead:
-                    self._order_ahead(key)
-                return None
+            in_turn = self._next == (epoch, index)
+            # batches of a chunk in hand are served without coming here, so the next to come is the one after it
+            stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches) if in_turn else index + 1
+            self._next = (epoch + 1, 0) if stop == self._plan.num_batches else (epoch, stop)
             chunk = self._chunks.get(key)
             if chunk is None and not in_turn:
                 return None
@@ -114,18 +142,12 @@ class Loader:
             keys.append(key)
         return keys
 
-    def _order_ahead(self, key: tuple[int, int]) -> None:
-        if not self._plan.sequential(key[0]):
-            for epoch, block in self._following(key):
-                self._threads().submit(self._order.block, epoch, block)
-
-    def _make(self, key: tuple[int, int], first: int) -> _Chunk:
+    def _make(self, key: tuple[int, int], first: int) -> _Chunk[Made]:
         stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches)
         if self._chunks_ahead == 0:
-            return _Chunk(first, None, lambda: self._load(key[0], first, stop - first))
-        return _Chunk(
-            first, self._threads().submit(_call, weakref.WeakMethod(self._load), key[0], first, stop - first), None
-        )
+            return _Chunk(None, lambda: self._load_finished(key[0], first, stop - first))
+        load = weakref.WeakMethod(self._load_finished)
+        return _Chunk(self._threads().submit(_call, load, key[0], first, stop - first), None)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -133,33 +155,38 @@ class Loader:
             weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         return self._pool
 
-    def _load(self, epoch: int, first: int, count: int) -> list[Loaded]:
-        if self._plan.sequential(epoch):
-            batches = self._plan.positions(epoch, first, count)
-        else:
-            batches = self._order.batches(epoch, first, count)
-        arrays = self._arrays(epoch, first, count, batches)
-        ends = np.cumsum(batches.sizes)
-        return [
-            Loaded([array[end - size : end] for array in arrays], int(real))
-            for end, size, real in zip(ends, batches.sizes, batches.counts, strict=True)
-        ]
+    def _load_finished(self, epoch: int, first: int, count: int) -> dict[tuple[int, int], Made]:
+        return {(one.epoch, one.number): self._finish(one) for one in self._load(epoch, first, count)}
 
-    def _arrays(self, epoch: int, first: int, count: int, batches: Batches) -> Arrays:
-        positions = batches.positions
-        if self._plan.sequential(epoch) and self._index.ascending and len(positions):
+    def _load(self, epoch: int, first: int, count: int) -> list[Loaded]:
+        sizes, counts = self._plan.sizes(first, count)
+        out = self._recycler.arrays(int(sizes.sum())) if count > 1 else None
+        if count > 1 and self._by_buffers and (counts == sizes).all():
+            arrays = self._from_buffers(epoch, first, count, out)
+        else:
+            arrays = self._by_positions(epoch, first, count, out)
+        loaded, start = [], 0
+        for offset, (size, real) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True)):
+            stop = start + size
+            loaded.append(Loaded([array[start:stop] for array in arrays], real, epoch, first + offset))
+            start = stop
+        return loaded
+
+    def _by_positions(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
+        if not self._plan.sequential(epoch):
+            return self._reader.gather(self._index.select(self._order.batches(epoch, first, count).positions), out=out)
+        positions = self._plan.positions(epoch, first, count).positions
+        if self._index.ascending and len(positions):
             low, high = int(positions[0]), int(positions[-1]) + 1
             if high - low == len(positions):
-                return self._range(low, high)
-        if count > 1 and self._by_buffers:
-            return self._from_buffers(epoch, first, count, batches)
-        return self._reader.gather(self._index.select(positions))
+                return self._range(low, high, out)
+        return self._reader.gather(self._index.select(positions), out=out)
 
-    def _range(self, low: int, high: int) -> Arrays:
+    def _range(self, low: int, high: int, out: Arrays | None) -> Arrays:
         start, stop, mask = self._index.span(low, high)
         if stop - start <= _SPARSE * (high - low):
-            return self._reader.read(start, stop, mask)
-        return self._reader.gather(self._index.ids(low, high))
+            return self._reader.read(start, stop, mask, out=out)
+        return self._reader.gather(self._index.ids(low, high), out=out)
 
     @property
     def _by_buffers(self) -> bool:
@@ -167,22 +194,49 @@ class Loader:
         plan = self._plan
         if plan.shuffle != "block" or plan.shard_count > 1 or plan.resampling is not None:
             return False
+        if self._reader.random_access:
+            return False
         return self._index.ascending and plan.block_items * plan.buffer_blocks * self.row_bytes <= _BUFFER_BYTES
 
-    def _from_buffers(self, epoch: int, first: int, count: int, batches: Batches) -> Arrays:
+    def _from_buffers(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
         start, stop = self._plan.bounds(first)[0], self._plan.bounds(first + count - 1)[1]
-        parts = []
+        arrays = self._reader.empty(stop - start) if out is None else out
         for buffer in self._plan.blocks(epoch).buffers(start, stop):
-            arrays = self._buffers.get(epoch, buffer)
-            places = buffer.places(max(start, buffer.start), min(stop, buffer.stop))
-            parts.append([take_rows(array, places) for array in arrays])
-        if len(batches.positions) > stop - start:
-            parts.append(self._reader.gather(self._index.select(batches.positions[stop - start :])))
-        return parts[0] if len(parts) == 1 else [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+            low, high = max(start, buffer.start), min(stop, buffer.stop)
+            places = buffer.places(low, high)
+            for array, stored in zip(arrays, self._buffers.get(epoch, buffer), strict=True):
+                take_rows(stored, places, out=array[low - start : high - start])
+        return arrays
 
     def _load_buffer(self, buffer: Buffer) -> Arrays:
-        parts = [self._range(low, high) for low, high in buffer.ranges()]
-        return parts[0] if len(parts) == 1 else [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        arrays, at = self._reader.empty(buffer.stop - buffer.start), 0
+        for low, high in buffer.ranges():
+            self._range(low, high, [array[at : at + high - low] for array in arrays])
+            at += high - low
+        return arrays
+
+
+class Recycler:
+    """Arrays of chunks, used again when nobody holds any part of them: new memory costs more than filling it."""
+
+    def __init__(self, make: Callable[[int], Arrays], rows: int, room: int) -> None:
+        self._make, self._rows, self._room = make, rows, room
+        self._kept: list[Arrays] = []
+        self._lock = threading.Lock()
+
+    def arrays(self, rows: int) -> Arrays:
+        """One array for each field, of ``rows`` rows, that nobody else holds."""
+        if rows > self._rows:
+            return self._make(rows)
+        with self._lock:
+            for owners in self._kept:
+                # the list, the loop's name and the call's own: a batch that is still held would be a fourth
+                if all(sys.getrefcount(owner) <= _UNUSED for owner in owners):
+                    return [owner[:rows] for owner in owners]
+            owners = self._make(self._rows)
+            if len(self._kept) < self._room:
+                self._kept.append(owners)
+            return [owner[:rows] for owner in owners]
 
 
 class _Buffers:
@@ -216,28 +270,22 @@ class _Buffers:
         return future.result()
 
 
-Load = Callable[[int, int, int], list[Loaded]]
-
-
-class _Chunk:
+class _Chunk(Generic[Made]):
     """Consecutive batches, loaded or being loaded; each is handed out once, so that nobody shares its memory."""
 
-    def __init__(
-        self, first: int, future: Future[list[Loaded]] | None, load: Callable[[], list[Loaded]] | None
-    ) -> None:
-        self._first, self._future, self._read = first, future, load
+    def __init__(self, future: Future[Any] | None, load: Callable[[], dict[tuple[int, int], Made]] | None) -> None:
+        self._future, self._read = future, load
         self._lock = threading.Lock()
-        self._batches: dict[int, Loaded] | None = None
+        self._batches: dict[tuple[int, int], Made] | None = None
 
-    def take(self, index: int) -> Loaded | None:
+    def take(self) -> dict[tuple[int, int], Made]:
         with self._lock:
             if self._batches is None:
-                loaded = self._future.result() if self._future else self._read()  # type: ignore[misc]
-                self._batches = {self._first + offset: batch for offset, batch in enumerate(loaded)}
+                self._batches = self._future.result() if self._future else self._read()  # type: ignore[misc]
                 self._future = self._read = None
-            return self._batches.pop(index, None)
+            return self._batches
 
 
-def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int) -> list[Loaded]:
-    load: Load | None = weak()
-    return [] if load is None else load(epoch, first, count)
+def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int) -> dict[tuple[int, int], Any]:
+    load = weak()
+    return {} if load is None else load(epoch, first, count)

@@ -20,12 +20,13 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Reader:
-    """Evaluates a recipe on rows of a source; each call returns fresh arrays, one for each field.
+    """Evaluates a recipe on rows of a source; each call fills one array for each field: new ones, or ``out``'s.
 
     Thread-safe: it keeps nothing between calls.
     """
 
-    cheap = False  # a batch by itself pays the program's fixed costs alone
+    chunk_bytes = 64 << 20
+    random_access = False
 
     def __init__(self, source: Source, recipe: Recipe) -> None:
         self.source, self.recipe = source, recipe
@@ -37,31 +38,35 @@ class Reader:
         """Bytes of one row over all fields."""
         return sum(field.width * field.dtype.itemsize for field in self.recipe.fields)
 
-    def read(self, start: int, stop: int, mask: Mask | None = None) -> Arrays:
+    def empty(self, rows: int) -> Arrays:
+        """Arrays to be filled, one for each field."""
+        return [np.empty((rows, *field.shape), field.dtype) for field in self.recipe.fields]
+
+    def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays:
         """Rows ``start`` to ``stop`` (those under ``mask``), in order."""
         columns = self.source.read(self._columns, start, stop)
         if mask is None:
-            return self._fill(columns, stop - start, start)
+            return self._fill(columns, stop - start, start, out)
         kept = np.flatnonzero(mask)
         columns = {name: value.take(kept) for name, value in columns.items()}
-        return self._fill(columns, len(kept), start + kept)
+        return self._fill(columns, len(kept), start + kept, out)
 
-    def gather(self, row_ids: Ids) -> Arrays:
+    def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays:
         """The rows ``row_ids``, in their order."""
-        return self._fill(self.source.gather(self._columns, row_ids), len(row_ids), row_ids)
+        return self._fill(self.source.gather(self._columns, row_ids), len(row_ids), row_ids, out)
 
-    def _fill(self, columns: dict[str, Value], rows: int, ids: Ids | int) -> Arrays:
+    def _fill(self, columns: dict[str, Value], rows: int, ids: Ids | int, out: Arrays | None) -> Arrays:
         fields = self.recipe.fields
-        arrays = [np.empty((rows, *field.shape), field.dtype) for field in fields]
+        arrays = self.empty(rows) if out is None else out
         flat = [array.reshape(rows, -1) if array.size else array for array in arrays]
         missing: dict[str, Mask] = {}
         for low in range(0, rows, self._block_rows):
             high = min(low + self._block_rows, rows)
             block = columns if high - low == rows else {name: v.slice(low, high) for name, v in columns.items()}
             values = self.recipe.program.run(block)
-            for field, out in zip(fields, flat, strict=True):
+            for field, place in zip(fields, flat, strict=True):
                 for part in field.parts:
-                    hole = _write(values[part.output], out[low:high], field, part)
+                    hole = _write(values[part.output], place[low:high], field, part)
                     if hole is not None:
                         missing.setdefault(part.name, np.zeros(rows, dtype=bool))[low:high] = hole
         for field, array in zip(fields, flat, strict=True):
@@ -152,11 +157,18 @@ def _check_types(source: Source, recipe: Recipe) -> None:
                 )
 
 
-def take_rows(array: npt.NDArray[Any], ids: Ids) -> npt.NDArray[Any]:
-    """Rows of a contiguous array, each moved as one item: NumPy is quicker so than with ``axis=0``."""
-    row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
-    if row_bytes == array.dtype.itemsize:
-        return np.take(array.reshape(-1), ids, mode="clip").reshape(len(ids), *array.shape[1:])
-    whole = array.reshape(len(array), -1).view(np.dtype((np.void, row_bytes))).reshape(-1)
-    taken = np.take(whole, ids, mode="clip")
-    return taken.view(array.dtype).reshape(len(ids), *array.shape[1:])
+def take_rows(array: npt.NDArray[Any], ids: Ids, *, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+    """Rows of a contiguous array, into ``out`` or a new one; each is moved as one item, which NumPy does quicker."""
+    if out is None:
+        out = np.empty((len(ids), *array.shape[1:]), array.dtype)
+    if array.ndim == 1:
+        return np.take(array, ids, out=out, mode="clip")
+    if array.size and len(ids):
+        whole = np.dtype((np.void, array.strides[0]))
+        np.take(
+            array.reshape(len(array), -1).view(whole)[:, 0],
+            ids,
+            out=out.reshape(len(ids), -1).view(whole)[:, 0],
+            mode="clip",
+        )
+    return out

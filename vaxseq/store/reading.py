@@ -15,7 +15,8 @@ from vaxseq.store.file import StoreFile
 class StoreReader:
     """Reads a store's fields by store row, as a Reader reads a frame's rows."""
 
-    cheap = True
+    chunk_bytes = 2 << 20  # what is copied stays in the cache until the training reads it
+    random_access = True  # a row is one piece of memory
 
     def __init__(self, stored: StoreFile) -> None:
         self._arrays: list[npt.NDArray[Any]] = stored.arrays()
@@ -25,12 +26,21 @@ class StoreReader:
         """Bytes of one row over all fields."""
         return self._row_bytes
 
-    def read(self, start: int, stop: int, mask: Mask | None = None) -> Arrays:
+    def empty(self, rows: int) -> Arrays:
+        """Arrays to be filled, one for each field."""
+        return [np.empty((rows, *array.shape[1:]), array.dtype) for array in self._arrays]
+
+    def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays:
         """Store rows ``start`` to ``stop`` (those under ``mask``)."""
         if mask is not None:
-            return self.gather(start + np.flatnonzero(mask))
-        return [array[start:stop].copy() for array in self._arrays]
+            return self.gather(start + np.flatnonzero(mask), out=out)
+        if out is None:
+            return [array[start:stop].copy() for array in self._arrays]
+        for array, place in zip(self._arrays, out, strict=True):
+            place[...] = array[start:stop]
+        return out
 
-    def gather(self, row_ids: npt.NDArray[np.int64]) -> Arrays:
+    def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays:
         """The store rows ``row_ids``, in their order."""
-        return [take_rows(array, row_ids) for array in self._arrays]
+        places = self.empty(len(row_ids)) if out is None else out
+        return [take_rows(array, row_ids, out=place) for array, place in zip(self._arrays, places, strict=True)]

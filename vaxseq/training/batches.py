@@ -28,11 +28,8 @@ class BatchMaker:
         self._padded = padded
         self._class_weight = _table(class_weight, self._targets, classes) if class_weight is not None else None
         self._torch = keras.backend.backend() == "torch"
-
-    @property
-    def weighted(self) -> bool:
-        """Whether a batch has weights."""
-        return self._padded or self._class_weight is not None or any(field.role == "weight" for field in self._fields)
+        has_weight = any(field.role == "weight" for field in self._fields)
+        self.weighted = self._padded or self._class_weight is not None or has_weight
 
     def make(self, loaded: Loaded) -> Batch:
         """The tuple for Keras. Arrays are contiguous, native and nobody else's; on torch they are its tensors."""

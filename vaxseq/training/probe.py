@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from vaxseq.errors import OptionError
+from vaxseq.layout import Recipe
+from vaxseq.loader import Loader
+from vaxseq.training.latch import EpochLatch
+from vaxseq.training.sequence import Sequence
 
 _WARM_STEPS = 3  # a fit's first steps compile and allocate
 
@@ -84,9 +89,9 @@ def timed_fit(model: keras.Model, dataset: Any, seconds: float, *, shuffle: bool
     return timed.steps()
 
 
-def step_fit(model: keras.Model, batches: Sequence[Any], seconds: float) -> Steps:
+def step_fit(model: keras.Model, batches: list[Any], seconds: float) -> Steps:
     """Fit on batches that are in memory already, over and over: what a step costs without reading."""
-    ready = _Ready(list(batches))
+    ready = _Ready(batches)
     _fit(model, ready, _Clock(seconds, ready.mark), shuffle=False)
     return ready.steps()
 
@@ -190,3 +195,37 @@ class _Ready(_Marked):
 
     def __getitem__(self, index: int) -> Any:
         return self._noted(lambda: self._batches[index % len(self._batches)])
+
+
+class Insides(NamedTuple):
+    """What a Sequence is made of."""
+
+    reader: Any
+    index: Any
+    plan: Any
+    maker: Any
+    source: Any
+    recipe: Recipe
+
+
+def insides(sequence: Sequence) -> Insides:
+    """The parts of a Sequence, to be run apart from it."""
+    loader = sequence._loader
+    return Insides(loader._reader, loader._index, loader._plan, sequence._maker, sequence._source, sequence._recipe)
+
+
+def is_sequence(dataset: Any) -> bool:
+    """Whether it is one of ours."""
+    return isinstance(dataset, Sequence)
+
+
+def resized(sequence: Sequence, batch_size: int) -> Sequence:
+    """The same Sequence, with batches of this size, and with an epoch and threads of its own."""
+    loader = sequence._loader
+    plan = replace(loader._plan, batch_size=batch_size)
+    other = object.__new__(type(sequence))
+    other.__dict__.update(sequence.__dict__)
+    other._plan = plan
+    other._latch = EpochLatch()
+    other._loader = Loader(loader._reader, loader._index, plan, sequence._options["read_ahead"])
+    return other

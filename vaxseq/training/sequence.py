@@ -152,12 +152,12 @@ class Sequence(keras.utils.PyDataset):
             )
         classes = _classes(fitted, self._recipe)
         self._maker = BatchMaker(self._recipe, class_weight, classes, self._plan.padded)
-        self._loader = Loader(reader, self._index, self._plan, read_ahead)
+        self._loader = Loader(reader, self._index, self._plan, read_ahead, self._maker.make)
         self._latch = EpochLatch()
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch ``index`` of an epoch: pure, the same bytes from any thread, process and order of asking."""
-        return self._maker.make(self._loader.batch(epoch, self._checked(index)))
+        return self._loader.batch(epoch, self._checked(index))
 
     def __getitem__(self, index: int) -> Batch:
         """Batch ``index`` of the epoch that Keras is in."""
