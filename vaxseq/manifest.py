@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,13 @@ class Manifest:
             raise DatasetError(f"{where}: can't read the manifest: {error}. Convert the dataset again.") from error
         if raw is None:
             raise DatasetError(f"{where}: has no vaxseq manifest. Make a dataset of it with vaxseq.convert.")
-        return cls.from_dict(raw, where)
+        manifest = cls.from_dict(raw, where)
+        if path.is_dir():
+            return manifest
+        alone = Fragment(
+            path.name, manifest.n_rows, path.stat().st_size
+        )  # a file can't hold its own size, and may be renamed
+        return replace(manifest, fragments=(alone,))
 
     def save(self, folder: str | Path) -> None:
         """Writes ``manifest.json`` atomically."""

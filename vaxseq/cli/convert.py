@@ -1,0 +1,81 @@
+"""``vaxseq convert``."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+
+def convert(
+    paths: Annotated[
+        list[str], typer.Argument(help="Sources (files, folders, globs), then the target.", show_default=False)
+    ],
+    schema: Annotated[str | None, typer.Option(help="A YAML file of names, types, bounds and categories.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
+    rename: Annotated[list[str] | None, typer.Option(help="old=new; may be given more than once.")] = None,
+    where: Annotated[str | None, typer.Option(help="An expression; other rows are dropped.")] = None,
+    on_bad_rows: Annotated[str, typer.Option(help="error, or reject: to <target>.rejects.parquet.")] = "error",
+    resume: Annotated[bool, typer.Option(help="Go on with an unfinished conversion.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
+    append: Annotated[bool, typer.Option("--append", help="Add to a folder target.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes that read.")] = 1,
+    format: Annotated[str | None, typer.Option(help="The sources' format, when names don't tell.")] = None,
+    target_format: Annotated[str | None, typer.Option(help="arrow or hdf5, of a folder's fragments.")] = None,
+    path_column: Annotated[str | None, typer.Option(help="A column for each row's source path.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A reader's option, like delimiter=';' or null_values=?.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Convert data of any size to a dataset that memory-maps. Killed or stopped, the same command goes on.
+
+    Example: vaxseq convert raw/*.csv.gz flights.arrow
+    """
+    from vaxseq.convert import convert as run
+    from vaxseq.errors import OptionError
+
+    if len(paths) < 2:
+        raise OptionError(f"convert: got {len(paths)} path, expected sources and a target. Name the target last.")
+    *sources, target = paths
+    try:
+        manifest = run(
+            sources, target, schema=schema, columns=columns.split(",") if columns else None,
+            rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows, resume=resume,
+            overwrite=overwrite, append=append, workers=workers, format=format, target_format=target_format,
+            path_column=path_column, progress=not quiet, **dict(_option(one) for one in option or ()),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; run the same command again and {target} goes on where it was", err=True)
+        raise typer.Exit(130) from None
+    if not quiet:
+        left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
+        left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""
+        size = sum(os.path.getsize(path) for path in manifest.paths())
+        typer.echo(
+            f"{target}: {manifest.n_rows:,} rows, {len(manifest.schema.columns)} columns, {size / 1e6:,.1f} MB{left}"
+        )
+
+
+def _pair(given: str, name: str) -> tuple[str, str]:
+    from vaxseq.errors import OptionError
+
+    key, mark, value = given.partition("=")
+    if not mark or not key:
+        raise OptionError(f"convert: {name}; got {given!r}, expected key=value.")
+    return key, value
+
+
+def _option(given: str) -> tuple[str, Any]:
+    """A value is YAML, so that true, 3 and [a, b] mean what they say; what YAML can't read is text."""
+    import yaml
+
+    key, value = _pair(given, "--option")
+    if value in ("\\t", "\t"):
+        return key, "\t"
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return key, value
+    return key, value if read is None or isinstance(read, float) else read

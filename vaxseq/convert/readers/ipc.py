@@ -1,0 +1,76 @@
+"""Arrow IPC: files (Feather too, compressed too) and streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from vaxseq.convert.readers.base import Piece, TypedReader, Unit
+from vaxseq.convert.readers.kinds import storable, wanted_schema
+from vaxseq.errors import SourceError, SourceNotFoundError
+
+_ROWS = 1 << 20
+
+
+class IpcReader(TypedReader):
+    """One unit a record batch; a stream is one unit of many pieces."""
+
+    name = "arrow"
+    suffixes = (".arrow", ".feather", ".ipc", ".arrows")
+
+    def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
+        super().__init__(source, options)
+        try:
+            self._map = pa.memory_map(source.path)
+            self._file = pa.ipc.open_file(self._map) if self._map.read(6) == b"ARROW1" else None
+            self._map.seek(0)
+            schema = self._file.schema if self._file is not None else pa.ipc.open_stream(self._map).schema
+            self._schema = wanted_schema(schema.remove_metadata(), self.where)
+            self._count = self._file.num_record_batches if self._file is not None else 1
+        except FileNotFoundError as error:
+            raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
+        except (OSError, pa.ArrowException, ValueError) as error:
+            raise SourceError(
+                f"{self.where}: can't read the Arrow file: {error}. It is damaged, or no Arrow IPC."
+            ) from error
+
+    def schema(self) -> pa.Schema:
+        return self._schema
+
+    def units(self, index: int) -> Iterator[Unit]:
+        for number in range(self._count):
+            yield Unit(index, number, number + 1)
+
+    def pieces(self, unit: Unit, skip: int = 0) -> Iterator[Piece]:
+        try:
+            row = number = 0
+            for batch in self._batches(unit):
+                batch.validate(full=True)  # what a file claims about its own buffers isn't trusted
+                for start in range(0, batch.num_rows, _ROWS):
+                    part = batch.slice(start, _ROWS)
+                    if number >= skip:
+                        yield Piece(storable(pa.Table.from_batches([part])), row)
+                    row += part.num_rows
+                    number += 1
+        except (OSError, pa.ArrowException, ValueError) as error:
+            if isinstance(error, SourceError):
+                raise
+            raise SourceError(
+                f"{self.where}: record batch {unit.start}: {error}. The file is damaged; get it again."
+            ) from error
+
+    def _batches(self, unit: Unit) -> Iterator[pa.RecordBatch]:
+        if self._file is not None:
+            yield self._file.get_batch(unit.start)
+        else:
+            self._map.seek(0)
+            yield from pa.ipc.open_stream(self._map)
+
+    def total_bytes(self) -> int:
+        return os.path.getsize(self.source.path or "")
+
+    def close(self) -> None:
+        self._map.close()
