@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from vaxseq.errors import (
     ColumnNotFoundError,
+    DefinitionError,
     FeatureTypeError,
     MissingValueError,
     OptionError,
@@ -420,3 +422,49 @@ def test_the_preview_warns() -> None:
     assert warnings["input.x.big"][0].startswith("large: up to 9e+04")
     assert warnings["input.x.same"] == ["constant"]
     assert warnings["input.x.bad"] == ["infinite in 1"]
+
+
+def test_an_expression_reads_other_features(frame: vaex.dataframe.DataFrame) -> None:
+    fs = FeatureSet.from_dict({
+        "columns": {"double": "distance * 2"},
+        "inputs": {
+            "b": {"features": [
+                {"name": "third", "expr": "col('b__second') + double", "steps": ["min_max"]},
+                {"name": "second", "expr": "col('a__distance') * col('a__temp')", "steps": ["standardize"]},
+            ]},
+            "a": {"dtype": "float64", "features": [
+                {"column": "distance", "steps": ["log1p", "standardize"]},
+                {"column": "temp", "steps": [{"impute": {"strategy": "mean"}}]},
+            ]},
+        },
+    })  # fmt: skip
+    fitted = fs.fit(frame, where="double > 1000", progress=False)
+    chosen = frame.distance.values * 2 > 1000
+    log = np.log1p(frame.distance.values)
+    scaled = (log - log[chosen].mean()) / log[chosen].std()
+    temp = np.where(np.isnan(frame.temp.values), np.nanmean(frame.temp.values[chosen]), frame.temp.values)
+    product = scaled * temp
+    second = (product - product[chosen].mean()) / product[chosen].std()
+    assert np.allclose(fitted.transform(frame)["b__second"].values, second, rtol=1e-5, atol=1e-5)
+    third = second.astype("f4") + frame.distance.values * 2
+    third = (third - third[chosen].min()) / (third[chosen].max() - third[chosen].min())
+    assert np.allclose(fitted.transform(frame)["b__third"].values, third, rtol=1e-5, atol=1e-5)
+    again = FittedFeatures.from_json(fitted.to_json())
+    records = {name: frame[name].tolist() for name in ("distance", "temp")}
+    served = again.transform_records(records)
+    found = batch(again, frame)
+    assert served["b"].tobytes() == np.stack([found["b__third"].data, found["b__second"].data], axis=1).tobytes()
+    assert again.encode_records(records)["b__second"].shape == (ROWS,)
+    with ThreadPoolExecutor(2) as pool:
+        assert fs.fit(frame, where="double > 1000", executor=pool, progress=False).state.learned == fitted.state.learned
+
+
+def test_features_that_need_one_another_are_refused(frame: vaex.dataframe.DataFrame) -> None:
+    fs = FeatureSet.from_dict({
+        "inputs": {"a": {"features": [{"name": "x", "expr": "col('a__y') + 1"}, {"name": "y", "expr": "col('a__x') + distance"}]}}
+    })  # fmt: skip
+    with pytest.raises(DefinitionError, match="the features need one another: a__x -> a__y -> a__x"):
+        fs.check(frame)
+    unknown = FeatureSet.from_dict({"inputs": {"a": {"features": [{"name": "x", "expr": "col('a__z') + distance"}]}}})
+    with pytest.raises(DefinitionError, match="column 'a__z' isn't in the data"):
+        unknown.check(frame)

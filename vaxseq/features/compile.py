@@ -46,7 +46,7 @@ def empty_value(type_name: str) -> Value:
 def needed_columns(definition: FeatureSet, groups: Iterable[Group]) -> tuple[str, ...]:
     """The physical columns that the groups need, through derived columns too, in order of first use."""
     needed: dict[str, None] = {}
-    stack = [name for group in groups for place in group.places for name in sorted(place.source.names)][::-1]
+    stack = [name for group in groups for place in group.places for name in _names_of(place)][::-1]
     seen: set[str] = set()
     while stack:
         name = stack.pop()
@@ -58,6 +58,13 @@ def needed_columns(definition: FeatureSet, groups: Iterable[Group]) -> tuple[str
         else:
             needed[name] = None
     return tuple(needed)
+
+
+def _names_of(place: Place) -> list[str]:
+    """What the place reads, features that it uses taken apart."""
+    used = {one.column for one in place.uses}
+    names = [name for name in sorted(place.source.names) if name not in used]
+    return [*(name for one in place.uses for name in _names_of(one)), *names]
 
 
 def type_problems(definition: FeatureSet, groups: Sequence[Group], empty: Mapping[str, Value]) -> list[Problem]:
@@ -77,11 +84,10 @@ def type_problems(definition: FeatureSet, groups: Sequence[Group], empty: Mappin
     for group in groups:
         shapes: dict[tuple[int, ...], None] = {}
         for place in group.places:
-            if not all(one in known for one in place.source.names):
+            if not all(one in known for one in _names_of(place)):
                 continue
             try:
-                value = check_steps(_run_one(place.source, known), place.steps)
-                shapes[cast_to(group.dtype)(value).shape] = None
+                shapes[_check_place(place, known).shape] = None
             except VaxseqError as error:
                 problems.append(Problem(place.path, _named(place, str(error))))
         if len(group.places) > 1:
@@ -94,6 +100,12 @@ def type_problems(definition: FeatureSet, groups: Sequence[Group], empty: Mappin
                 if len(shape) > 1
             )
     return problems
+
+
+def _check_place(place: Place, known: Mapping[str, Value]) -> Value:
+    """Zero rows of the feature before anything is learned."""
+    used = {one.column: _check_place(one, known) for one in place.uses}
+    return cast_to(place.dtype)(check_steps(_run_one(place.source, {**known, **used}), place.steps))
 
 
 _FLATTEN = "End it with flatten, or give it an input of its own"
@@ -111,7 +123,7 @@ def compile_recipe(
     """
     builder = ProgramBuilder()
     names = column_nodes(definition, builder, needed_columns(definition, groups))
-    outputs = [_place_node(builder, names, place, group.dtype, learned) for group in groups for place in group.places]
+    outputs = [place_node(builder, names, place, learned) for group in groups for place in group.places]
     program = builder.build(outputs)
     values = iter(program.run({name: empty[name] for name in program.columns}))
     fields = []
@@ -133,10 +145,16 @@ def column_nodes(definition: FeatureSet, builder: ProgramBuilder, physical: Iter
     return names
 
 
-def _place_node(builder: ProgramBuilder, names: Mapping[str, int], place: Place, dtype: str, learned: Learned) -> int:
-    node = compile_expression(place.source, builder, names)
-    node = compile_chain(builder, node, place.steps, learned[place.key])
-    return builder.apply(_told(place, cast_to(dtype)), node, key=("cast", dtype, place.key))
+def place_node(builder: ProgramBuilder, names: Mapping[str, int], place: Place, learned: Learned) -> int:
+    """The node of the whole feature, cast to its storage type."""
+    node = compile_chain(builder, source_node(builder, names, place, learned), place.steps, learned[place.key])
+    return builder.apply(_told(place, cast_to(place.dtype)), node, key=("cast", place.dtype, place.key))
+
+
+def source_node(builder: ProgramBuilder, names: Mapping[str, int], place: Place, learned: Learned) -> int:
+    """The node of what the feature reads, before its steps."""
+    used = {one.column: place_node(builder, names, one, learned) for one in place.uses}
+    return compile_expression(place.source, builder, {**names, **used})
 
 
 def _told(place: Place, function: Function) -> Function:

@@ -11,9 +11,10 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.compile import type_problems
 from vaxseq.features.fit import fit_features
 from vaxseq.features.fit_plan import Chain, FitPlan
-from vaxseq.features.resolve import Group, resolve
+from vaxseq.features.resolve import Group, Place, resolve
 from vaxseq.features.state import FittedFeatures
 from vaxseq.features.statefile import FitState, library_versions
+from vaxseq.features.used import UsedFeatures
 from vaxseq.frame import source_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,21 @@ def check(definition: FeatureSet, frame: Any) -> tuple[Group, ...]:
     return groups
 
 
+def _levels(places: list[Place]) -> list[list[Place]]:
+    """The places in the order of fits: those that use features come after these are fitted."""
+    depths: dict[str, int] = {}
+
+    def depth(place: Place) -> int:
+        if place.key not in depths:
+            depths[place.key] = 1 + max((depth(one) for one in place.uses), default=-1)
+        return depths[place.key]
+
+    levels: dict[int, list[Place]] = {}
+    for place in places:
+        levels.setdefault(depth(place), []).append(place)
+    return [levels[number] for number in sorted(levels)]
+
+
 def fit(
     definition: FeatureSet, frame: Any, *, where: str | None, executor: Executor | None, progress: bool
 ) -> FittedFeatures:
@@ -45,21 +61,27 @@ def fit(
     source = source_of(frame)
     selection = None if where is None else parse(where, where="where")
     groups = check(definition, source)
-    chains = tuple(
-        Chain(place.key, place.source, place.steps, complete=place.role == "input")
-        for group in groups
-        for place in group.places
-    )
-    plan = FitPlan(chains, tuple((name, column.expr) for name, column in definition.columns.items()), selection)
-    result = fit_features(plan, source, executor=executor, progress=progress)
+    columns = tuple((name, column.expr) for name, column in definition.columns.items())
+    places = [place for group in groups for place in group.places]
+    learned: dict[str, tuple[dict[str, Any], ...]] = {}
+    missing: dict[str, int] = {}
+    rows = scans = 0
+    for level in _levels(places):
+        chains = tuple(Chain(one.key, one.source, one.steps, complete=one.role == "input") for one in level)
+        used = tuple(dict.fromkeys(one for place in level for one in place.uses))
+        rowed = UsedFeatures(source, definition, used, learned) if used else source
+        result = fit_features(FitPlan(chains, columns, selection), rowed, executor=executor, progress=progress)
+        learned |= {name: tuple(values) for name, values in result.learned.items()}
+        missing |= result.missing
+        rows, scans = result.rows, scans + result.scans
     state = FitState(
-        learned={chain.name: tuple(result.learned[chain.name]) for chain in chains},
-        rows=result.rows,
-        scans=result.scans,
+        learned={place.key: learned[place.key] for place in places},
+        rows=rows,
+        scans=scans,
         where=None if selection is None else selection.text,
         data_fingerprint=source.fingerprint(),
         columns=dict(source.types()),
-        missing=dict(result.missing),
+        missing=missing,
         libraries=library_versions(),
     )
     return FittedFeatures(definition, state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One feature, target or weight: what it reads, its steps, and where in the definition it stands."""
+    """One feature, target or weight: what it reads, its steps, and where in the definition it stands.
+
+    ``uses`` are the features that its expression reads by their virtual columns' names.
+    """
 
     role: Role
     block: str  # the input's or the target's name
     name: str
+    dtype: str
     source: Expression
     steps: tuple[Step, ...]
     path: Path
+    uses: tuple[Place, ...] = ()
 
     @property
     def key(self) -> str:
@@ -85,7 +90,7 @@ def resolve(definition: FeatureSet, types: Mapping[str, str]) -> tuple[tuple[Gro
                     Problem(path, f"{_selector(feature)} picks no column.{did_you_mean(_wanted(feature), known)}")
                 )
             for one, source in found:
-                place = Place("input", name, one, source, feature.steps, path)
+                place = Place("input", name, one, block.dtype, source, feature.steps, path)
                 if any(one == earlier.name for earlier in places):
                     problems.append(
                         Problem(path, f"picks {one!r}, which the input has already. Exclude it, or name one")
@@ -105,21 +110,50 @@ def resolve(definition: FeatureSet, types: Mapping[str, str]) -> tuple[tuple[Gro
                 "target",
                 name,
                 target.storage,
-                tuple(_placed(Place("target", name, one, source, steps, path)) for one, source in sources),
+                tuple(
+                    _placed(Place("target", name, one, target.storage, source, steps, path)) for one, source in sources
+                ),
             )
         )
     if definition.weights is not None:
         name = definition.weights.column or "weight"
         expr = definition.weights.expr or column_expression(name)
-        place = _placed(Place("weight", name, name, expr, (), ("weights",)))
+        place = _placed(Place("weight", name, name, definition.weights.dtype, expr, (), ("weights",)))
         groups.append(Group("weight", name, definition.weights.dtype, (place,)))
+    groups = _linked(groups, known, problems)
     for group in groups:
         for place in group.places:
-            problems.extend(_unknown(place.path, place.source.names, known))
+            used = dict.fromkeys((one.column for one in place.uses), "")
+            problems.extend(_unknown(place.path, place.source.names, {**known, **used}))
     if definition.window is not None:
         wanted = (*(definition.window.group_by or ()), *filter(None, [definition.window.order_by]))
         problems.extend(_unknown(("window",), wanted, known))
     return tuple(groups), problems
+
+
+def _linked(groups: Sequence[Group], known: Mapping[str, str], problems: list[Problem]) -> list[Group]:
+    """The groups with each input feature's ``uses`` filled in; a name of the data goes before a feature's."""
+    features = {place.column: place for group in groups if group.role == "input" for place in group.places}
+    needs = {
+        name: [one for one in place.source.names if one in features and one not in known]
+        for name, place in features.items()
+    }
+    if not any(needs.values()):
+        return list(groups)
+    order, cycle = order_columns(needs)
+    if cycle:
+        what = f"the features need one another: {' -> '.join(cycle)}. Break the circle"
+        problems.append(Problem(features[cycle[0]].path, what))
+        return list(groups)
+    for name in order:
+        uses = tuple(features[one] for one in sorted(needs[name]))
+        features[name] = replace(features[name], uses=uses)
+    return [
+        replace(group, places=tuple(features[place.column] for place in group.places))
+        if group.role == "input"
+        else group
+        for group in groups
+    ]
 
 
 def column_expression(name: str) -> Expression:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vaxseq.errors import FeatureTypeError
-from vaxseq.expressions import compile_expression
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value, as_float
-from vaxseq.features.compile import column_nodes, empty_value, needed_columns
+from vaxseq.features.compile import column_nodes, empty_value, needed_columns, source_node
 from vaxseq.features.resolve import Place
 from vaxseq.features.transforms import compile_steps
 from vaxseq.layout import Field, Part, Recipe
@@ -60,7 +59,7 @@ def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
             encoders = [step.encode(values) for step, values in zip(place.steps, learned, strict=True)]
             last = max((number for number, encode in enumerate(encoders) if encode is not None), default=None)
             boundary = last or 0
-            node = compile_expression(place.source, builder, names)
+            node = source_node(builder, names, place, fitted.state.learned)
             node, sides = compile_steps(builder, node, place.steps[:boundary], learned[:boundary])
             if last is not None:
                 encode = encoders[last]
