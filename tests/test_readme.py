@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import vaxseq as vs
+from vaxseq.expressions.functions import table as expressions_table
+from vaxseq.features.transforms.table import steps_table
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,6 +73,21 @@ def test_definitions_fit_the_flights(folder: Path) -> None:
         (folder / "readme.yaml").write_text(block, encoding="utf-8")
         fitted = vs.FeatureSet.load("readme.yaml").fit(vs.open("flights.arrow"), progress=False)
         assert fitted.feature_set.to_dict()["version"] == 1
+
+
+@pytest.mark.parametrize("name", ["steps", "expressions"])
+def test_tables_are_the_code_s_own(name: str) -> None:
+    """UPDATE_README=1 writes them anew."""
+    table = {"steps": steps_table, "expressions": expressions_table}[name]()
+    fresh = re.sub(
+        rf"(?s)(<!-- table: {name} -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}\n{table.strip()}\n\n{found[2]}",
+        TEXT,
+    )
+    if os.environ.get("UPDATE_README") == "1":
+        (ROOT / "README.md").write_text(fresh, encoding="utf-8")
+    else:
+        assert fresh == TEXT, "the README's table is out of date: run this test with UPDATE_README=1"
 
 
 def test_links_lead_somewhere() -> None:
