@@ -68,7 +68,8 @@ class Scan:
 
 
 def _merged(tallies: list[tuple[Hashes, npt.NDArray[np.int64]]]) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    keys, place = np.unique(np.concatenate([one for one, _ in tallies]), return_inverse=True)
-    counts = np.zeros(len(keys), np.int64)
-    np.add.at(counts, place, np.concatenate([count for _, count in tallies]))
-    return keys, counts
+    keys = np.concatenate([one for one, _ in tallies])
+    order = np.argsort(keys, kind="stable")  # the pieces are sorted: a merge
+    keys, counts = keys[order], np.concatenate([count for _, count in tallies])[order]
+    firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
+    return keys[firsts], np.add.reduceat(counts, firsts) if len(firsts) else counts
