@@ -11,6 +11,8 @@ from multiprocessing import get_context
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import vaxseq.features.fit as fit_module
 import vaxseq.features.scan as scan_module
@@ -19,6 +21,7 @@ from vaxseq.expressions import parse
 from vaxseq.expressions.values import Value, from_raw
 from vaxseq.features.fit import fit_features
 from vaxseq.features.fit_plan import Chain, FitPlan, FitResult
+from vaxseq.features.learners.base import Rows
 from vaxseq.features.learners.counts import Counts
 from vaxseq.features.learners.sample import Sample
 from vaxseq.features.transforms import parse_step
@@ -56,9 +59,12 @@ class MemorySpec:
         return self.source
 
 
-def plan(chains: dict[str, list], *, where: str | None = None, columns: dict[str, str] | None = None, complete: bool = True) -> FitPlan:
+def plan(
+    chains: dict[str, list], *, where: str | None = None, columns: dict[str, str] | None = None, complete: bool = True
+) -> FitPlan:
     made = tuple(
-        Chain(name, parse(name.split(":")[0]), tuple(parse_step(step, name) for step in steps), complete) for name, steps in chains.items()
+        Chain(name, parse(name.split(":")[0]), tuple(parse_step(step, name) for step in steps), complete)
+        for name, steps in chains.items()
     )
     derived = tuple((name, parse(text)) for name, text in (columns or {}).items())
     return FitPlan(made, derived, parse(where) if where else None)
@@ -127,7 +133,9 @@ def test_scans_are_as_few_as_the_steps_allow():
 
 
 @pytest.mark.parametrize("strategy", ["mean", "median", "mode"])
-@pytest.mark.parametrize("following", ["standardize", "min_max", "max_abs", "robust", {"clip": {"quantiles": [0.1, 0.6]}}])
+@pytest.mark.parametrize(
+    "following", ["standardize", "min_max", "max_abs", "robust", {"clip": {"quantiles": [0.1, 0.6]}}]
+)
 def test_a_folded_fill_equals_filled_rows(strategy, following):
     x = mixed_columns()["x"].round(0)
     folded = fit({"x": x}, {"x": [{"impute": strategy}, following]})
@@ -238,8 +246,6 @@ def test_a_sample_depends_on_no_order(kept):
     ids = np.arange(20_000)
 
     def part(rows):
-        from vaxseq.features.learners.base import Rows
-
         sample = Sample((0.5,), kept)
         for block in np.array_split(rows, 7):
             sample.update(Value(x[block]), Rows(block.astype(np.int64)))
@@ -251,9 +257,17 @@ def test_a_sample_depends_on_no_order(kept):
         merged.merge(part(rows))
     assert merged.power == whole.power and merged.kept == whole.kept
     kept_values = np.sort(np.concatenate(whole.values))
-    assert np.array_equal(merged.sorted(), kept_values)
+    assert np.array_equal(np.sort(np.concatenate(merged.values)), kept_values)
     valid = int((~np.isnan(x)).sum())
     assert len(kept_values) == valid if valid <= kept else 0.7 * kept < len(kept_values) <= kept
+    assert whole.finish() == merged.finish() == {"quantiles": [np.quantile(kept_values, 0.5)]}
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=60), st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_quantiles_are_numpys_to_the_bit(values, shares):
+    sample = Sample(tuple(shares))
+    sample.update(Value(np.array(values)), Rows(np.arange(len(values))))
+    assert sample.finish()["quantiles"] == np.quantile(values, shares).tolist()
 
 
 @pytest.mark.slow
@@ -272,5 +286,8 @@ def _die(*arguments):
 @pytest.mark.slow
 def test_a_killed_worker_is_an_error(monkeypatch):
     monkeypatch.setattr(fit_module, "run_described", _die)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes, pytest.raises(FitError, match="a worker died at or near rows 0 to 3"):
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes,
+        pytest.raises(FitError, match="a worker died at or near rows 0 to 3"),
+    ):
         fit({"x": np.arange(3.0)}, {"x": ["standardize"]}, executor=processes)

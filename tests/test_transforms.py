@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import zoneinfo
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def local(zone: str) -> list:
             out.append(None)
         else:
             seconds = int(one.astype("M8[s]").astype(np.int64))
-            utc = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=seconds)
+            utc = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
             out.append(utc.astimezone(zoneinfo.ZoneInfo(zone)))
     return out
 
@@ -93,9 +93,9 @@ def circle(phase: np.ndarray) -> np.ndarray:
     return np.column_stack([np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)])
 
 
-def year_phase(t: datetime.datetime) -> float:
+def year_phase(t: dt.datetime) -> float:
     naive = t.replace(tzinfo=None)
-    start, end = datetime.datetime(t.year, 1, 1), datetime.datetime(t.year + 1, 1, 1)
+    start, end = dt.datetime(t.year, 1, 1), dt.datetime(t.year + 1, 1, 1)
     return (naive - start) / (end - start)
 
 
@@ -211,7 +211,7 @@ with np.errstate(all="ignore"):
         Case({"cyclical": {"period": "day", "timezone": "Europe/Paris"}}, TIMES, circle(of_times(lambda t: (t.hour * 3600 + t.minute * 60 + t.second) / 86400, "Europe/Paris")), exact=False),
         Case({"cyclical": "week"}, TIMES, circle(of_times(lambda t: (t.weekday() * 86400 + t.hour * 3600 + t.minute * 60 + t.second) / 604800)), exact=False),
         Case({"cyclical": {"period": "year", "timezone": "America/New_York"}}, TIMES, circle(of_times(year_phase, "America/New_York")), exact=False),
-        Case({"elapsed": {"since": "2014-01-01T00:00:00+01:00", "unit": "hours"}}, TIMES, of_times(lambda t: (t - datetime.datetime(2013, 12, 31, 23, tzinfo=datetime.UTC)) / datetime.timedelta(hours=1))),
+        Case({"elapsed": {"since": "2014-01-01T00:00:00+01:00", "unit": "hours"}}, TIMES, of_times(lambda t: (t - dt.datetime(2013, 12, 31, 23, tzinfo=dt.UTC)) / dt.timedelta(hours=1))),
         Case({"elapsed": {"unit": "minutes"}}, np.array([90, -30, "NaT"], "m8[s]"), np.array([1.5, -0.5, nan])),
         Case("lower", WORDS, [None if one is None else one.lower() for one in WORDS.to_pylist()]),
         Case("strip", WORDS, [None if one is None else one.strip() for one in WORDS.to_pylist()]),
@@ -328,6 +328,7 @@ def as_float32(value: Value) -> np.ndarray:
 
 
 @pytest.mark.backend
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # torch tensors under NumPy 2.4
 @cases
 def test_keras_agrees(case):
     from keras import ops
@@ -349,6 +350,7 @@ def test_keras_agrees(case):
 
 
 @pytest.mark.backend
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # torch tensors under NumPy 2.4
 def test_the_indicator_in_keras():
     from keras import ops
 

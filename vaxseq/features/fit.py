@@ -26,13 +26,13 @@ from vaxseq.features.scan import (
     Scan,
     check_columns,
     column_nodes,
-    described,
+    describe,
     named,
     run_described,
 )
 from vaxseq.features.transforms.chain import check_steps
 
-_LOCAL_THREADS = 4  # NumPy and Arrow leave the interpreter free for most of a block; more gain little
+_LOCAL_THREADS = 2  # each holds a unit's sample in memory, and more gain little; an executor goes further
 _UNKNOWN_WORKERS = 8
 
 Learned = list[list[dict[str, Any]]]
@@ -71,12 +71,16 @@ def fit_features(plan: FitPlan, source: Rowed, *, executor: Executor | None = No
             found = _run(prepared, source, executor, bar(f"fit, scan {scans}"))
             rows = found.rows
             if rows == 0:
-                raise FitError(f"no training rows; got 0 of {source.n_rows:,} after the frame's filter and where. Choose other rows")
+                raise FitError(
+                    f"no training rows; got 0 of {source.n_rows:,} after the frame's filter and where. Choose other rows"
+                )
             _take_counts(plan, scan, found, sources, ends)
             _refuse_missing(plan, ends, rows)
             _take_learned(plan, scan, found, learned)
     missing = {chain.name: count or 0 for chain, count in zip(plan.chains, sources, strict=True)}
-    return FitResult({chain.name: tuple(values) for chain, values in zip(plan.chains, learned, strict=True)}, rows, scans, missing)
+    return FitResult(
+        {chain.name: tuple(values) for chain, values in zip(plan.chains, learned, strict=True)}, rows, scans, missing
+    )
 
 
 def _check_types(plan: FitPlan, source: Rowed) -> None:
@@ -142,7 +146,9 @@ def _next_scan(plan: FitPlan, learned: Learned, sources: list[int | None], ends:
     return Scan(plan, tuple(tuple(one) for one in learned), tuple(requests), tuple(counts))
 
 
-def _take_counts(plan: FitPlan, scan: Scan, found: Collected, sources: list[int | None], ends: list[int | None]) -> None:
+def _take_counts(
+    plan: FitPlan, scan: Scan, found: Collected, sources: list[int | None], ends: list[int | None]
+) -> None:
     counted = dict(zip(scan.counts, found.missing, strict=True))
     for request, learner in zip(scan.requests, found.learners, strict=True):
         counted.setdefault((request.chain, request.before), learner.missing)
@@ -183,18 +189,28 @@ def _run(prepared: PreparedScan, source: Rowed, executor: Executor | None, done:
     units = [(start, min(start + UNIT_ROWS, source.n_rows)) for start in range(0, source.n_rows, UNIT_ROWS)]
     total = prepared.start()
     if executor is not None:
-        description = described(source, prepared.scan)
+        description = describe(source, prepared.scan)
         workers = getattr(executor, "_max_workers", None) or _UNKNOWN_WORKERS
-        _fan_out(executor, workers + 2, units, total, prepared.scan, lambda unit: (run_described, description, *unit), done)
+        _fan_out(
+            executor,
+            workers + 2,
+            units,
+            total,
+            prepared.scan,
+            lambda unit: (run_described, description, *unit, total.hints()),
+            done,
+        )
         return total
-    workers = min(_LOCAL_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = min(
+        _LOCAL_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     if workers == 1 or len(units) <= 1:
         for start, stop in units:
-            total.merge(prepared.unit(source, start, stop, [one.hint() for one in total.learners], done), prepared.scan)
+            total.merge(prepared.unit(source, start, stop, total.hints, done), prepared.scan)
         return total
 
-    def local(start: int, stop: int, hints: list[Any]) -> Collected:
-        return prepared.unit(source, start, stop, hints, done)
+    def local(start: int, stop: int) -> Collected:
+        return prepared.unit(source, start, stop, total.hints, done)
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="vaxseq-fit")
     try:
@@ -219,7 +235,7 @@ def _fan_out(
     try:
         for merged in range(len(units)):
             while following < len(units) and following < merged + in_flight:
-                waiting[following] = executor.submit(*call(units[following]), [one.hint() for one in total.learners])
+                waiting[following] = executor.submit(*call(units[following]))
                 following += 1
             start, stop = units[merged]
             try:

@@ -5,9 +5,8 @@ A scan is a plain description, so that another process can do any unit of it and
 
 from __future__ import annotations
 
-import functools
 import graphlib
-import pickle
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -77,6 +76,10 @@ class Collected:
         self.missing = [mine + theirs for mine, theirs in zip(self.missing, other.missing, strict=True)]
         self.rows += other.rows
 
+    def hints(self) -> list[Any]:
+        """What lets learners of later rows collect less."""
+        return [learner.hint() for learner in self.learners]
+
 
 class PreparedScan:
     """A scan compiled for a source: run it on any unit of rows, from any thread."""
@@ -99,25 +102,29 @@ class PreparedScan:
             outputs.append(compile_steps(builder, node, one.steps[:before], scan.learned[chain][:before])[0])
         self.program = builder.build(outputs)
 
-    def start(self, hints: list[Any] | None = None) -> Collected:
+    def start(self) -> Collected:
         """Learners that have seen nothing."""
         learners = []
-        for place, request in enumerate(self.scan.requests):
+        for request in self.scan.requests:
             learner = self.scan.plan.chains[request.chain].steps[request.step].learner()
             if learner is None:
-                raise FitError(f"step {request.step} of {self.scan.plan.chains[request.chain].name} has nothing to learn")
+                raise FitError(
+                    f"step {request.step} of {self.scan.plan.chains[request.chain].name} has nothing to learn"
+                )
             if request.folds:
                 learner.expect_fold()
-            if hints is not None and hints[place] is not None:
-                learner.start(hints[place])
             learners.append(learner)
         return Collected(learners, [0] * len(self.scan.counts))
 
-    def unit(self, source: Rowed, start: int, stop: int, hints: list[Any] | None, done: Callable[[int], None]) -> Collected:
+    def unit(
+        self, source: Rowed, start: int, stop: int, hints: Callable[[], list[Any]], done: Callable[[int], None]
+    ) -> Collected:
         """All blocks of the rows ``start`` to ``stop``; ``done`` is told each block's number of rows."""
-        collected = self.start(hints)
+        collected = self.start()
         for low in range(start, stop, BLOCK_ROWS):
             high = min(low + BLOCK_ROWS, stop)
+            for learner, hint in zip(collected.learners, hints(), strict=True):
+                learner.start(hint)
             try:
                 self._block(source, low, high, collected)
             except VaxseqError as error:
@@ -158,11 +165,17 @@ def column_nodes(builder: ProgramBuilder, plan: FitPlan, names: tuple[str, ...])
     nodes = {name: builder.column(name) for name in names}
     derived = dict(plan.columns)
     try:
-        order = tuple(graphlib.TopologicalSorter({name: expr.names & derived.keys() for name, expr in derived.items()}).static_order())
+        order = tuple(
+            graphlib.TopologicalSorter(
+                {name: expr.names & derived.keys() for name, expr in derived.items()}
+            ).static_order()
+        )
     except graphlib.CycleError as error:
         raise DefinitionError(f"columns: {' -> '.join(error.args[1])}; a column can't need itself") from error
     for name in order:
-        if all(one in nodes for one in derived[name].names):  # one that needs an absent column is reported where it is used
+        if all(
+            one in nodes for one in derived[name].names
+        ):  # one that needs an absent column is reported where it is used
             nodes[name] = compile_expression(derived[name], builder, nodes)
     return nodes
 
@@ -183,22 +196,32 @@ def check_columns(plan: FitPlan, names: tuple[str, ...]) -> None:
             stack += [(f"columns.{name}", one) for one in derived[name].names]
 
 
-def described(source: Rowed, scan: Scan) -> bytes:
-    """The scan for other processes: how to open the source, and what to do; no data of a file-backed frame."""
-    return pickle.dumps((source.spec(), scan))
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A scan for other processes: how to open the source, and what to do; no data of a file-backed frame."""
+
+    key: str
+    spec: Any
+    scan: Scan
 
 
-def run_described(description: bytes, start: int, stop: int, hints: list[Any]) -> Collected:
+def describe(source: Rowed, scan: Scan) -> Description:
+    """The description of a scan, with a key of its own."""
+    return Description(uuid.uuid4().hex, source.spec(), scan)
+
+
+_OPENED: dict[str, tuple[Rowed, PreparedScan]] = {}  # of this process, the latest description only
+
+
+def run_described(description: Description, start: int, stop: int, hints: list[Any]) -> Collected:
     """One unit, in whatever process this is."""
-    source, prepared = _opened(description)
-    return prepared.unit(source, start, stop, hints, lambda rows: None)
-
-
-@functools.lru_cache(maxsize=2)
-def _opened(description: bytes) -> tuple[Rowed, PreparedScan]:
-    spec, scan = pickle.loads(description)
-    source = spec.open()
-    return source, PreparedScan(scan, source.names)
+    opened = _OPENED.get(description.key)
+    if opened is None:
+        source: Rowed = description.spec.open()
+        opened = (source, PreparedScan(description.scan, source.names))
+        _OPENED.clear()
+        _OPENED[description.key] = opened
+    return opened[1].unit(opened[0], start, stop, lambda: hints, lambda rows: None)
 
 
 def named(plan: FitPlan, request: Request, do: Callable[..., Any], *arguments: Any) -> Any:

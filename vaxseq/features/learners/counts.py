@@ -14,7 +14,7 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.learners.base import Learner, Rows
 
 DISTINCT_VALUES = 1_000_000
-_COMPACT_ROWS = 1 << 18
+_COMPACT_ROWS = 1 << 16
 _DENSE_RANGE = 1 << 16
 
 CategoryKind = Literal["text", "int", "bool", "float"]
@@ -136,12 +136,16 @@ class Counts(Learner):
     def _compact(self) -> None:
         """One table of distinct values out of all; the first table is always the compacted one."""
         if len(self.tables) > 1:
-            merged = pa.table(
-                {
-                    "value": pa.concat_arrays([values for values, _ in self.tables]),
-                    "count": np.concatenate([counts for _, counts in self.tables]),
-                }
-            ).group_by("value", use_threads=False).aggregate([("count", "sum")])
+            merged = (
+                pa.table(
+                    {
+                        "value": pa.concat_arrays([values for values, _ in self.tables]),
+                        "count": np.concatenate([counts for _, counts in self.tables]),
+                    }
+                )
+                .group_by("value", use_threads=False)
+                .aggregate([("count", "sum")])
+            )
             values = merged.column("value").combine_chunks()
             self.tables = [(values, merged.column("count_sum").to_numpy())]
         self.pending = sum(len(values) for values, _ in self.tables)
@@ -167,7 +171,11 @@ class TokenCounts(Counts):
         times = np.bincount(codes + 1, minlength=len(texts) + 1)
         parents, tokens = split_tokens(texts, self.delimiter, self.strip)
         table = pa.table({"value": tokens, "count": times[1:][parents]})
-        table = table.filter(pc.greater(table.column("count"), 0)).group_by("value", use_threads=False).aggregate([("count", "sum")])
+        table = (
+            table.filter(pc.greater(table.column("count"), 0))
+            .group_by("value", use_threads=False)
+            .aggregate([("count", "sum")])
+        )
         if table.num_rows:
             self._put(table.column("value").combine_chunks(), table.column("count_sum").to_numpy())
         return int(times[0])

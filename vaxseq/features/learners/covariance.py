@@ -34,7 +34,9 @@ class Covariance(Learner):
     def update(self, value: Value, rows: Rows) -> None:
         width = math.prod(value.shape)
         if not value.shape or width > WIDTH_LIMIT:
-            raise FeatureTypeError(f"a covariance needs an array column of 1 to {WIDTH_LIMIT} elements; got rows of shape {value.shape}")
+            raise FeatureTypeError(
+                f"a covariance needs an array column of 1 to {WIDTH_LIMIT} elements; got rows of shape {value.shape}"
+            )
         data = as_float(value).data.reshape(-1, width)
         self.rows += len(data)
         missing = np.isnan(data).any(axis=1)

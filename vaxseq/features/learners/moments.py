@@ -69,7 +69,9 @@ class Moments(Learner):
         if self.shape is None:
             return False
         missing = self.rows - self.count
-        self._add(missing, np.broadcast_to(np.asarray(fill, dtype=np.float64).ravel(), missing.shape), np.zeros(missing.shape))
+        self._add(
+            missing, np.broadcast_to(np.asarray(fill, dtype=np.float64).ravel(), missing.shape), np.zeros(missing.shape)
+        )
         return True
 
     def finish(self) -> dict[str, Any]:
@@ -165,4 +167,6 @@ class Extremes(Learner):
 def check_finite(*arrays: Floats) -> None:
     """Refuses statistics that infinite training values have spoilt."""
     if not all(np.isfinite(array).all() for array in arrays):
-        raise FitError("the training rows hold infinite values, or values too great for float64. Clip them in an earlier step")
+        raise FitError(
+            "the training rows hold infinite values, or values too great for float64. Clip them in an earlier step"
+        )

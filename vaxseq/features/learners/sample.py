@@ -15,6 +15,7 @@ from vaxseq.features.learners.moments import check_finite
 KEPT_ROWS = 2_000_000
 _SHRINK = 0.75
 _FULL = 1 << 32
+_FEW_SHARES = 8
 
 
 class Sample(Learner):
@@ -50,7 +51,9 @@ class Sample(Learner):
 
     def update(self, value: Value, rows: Rows) -> None:
         if value.shape:
-            raise FeatureTypeError(f"quantiles of an array column aren't learned; got rows of shape {value.shape}. Flatten it, or select its parts")
+            raise FeatureTypeError(
+                f"quantiles of an array column aren't learned; got rows of shape {value.shape}. Flatten it, or select its parts"
+            )
         data, hashes = value.data, rows.hashes
         self.rows += len(data)
         missing = value.is_missing()
@@ -59,7 +62,6 @@ class Sample(Learner):
         keep = hashes < self._threshold() if self.power else None
         if lost and self.gone is not None:
             self.gone.append(hashes[missing] if keep is None else hashes[missing & keep])
-            self.kept += len(self.gone[-1])
         if lost:
             keep = ~missing if keep is None else keep & ~missing
         if keep is not None:
@@ -68,59 +70,81 @@ class Sample(Learner):
             data = data.copy()  # a view would hold the whole block's buffer, or the caller's file
         self.values.append(data)
         self.hashes.append(hashes)
-        self.kept += len(data)
-        self._shrink()
+        self._settle(self.power)
 
     def merge(self, other: Self) -> None:
         self._add_missing(other)
-        self.start(other.power)
-        for data, hashes in zip(other.values, other.hashes, strict=True):
-            if self.power > other.power:
-                keep = hashes < self._threshold()
-                data, hashes = data[keep], hashes[keep]
-            self.values.append(data)
-            self.hashes.append(hashes)
-            self.kept += len(data)
-        if self.gone is not None and other.gone is not None:
-            self.gone += other.gone if self.power <= other.power else [one[one < self._threshold()] for one in other.gone]
-            self.kept = sum(len(one) for one in (*self.hashes, *self.gone))
-        self._shrink()
+        self.values += other.values
+        self.hashes += other.hashes
+        if self.gone is not None:
+            self.gone += other.gone or []
+        other.values, other.hashes, other.gone = [], [], None
+        self._settle(max(self.power, other.power))
 
     def hint(self) -> int:
         return self.power
 
     def start(self, hint: Any) -> None:
         if hint > self.power:
-            self.power = hint
-            self._filter()
-
-    def sorted(self) -> npt.NDArray[np.float64]:
-        """The kept values in order, as float64; the learner is spent."""
-        if not sum(map(len, self.values)):
-            raise FitError("nothing to learn from: every training row is missing, or there is none")
-        ordered = np.concatenate(self.values).astype(np.float64, copy=False)
-        self.values, self.hashes = [], []
-        ordered.sort()
-        check_finite(ordered[[0, -1]])
-        return ordered
+            self._settle(hint)
 
     def finish(self) -> dict[str, Any]:
-        """``quantiles``: the values at the asked shares, interpolated as np.quantile does."""
-        return {"quantiles": np.quantile(self.sorted(), self.quantiles).tolist()}
+        """``quantiles``: the values at the asked shares, interpolated as np.quantile does. The learner is spent."""
+        if not sum(map(len, self.values)):
+            raise FitError("nothing to learn from: every training row is missing, or there is none")
+        kept = np.concatenate(self.values).astype(np.float64, copy=False)
+        self.values, self.hashes = [], []
+        return {"quantiles": _quantiles(kept, self.quantiles).tolist()}
 
     def _threshold(self) -> int:
         return int(_FULL * _SHRINK**self.power)
 
-    def _shrink(self) -> None:
-        while self.kept > self.kept_rows:
+    def _settle(self, power: int) -> None:
+        """Raises the power to ``power``, and on until what is kept fits; counts first and filters once."""
+        pieces = [*self.hashes, *(self.gone or ())]
+        kept, old = sum(map(len, pieces)), self.power
+        self.power = power
+        if power > old:
+            kept = self._count(pieces)
+        while kept > self.kept_rows:
             self.power += 1
+            kept = self._count(pieces)
+        if self.power > old:
             self._filter()
+        self.kept = kept
+
+    def _count(self, pieces: list[npt.NDArray[np.uint32]]) -> int:
+        threshold = self._threshold()
+        return sum(int(np.count_nonzero(piece < threshold)) for piece in pieces)
 
     def _filter(self) -> None:
-        threshold = self._threshold()
-        keeps = [hashes < threshold for hashes in self.hashes]
-        self.values = [data[keep] for data, keep in zip(self.values, keeps, strict=True)]
-        self.hashes = [hashes[keep] for hashes, keep in zip(self.hashes, keeps, strict=True)]
+        """Drops what lies over the threshold; one array for all pieces, filled piece by piece to spare memory."""
+        if self.hashes:
+            size, place = self._count(self.hashes), 0
+            values = np.empty(size, np.result_type(*self.values))
+            hashes = np.empty(size, np.uint32)
+            for data, piece in zip(self.values, self.hashes, strict=True):
+                keep = piece < self._threshold()
+                stop = place + int(np.count_nonzero(keep))
+                values[place:stop], hashes[place:stop] = data[keep], piece[keep]
+                place = stop
+            self.values, self.hashes = [values], [hashes]
         if self.gone is not None:
-            self.gone = [one[one < threshold] for one in self.gone]
-        self.kept = sum(len(one) for one in (*self.hashes, *(self.gone or ())))
+            self.gone = [piece[piece < self._threshold()] for piece in self.gone]
+
+
+def _quantiles(kept: npt.NDArray[np.float64], shares: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """np.quantile without its copies; sorts ``kept`` in place, in part when few shares are asked.
+
+    Source: Hyndman and Fan 1996, doi:10.1080/00031305.1996.10473566, definition 7; NumPy's own rounding.
+    """
+    place = np.asarray(shares) * (len(kept) - 1)
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, len(kept) - 1)
+    if len(shares) <= _FEW_SHARES:
+        kept.partition(np.unique([0, len(kept) - 1, *below, *above]))
+    else:
+        kept.sort()
+    check_finite(kept[[0, -1]])
+    apart, part = kept[above] - kept[below], place - below
+    return np.asarray(np.where(part < 0.5, kept[below] + apart * part, kept[above] - apart * (1 - part)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from vaxseq.features.transforms.base import STEPS, Learner, Step, StepProblem, parse_step, read_step
+from vaxseq.features.learners.base import Learner
+from vaxseq.features.transforms.base import STEPS, Step, StepProblem, parse_step, read_step
 from vaxseq.features.transforms.chain import check_steps, compile_chain, compile_steps
 
 for _module in pkgutil.iter_modules(__path__):

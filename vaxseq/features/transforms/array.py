@@ -59,7 +59,9 @@ class Reshape(Step):
     def check_kind(self, value: Value) -> None:
         super().check_kind(value)
         if math.prod(value.shape) != math.prod(self.shape):
-            raise FeatureTypeError(f"step 'reshape': {math.prod(value.shape)} elements of shape {value.shape} don't fill {self.shape}")
+            raise FeatureTypeError(
+                f"step 'reshape': {math.prod(value.shape)} elements of shape {value.shape} don't fill {self.shape}"
+            )
 
     def compile(self, learned: Learned) -> Apply:
         return lambda value: Value(_data(value).reshape(len(value), *self.shape))
@@ -107,14 +109,20 @@ class Pca(Step):
     def check_kind(self, value: Value) -> None:
         super().check_kind(value)
         if not value.shape or math.prod(value.shape) < self.components:
-            raise FeatureTypeError(f"step 'pca': {self.components} components need an array of as many elements; got shape {value.shape} per row")
+            raise FeatureTypeError(
+                f"step 'pca': {self.components} components need an array of as many elements; got shape {value.shape} per row"
+            )
 
     def learner(self) -> Learner | None:
         return _Components(self.components)
 
     def placeholder(self, value: Value) -> dict[str, Any]:
         width = math.prod(value.shape)
-        return {"mean": [0.0] * width, "components": np.eye(self.components, width).tolist(), "variance": [1.0] * self.components}
+        return {
+            "mean": [0.0] * width,
+            "components": np.eye(self.components, width).tolist(),
+            "variance": [1.0] * self.components,
+        }
 
     def compile(self, learned: Learned) -> Apply:
         mean, weights = self._ready(learned)

@@ -99,7 +99,9 @@ class Step(BaseModel):
         Raises:
             FeatureTypeError: the step has no Keras form.
         """
-        raise FeatureTypeError(f"step {self.name!r}: has no Keras form. Run it before the model: fitted.transform_records.")
+        raise FeatureTypeError(
+            f"step {self.name!r}: has no Keras form. Run it before the model: fitted.transform_records."
+        )
 
     def keras_side(self, ops: Any, x: Any, learned: Learned) -> Any:
         """The side column in keras.ops, from the step's input."""
@@ -135,7 +137,8 @@ class StepProblem:
 def read_step(raw: Any) -> Step | list[StepProblem]:
     """The step that ``name`` or ``{name: options}`` means, or all that is wrong with it."""
     if isinstance(raw, str):
-        name, options = raw, {}
+        name: Any = raw
+        options: Any = {}
     elif isinstance(raw, Mapping) and len(raw) == 1:
         name, options = next(iter(raw.items()))
         options = {} if options is None else options

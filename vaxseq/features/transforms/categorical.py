@@ -34,10 +34,14 @@ class Category(Step):
 
     def check_kind(self, value: Value) -> None:
         if value.kind == "float":
-            raise FeatureTypeError(f"step {self.name!r}: got a float column, expected categories (text, int or bool). Put {{cast: int64}} before it")
+            raise FeatureTypeError(
+                f"step {self.name!r}: got a float column, expected categories (text, int or bool). Put {{cast: int64}} before it"
+            )
         super().check_kind(value)
         if value.shape:
-            raise FeatureTypeError(f"step {self.name!r}: got an array of shape {value.shape} per row, expected one category")
+            raise FeatureTypeError(
+                f"step {self.name!r}: got an array of shape {value.shape} per row, expected one category"
+            )
 
 
 class Limited(Category):
@@ -61,7 +65,9 @@ class Vocabulary(Limited):
     """Codes of the values seen in training: 0 missing, 1 unseen, 2.. by count, then value."""
 
     name: ClassVar[str] = "vocabulary"
-    docs: ClassVar[str] = "codes: 0 missing, 1 unseen, 2.. by count, then value; `max_size` values at most, each `min_count` times or more"
+    docs: ClassVar[str] = (
+        "codes: 0 missing, 1 unseen, 2.. by count, then value; `max_size` values at most, each `min_count` times or more"
+    )
     learns: ClassVar[str] = "values, counts, distinct"
     width: ClassVar[str] = "1 (codes 0 .. values + 1)"
     on_missing: ClassVar[str] = "code 0"
@@ -80,7 +86,9 @@ class OneHot(Limited):
     """One column for missing, one for unseen, then one for each value by count."""
 
     name: ClassVar[str] = "one_hot"
-    docs: ClassVar[str] = "columns of 0/1: missing, unseen, then each value by count; `missing_column`, `unseen_column` can be left out"
+    docs: ClassVar[str] = (
+        "columns of 0/1: missing, unseen, then each value by count; `missing_column`, `unseen_column` can be left out"
+    )
     learns: ClassVar[str] = "values, counts, distinct"
     width: ClassVar[str] = "values + 2"
     on_missing: ClassVar[str] = "its own column; stays missing when that is left out"
@@ -133,7 +141,9 @@ def frequent(counts: Counts, max_size: int | None, min_count: int, width: int | 
     distinct = len(values)
     size = sum(number >= min_count for number in numbers) if min_count > 1 else distinct
     if max_size is None and width is not None and size > width:
-        raise FitError(f"{size:,} distinct values would make as many columns; at most {width:,} are made unasked. Set max_size, or use hash")
+        raise FitError(
+            f"{size:,} distinct values would make as many columns; at most {width:,} are made unasked. Set max_size, or use hash"
+        )
     size = min(size, max_size or size)
     return {"values": values[:size], "counts": numbers[:size], "distinct": distinct}
 
@@ -167,4 +177,5 @@ class Frequency(Category):
         return Lookup(self.name, learned["values"], UNSEEN_CODE, FIRST_CODE, MISSING_CODE)
 
     def _shares(self, learned: Learned) -> Floats:
-        return np.array([learned["missing"], 0, *learned["counts"]], dtype=np.float64) / learned["rows"]
+        counts = np.array([learned["missing"], 0, *learned["counts"]], dtype=np.float64)
+        return np.asarray(counts / learned["rows"])

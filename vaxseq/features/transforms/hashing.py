@@ -25,7 +25,9 @@ class Hash(Category):
 
     name: ClassVar[str] = "hash"
     short: ClassVar[str | None] = "buckets"
-    docs: ClassVar[str] = "codes 1 .. `buckets` by a hash that is the same on every machine and version; `seed` gives another one"
+    docs: ClassVar[str] = (
+        "codes 1 .. `buckets` by a hash that is the same on every machine and version; `seed` gives another one"
+    )
     width: ClassVar[str] = "1 (codes 0 .. buckets)"
     on_missing: ClassVar[str] = "code 0"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -27,7 +28,9 @@ class Impute(Step):
     short: ClassVar[str | None] = "strategy"
     accepts: ClassVar[frozenset[Kind]] = NUMBERS | {"text"}
     missing_rule: ClassVar[Missing] = "handles"
-    docs: ClassVar[str] = "mean, median, mode or a constant `value` where a value is missing; `indicator` adds a 0/1 column"
+    docs: ClassVar[str] = (
+        "mean, median, mode or a constant `value` where a value is missing; `indicator` adds a 0/1 column"
+    )
     learns: ClassVar[str] = "fill"
     width: ClassVar[str] = "as given, +1 with `indicator`"
     on_missing: ClassVar[str] = "becomes the fill; indicator 1"
@@ -47,17 +50,24 @@ class Impute(Step):
         return self.strategy != "constant"
 
     def learner(self) -> Learner | None:
-        return {"mean": _Mean, "median": _Median, "mode": _Mode, "constant": lambda: None}[self.strategy]()
+        learners: dict[str, Callable[[], Learner]] = {"mean": _Mean, "median": _Median, "mode": _Mode}
+        return learners[self.strategy]() if self.strategy in learners else None
 
     def check_kind(self, value: Value) -> None:
         super().check_kind(value)
         if value.kind == "text" and (self.strategy in ("mean", "median") or isinstance(self.value, float)):
             given = f"value {self.value}" if self.strategy == "constant" else f"the {self.strategy}"
-            raise FeatureTypeError(f"step 'impute': text can't be filled with {given}. Use strategy: mode, or constant with a text")
+            raise FeatureTypeError(
+                f"step 'impute': text can't be filled with {given}. Use strategy: mode, or constant with a text"
+            )
         if value.kind != "text" and isinstance(self.value, str):
-            raise FeatureTypeError(f"step 'impute': a column of {value.kind} can't be filled with the text {self.value!r}")
+            raise FeatureTypeError(
+                f"step 'impute': a column of {value.kind} can't be filled with the text {self.value!r}"
+            )
         if value.shape and self.strategy in ("median", "mode"):
-            raise FeatureTypeError(f"step 'impute': {self.strategy} of an array column isn't learned; use mean or constant")
+            raise FeatureTypeError(
+                f"step 'impute': {self.strategy} of an array column isn't learned; use mean or constant"
+            )
 
     def placeholder(self, value: Value) -> dict[str, Any]:
         if self.strategy == "constant":

@@ -38,10 +38,14 @@ class Lookup:
     def __call__(self, value: Value) -> Value:
         if value.kind == "text":
             if self.size and not self.is_text:
-                raise FeatureTypeError(f"step {self.step!r}: learned from numbers, but got text. Fit again on this data")
+                raise FeatureTypeError(
+                    f"step {self.step!r}: learned from numbers, but got text. Fit again on this data"
+                )
             return Value(self._text(value.data))
         if self.is_text:
-            raise FeatureTypeError(f"step {self.step!r}: learned from text, but got {value.kind}. Fit again on this data")
+            raise FeatureTypeError(
+                f"step {self.step!r}: learned from text, but got {value.kind}. Fit again on this data"
+            )
         return Value(self._numbers(value))
 
     def _text(self, array: pa.Array) -> Codes:
@@ -73,7 +77,7 @@ class Lookup:
             return np.full(len(array), self.unseen, dtype=np.int64)
         places = pc.index_in(array.cast(pa.large_string()), value_set=self.texts, skip_nulls=True)
         there = places.is_valid()
-        found = places.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64) + self.first
+        found: Codes = places.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64) + self.first
         if places.null_count:
             found[~np.asarray(there.to_numpy(zero_copy_only=False))] = self.unseen
         return found
@@ -104,7 +108,11 @@ class Lookup:
     def _find_numbers(self, data: Codes) -> Codes:
         if not self.size:
             return np.full(len(data), self.unseen, dtype=np.int64)
-        if self.table is not None and self.edges[0] < self.edges[2] and self.edges[1] - self.edges[2] + 1 < len(self.table):
+        if (
+            self.table is not None
+            and self.edges[0] < self.edges[2]
+            and self.edges[1] - self.edges[2] + 1 < len(self.table)
+        ):
             low, high, least = self.edges
             return np.take(self.table, np.clip(data, low, high) - (least - 1))
         places = np.searchsorted(self.ordered, data).clip(max=self.size - 1)

@@ -30,7 +30,9 @@ class MultiHot(Limited):
 
     name: ClassVar[str] = "multi_hot"
     accepts: ClassVar[frozenset[Kind]] = frozenset({"text"})
-    docs: ClassVar[str] = "delimited text to columns of 0/1: missing, unseen, then each token by count; `delimiter` is |"
+    docs: ClassVar[str] = (
+        "delimited text to columns of 0/1: missing, unseen, then each token by count; `delimiter` is |"
+    )
     learns: ClassVar[str] = "values, counts, distinct"
     width: ClassVar[str] = "tokens + 2"
     on_missing: ClassVar[str] = "its own column"

@@ -26,7 +26,9 @@ class Quantile(Step):
     """
 
     name: ClassVar[str] = "quantile"
-    docs: ClassVar[str] = "share of training values below, in [0, 1], interpolated between `references` (1000) quantiles"
+    docs: ClassVar[str] = (
+        "share of training values below, in [0, 1], interpolated between `references` (1000) quantiles"
+    )
     learns: ClassVar[str] = "quantiles"
     invertible: ClassVar[bool] = True
 
@@ -102,7 +104,9 @@ class Bucketize(Step):
 
     name: ClassVar[str] = "bucketize"
     short: ClassVar[str | None] = "edges"
-    docs: ClassVar[str] = "bucket codes 0.. by `edges`, or by learned quantiles into `buckets`; a value on an edge goes up"
+    docs: ClassVar[str] = (
+        "bucket codes 0.. by `edges`, or by learned quantiles into `buckets`; a value on an edge goes up"
+    )
     learns: ClassVar[str] = "edges (with `buckets`)"
     on_missing: ClassVar[str] = "stays missing; with `missing: bucket`, a last bucket of its own"
 
@@ -153,7 +157,9 @@ class Bucketize(Step):
         edges = self._edges(learned)
         flat = ops.reshape(x, (-1,))
         known = ops.where(ops.isnan(flat), ops.zeros_like(flat), flat)
-        codes = ops.cast(ops.searchsorted(ops.convert_to_tensor(edges.astype(np.float32)), known, side="right"), "float32")
+        codes = ops.cast(
+            ops.searchsorted(ops.convert_to_tensor(edges.astype(np.float32)), known, side="right"), "float32"
+        )
         gone = float(len(edges) + 1) if self.missing == "bucket" else float("nan")
         return ops.reshape(ops.where(ops.isnan(flat), ops.full_like(codes, gone), codes), ops.shape(x))
 

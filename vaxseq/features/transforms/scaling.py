@@ -90,7 +90,9 @@ class MinMax(_PerPosition):
     """The training range onto [lower, upper]; values outside it go beyond."""
 
     name: ClassVar[str] = "min_max"
-    docs: ClassVar[str] = "the training range onto [`lower`, `upper`] (0, 1); unseen values may go beyond; arrays as `standardize`"
+    docs: ClassVar[str] = (
+        "the training range onto [`lower`, `upper`] (0, 1); unseen values may go beyond; arrays as `standardize`"
+    )
     learns: ClassVar[str] = "min, max"
 
     lower: float = 0.0

@@ -5,8 +5,9 @@ Times are instants in UTC. With ``timezone`` they are first turned into that zon
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import zoneinfo
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -64,11 +65,11 @@ class Parts(Step):
     timezone: Zone = None
 
     def compile(self, learned: Learned) -> Apply:
-        kernels = [FUNCTIONS[f"dt.{unit}"].kernel for unit in self.units]
+        kernels: list[Callable[..., Any]] = [FUNCTIONS[f"dt.{unit}"].kernel for unit in self.units]
 
         def run(value: Value) -> Value:
             local = Value(local_time(value, self.timezone))
-            parts = [kernel(local) for kernel in kernels]
+            parts: list[Value] = [kernel(local) for kernel in kernels]
             return parts[0] if len(parts) == 1 else Value(np.stack([as_float(part).data for part in parts], axis=1))
 
         return run
@@ -86,7 +87,9 @@ class Cyclical(Step):
     name: ClassVar[str] = "cyclical"
     short: ClassVar[str | None] = "period"
     accepts: ClassVar[frozenset[Kind]] = NUMBERS | {"datetime"}
-    docs: ClassVar[str] = "sin, cos of 2π·x / `period`; of a time, `period: hour, day, week, month or year` in `timezone` (UTC)"
+    docs: ClassVar[str] = (
+        "sin, cos of 2π·x / `period`; of a time, `period: hour, day, week, month or year` in `timezone` (UTC)"
+    )
     width: ClassVar[str] = "2"
 
     period: Annotated[float, Field(gt=0)] | Literal["hour", "day", "week", "month", "year"]
@@ -96,7 +99,9 @@ class Cyclical(Step):
         super().check_kind(value)
         if (value.kind == "datetime") != isinstance(self.period, str):
             wanted = "a number" if value.kind != "datetime" else "hour, day, week, month or year"
-            raise FeatureTypeError(f"step 'cyclical': a column of {value.kind} with period {self.period!r}; expected {wanted}")
+            raise FeatureTypeError(
+                f"step 'cyclical': a column of {value.kind} with period {self.period!r}; expected {wanted}"
+            )
         if value.shape:
             raise FeatureTypeError(f"step 'cyclical': got an array of shape {value.shape} per row, expected one number")
 
@@ -128,7 +133,7 @@ class Cyclical(Step):
         missing = np.isnat(local)
         counts = np.where(missing, 0, counts)
         shift = np.remainder(3 * day, length) if self.period == "week" else 0  # 1970-01-01 was a Thursday
-        phase = np.remainder(np.remainder(counts, length) + shift, length) / length
+        phase: Floats = np.remainder(np.remainder(counts, length) + shift, length) / length
         phase[missing] = np.nan
         return phase
 
@@ -140,10 +145,10 @@ def _circle(phase: Floats) -> Floats:
 
 def _instant(raw: Any) -> Any:
     """A date or time of the definition file as ISO 8601 text, checked; without an offset it is UTC."""
-    text = raw.isoformat() if isinstance(raw, datetime.date) else raw
+    text = raw.isoformat() if isinstance(raw, dt.date) else raw
     if isinstance(text, str):
         try:
-            datetime.datetime.fromisoformat(text)
+            dt.datetime.fromisoformat(text)
         except ValueError as error:
             raise ValueError("not an ISO 8601 time, such as 2014-01-31T12:00:00+01:00") from error
     return text
@@ -165,7 +170,7 @@ class Elapsed(Step):
     def _consistent(self) -> Elapsed:
         if self.timezone is not None and self.since is None:
             raise ValueError("timezone says where since is, so it needs since")
-        if self.timezone is not None and datetime.datetime.fromisoformat(str(self.since)).tzinfo is not None:
+        if self.timezone is not None and dt.datetime.fromisoformat(str(self.since)).tzinfo is not None:
             raise ValueError("since has an offset of its own; leave timezone out")
         return self
 
@@ -186,7 +191,11 @@ class Elapsed(Step):
             whole, rest = divmod(since, NS[unit])
             missing = counts == np.iinfo(np.int64).min
             apart = np.where(missing, 0, counts)
-            apart = apart - whole if -(2**62) < whole < 2**62 and np.abs(apart).max(initial=0) < 2**62 else apart.astype(float) - whole
+            apart = (
+                apart - whole
+                if -(2**62) < whole < 2**62 and np.abs(apart).max(initial=0) < 2**62
+                else apart.astype(float) - whole
+            )
             floats = apart / (length // NS[unit]) if length >= NS[unit] else apart * float(NS[unit] // length)
             floats = floats - rest / length if rest else floats
             floats[missing] = np.nan
@@ -204,8 +213,8 @@ class Elapsed(Step):
         """Nanoseconds since 1970 UTC."""
         if self.since is None:
             return 0
-        moment = datetime.datetime.fromisoformat(self.since)
+        moment = dt.datetime.fromisoformat(self.since)
         if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zoneinfo.ZoneInfo(self.timezone) if self.timezone else datetime.UTC)
-        apart = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+            moment = moment.replace(tzinfo=zoneinfo.ZoneInfo(self.timezone) if self.timezone else dt.UTC)
+        apart = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
         return (apart.days * 86_400 + apart.seconds) * 10**9 + apart.microseconds * 1000
