@@ -82,6 +82,20 @@ def test_a_plan_over_draws_is_balanced_and_block_shuffle_is_balanced_throughout(
     assert not plan.sequential(0)
 
 
+@given(st.integers(0, 2**32), st.integers(1, 4), st.sampled_from([False, "global", "block"]), st.integers(1, 60))
+def test_shards_share_out_the_draws(seed, count, shuffle, batch_size):
+    rng = np.random.default_rng(seed)
+    draws = Weighted([rng.random(50)], n=int(rng.integers(1, 300)), seed=seed)
+    options = {"shuffle": shuffle, "seed": seed, "resampling": draws, "block_items": 16, "buffer_blocks": 2}
+    seen = []
+    for rank in range(count):
+        plan = BatchPlan(draws.n, batch_size, shard_index=rank, shard_count=count, **options)
+        for batch in range(plan.num_batches):
+            one = plan.positions(2, batch)
+            seen += one.positions[: one.counts[0]].tolist()
+    assert sorted(seen) == sorted(draws.items(2, np.arange(draws.n)).tolist())
+
+
 @pytest.mark.parametrize(
     ("shares", "error", "message"),
     [

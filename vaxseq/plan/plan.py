@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import OptionError
-from vaxseq.plan.shuffle import BLOCK_ITEMS, BUFFER_BLOCKS, BlockOrder, Positions, order
+from vaxseq.plan.shuffle import BLOCK_ITEMS, BUFFER_BLOCKS, BlockOrder, Positions, order, order_at
 
 Shuffle = Literal[False, "global", "block"]
 
@@ -137,7 +137,7 @@ class BatchPlan:
         if self.shard_count == 1:  # neighbours in the order
             real = self.ordered(epoch, bounds[0][0], bounds[-1][1]) if bounds else np.empty(0, np.int64)
         else:
-            real = np.concatenate([self.ordered(epoch, *one) for one in bounds] or [np.empty(0, np.int64)])
+            real = self._scattered(epoch, bounds)
         lacking = int((sizes - counts).sum())
         if lacking:  # only the last batch can lack rows
             filler = real[-1:] if counts[-1] else self.ordered(epoch, self.n_items - 1, self.n_items)
@@ -153,6 +153,15 @@ class BatchPlan:
     def ordered(self, epoch: int, start: int, stop: int) -> Positions:
         """Item positions of the items [start, stop) of the order of an epoch, shape (stop - start,), int64."""
         draws = self._draws(epoch, start, stop)
+        return draws if self.resampling is None else self.resampling.items(epoch, draws)
+
+    def _scattered(self, epoch: int, bounds: list[tuple[int, int]]) -> Positions:
+        """Item positions of several stretches of the order, end to end."""
+        if self.shuffle == "global":  # one call for all: a call costs as much as a few thousand items
+            items = np.concatenate([np.empty(0, np.int64), *(np.arange(*one) for one in bounds)])
+            draws = order_at(self.n_items, self.seed, epoch, items)
+        else:
+            draws = np.concatenate([np.empty(0, np.int64), *(self._draws(epoch, *one) for one in bounds)])
         return draws if self.resampling is None else self.resampling.items(epoch, draws)
 
     def _draws(self, epoch: int, start: int, stop: int) -> Positions:

@@ -157,6 +157,11 @@ def order(n: int, seed: int, epoch: int, start: int, stop: int) -> Positions:
     return Bijection(n, derive(_GLOBAL, seed, epoch))(start, stop)
 
 
+def order_at(n: int, seed: int, epoch: int, items: npt.NDArray[Any]) -> Positions:
+    """The same for any items of the order, shape (n_items,)."""
+    return Bijection(n, derive(_GLOBAL, seed, epoch)).of(items)
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """What a block shuffle reads at once: order items [start, stop) are these blocks, permuted as one.
