@@ -309,3 +309,13 @@ def test_the_benchmark_runs(root: Path) -> None:
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
     assert bench.measure(rows=100, repeats=2)["vaxseq_s"] > 0
+
+
+def test_a_record_is_rounded_to_its_column_first() -> None:
+    for value in (
+        Intake("x", "float32").one(0.1),
+        Intake("x", "float32").many([0.1]),
+        Intake("x", "float32").many(pa.array([0.1])),
+    ):
+        assert value.data.dtype == np.float32 and value.data[0] == np.float32(0.1)
+    assert Intake("n", "int16").many([3.0]).data.dtype == np.int16

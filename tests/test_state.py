@@ -339,6 +339,17 @@ def test_classes_of_numbers_are_sorted(kind: str) -> None:
     assert fitted.transform_targets({"y": labels})["y"].tolist() == np.searchsorted(classes, labels).tolist()
 
 
+def test_a_missing_class_is_masked() -> None:
+    frame = vaex.from_arrays(x=np.arange(4.0), y=pa.array(["b", None, "a", "b"]))
+    fs = FeatureSet.from_dict({
+        "inputs": {"x": {"features": [{"column": "x"}]}},
+        "targets": {"y": {"column": "y", "classes": True}},
+    })  # fmt: skip
+    fitted = fs.fit(frame, progress=False)
+    assert fitted.transform(frame)["target__y"].tolist() == [1, None, 0, 1]
+    assert batch(fitted, frame)["target__y"].missing is not None
+
+
 def test_a_feature_that_may_be_missing_must_say_what_then(frame: vaex.dataframe.DataFrame) -> None:
     fs = FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "temp", "steps": ["standardize"]}]}}})
     with pytest.raises(MissingValueError, match=r"x\.temp.*40 of 2,000 training rows"):
