@@ -74,6 +74,7 @@ class Sample(Learner):
 
     def merge(self, other: Self) -> None:
         self._add_missing(other)
+        other.start(self.power)
         self.values += other.values
         self.hashes += other.hashes
         if self.gone is not None:
