@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "served": {"selection", "features", "frame", "layout", "plan", "expressions"},
     "reader": {"frame", "plan", "layout", "expressions"},
     "loader": {"reader", "plan", "expressions"},
-    "store": {"served", "reader", "manifest", "layout", "plan", "frame", "features", "expressions"},
+    "store": {"served", "selection", "reader", "manifest", "layout", "plan", "frame", "features", "expressions"},
     "training": {
         "plan",
         "selection",
@@ -45,10 +45,20 @@ MAY_IMPORT = {
         "frame",
         "expressions",
     },
-    "profile": {"training"},
+    "profile": {"training", "loader", "reader", "layout", "frame", "expressions"},  # it runs them apart, with a clock
     "report": {"features", "frame", "expressions"},
     "report.html": set(),  # plain values to HTML: everything that a notebook shows stands on it
-    "cli": {"vaxseq", "features", "demo", "split", "report", "profile"},  # by their front doors, see below
+    "cli": {
+        "vaxseq",
+        "convert",
+        "manifest",
+        "features",
+        "split",
+        "store",
+        "report",
+        "profile",
+        "demo",
+    },  # by their front doors
     "demo": {"vaxseq"},
 }
 
