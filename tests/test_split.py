@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,17 @@ def test_parts_end_at_given_dates(frame):
     assert uneven.rows["a"] == 6  # five o'clock is before that, though the column knows whole seconds only
 
 
+def test_an_end_with_an_offset_is_taken_in_utc(frame):
+    ends = [
+        "1970-02-01T01:00:00+01:00",
+        datetime(1970, 2, 1, tzinfo=UTC),
+        datetime(1970, 2, 1),
+        np.datetime64("1970-02"),
+    ]
+    for end in ends:
+        assert vs.split(frame, {"a": end, "b": None}, by="time", key="t").rows["a"] == 31 * 24
+
+
 def test_whole_ends_are_exact_beyond_what_a_float_holds():
     big = 2**60
     whole = vaex.from_arrays(x=np.arange(10), t=np.arange(big, big + 10))
@@ -363,6 +375,7 @@ def test_ranks_are_those_of_the_sorted_numbers(data):
         (FRACTIONS, {"gap": "9999h", "by": "time", "key": "t"}, SelectionError, r"part 'train' would have no rows"),
         (FRACTIONS, {"seed": -1}, OptionError, r"seed: got -1"),
         (FRACTIONS, {"by": "time", "key": "code"}, MissingValueError, r"'code': \d+ rows have no time. Filter them"),
+        ({"a": "NaT", "b": None}, {"by": "time", "key": "t"}, OptionError, r"got 'NaT', expected a date"),
         ({"a": "soon", "b": None}, {"by": "time", "key": "t"}, OptionError, r"got 'soon', expected a date"),
         ({"a": 5, "b": 5, "c": None}, {"by": "time", "key": "x"}, OptionError, r"each later than the one before"),
         ({"a": 0.9999, "b": 0.0001}, {}, SelectionError, r"part 'b' would have no rows. Give it a larger"),

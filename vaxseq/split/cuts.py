@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -61,10 +63,7 @@ def _given_cuts(key: str, empty: Value, fractions: Mapping[str, Any]) -> npt.NDA
     for name, end in zip(names, ends, strict=False):
         try:
             if empty.kind == "datetime":
-                moment = np.datetime64(end)
-                if np.isnat(moment):
-                    raise ValueError("no date")
-                cuts.append(_not_before(moment, dtype))
+                cuts.append(_not_before(_moment(end), dtype))
             else:
                 float(end)
                 cuts.append(end)
@@ -79,6 +78,24 @@ def _given_cuts(key: str, empty: Value, fractions: Mapping[str, Any]) -> npt.NDA
             f"split fractions: got ends {[str(end) for end in ends]}, expected each later than the one before"
         )
     return found
+
+
+def _moment(end: Any) -> np.datetime64:
+    """A date in ISO text, a datetime or a datetime64; one with an offset in UTC, as columns with a zone hold it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(end, str) and len(end) > len("2014-12-01"):
+        with contextlib.suppress(ValueError):  # NumPy tells what is wrong, and knows nanoseconds
+            parsed = datetime.fromisoformat(end)
+            end = parsed if parsed.tzinfo else end
+    if isinstance(end, datetime) and end.tzinfo:
+        end = end.astimezone(UTC).replace(tzinfo=None)
+    moment: np.datetime64 = np.datetime64(end)
+    if np.isnat(moment):
+        raise ValueError("no date")
+    return moment
 
 
 def _not_before(moment: np.datetime64, dtype: np.dtype[Any]) -> Any:

@@ -60,7 +60,8 @@ def split(
 
     * ``"random"``: every row on its own, exact sizes; with ``stratify`` exact within each class.
     * ``"hash"``: by a hash of ``key``. Equal keys share a part, in other files and later data too. Reads nothing.
-    * ``"group"``: no group of ``key`` in two parts; the largest groups first, each to the part that lacks most rows.
+    * ``"group"``: no group of ``key`` in two parts; the largest groups first, each to the part that lacks most rows,
+      so very large groups go to the largest part.
     * ``"time"``: earlier rows in earlier parts, cut where ``key`` passes the fractions; equal times share a part.
 
     A filter of the frame stays; fractions are of the rows that it leaves. A missing key is a key of its own for
@@ -69,7 +70,8 @@ def split(
     Args:
         frame: a vaex frame or a dataset's path.
         fractions: part name -> its fraction; they sum to 1. For ``by="time"`` instead, in order of time, where each
-            part ends: ``{"train": "2014-12-01", "test": None}`` (exclusive; None is the rest).
+            part ends: ``{"train": "2014-12-01", "test": None}`` (exclusive; None is the rest). Dates are ISO text or
+            datetimes, on the column's own clock, or in UTC for a column with a time zone.
         by: how.
         key: the column, or for hash and group the columns, that decide.
         seed: of random and hash, and of ties between groups.
