@@ -39,6 +39,7 @@ def open(path: str | os.PathLike[str]) -> Any:
     ...     writer.write_table(table)
     >>> len(open(file))
     3
+    >>> folder.cleanup()
     """
     text = os.fspath(path)
     files = _files(text)
