@@ -340,13 +340,17 @@ def test_classes_of_numbers_are_sorted(kind: str) -> None:
 
 
 def test_a_missing_class_is_masked() -> None:
-    frame = vaex.from_arrays(x=np.arange(4.0), y=pa.array(["b", None, "a", "b"]))
+    whole = pa.array([None, 1, None, 2])
+    frame = vaex.from_arrays(x=np.arange(4.0), y=pa.array(["b", None, "a", "b"]), whole=whole)
     fs = FeatureSet.from_dict({
+        "columns": {"even": "whole % 2 == 0"},
         "inputs": {"x": {"features": [{"column": "x"}]}},
         "targets": {"y": {"column": "y", "classes": True}},
     })  # fmt: skip
     fitted = fs.fit(frame, progress=False)
     assert fitted.transform(frame)["target__y"].tolist() == [1, None, 0, 1]
+    assert fitted.transform(frame)["even"].tolist() == [None, False, None, True]
+    assert fitted.transform(frame)[fitted.transform(frame).even]["whole"].tolist() == [2]
     assert batch(fitted, frame)["target__y"].missing is not None
 
 
@@ -472,7 +476,10 @@ def test_an_expression_reads_other_features(frame: vaex.dataframe.DataFrame) -> 
 
 def test_features_that_need_one_another_are_refused(frame: vaex.dataframe.DataFrame) -> None:
     fs = FeatureSet.from_dict({
-        "inputs": {"a": {"features": [{"name": "x", "expr": "col('a__y') + 1"}, {"name": "y", "expr": "col('a__x') + distance"}]}}
+        "inputs": {"a": {"features": [
+            {"name": "x", "expr": "col('a__y') + 1"},
+            {"name": "y", "expr": "col('a__x') + distance"},
+        ]}}
     })  # fmt: skip
     with pytest.raises(DefinitionError, match="the features need one another: a__x -> a__y -> a__x"):
         fs.check(frame)

@@ -15,6 +15,7 @@ from vaxseq.features.resolve import Group
 
 if TYPE_CHECKING:
     from vaxseq.features.state import FittedFeatures
+    from vaxseq.features.transforms import Step
 
 
 class VirtualColumns:
@@ -30,9 +31,12 @@ class VirtualColumns:
         """Virtual column -> (function, the columns that it reads); derived columns too, where these types allow."""
         definition = self._fitted.feature_set
         known = column_nodes(definition, ProgramBuilder(), types)
-        names = [name for name in definition.columns if name in known]
-        names += [place.column for group in groups for place in group.places]
-        return {name: (VirtualColumn(self._fitted, name), self.program(name).columns) for name in names}
+        complete = {name: False for name in definition.columns if name in known}
+        complete |= {place.column: is_complete(place.steps) for group in groups for place in group.places}
+        return {
+            name: (VirtualColumn(self._fitted, name, complete=sure), self.program(name).columns)
+            for name, sure in complete.items()
+        }
 
     def program(self, name: str) -> Program:
         """The program of one virtual column."""
@@ -61,15 +65,24 @@ class VirtualColumns:
         raise KeyError(name)
 
 
+def is_complete(steps: Sequence[Step]) -> bool:
+    """Whether the last step that changes what is missing leaves nothing missing."""
+    changes = [step.sees_missing for step in steps if step.sees_missing != "keeps"]
+    return bool(changes) and changes[-1] == "handles"
+
+
 class VirtualColumn:
     """The function of one virtual column. It pickles as the fitted state's JSON and a name, never as code."""
 
-    def __init__(self, fitted: FittedFeatures, name: str) -> None:
-        self._fitted, self._name = fitted, name
+    def __init__(self, fitted: FittedFeatures, name: str, *, complete: bool) -> None:
+        self._fitted, self._name, self._complete = fitted, name, complete
 
     def __call__(self, columns: dict[str, Value]) -> Any:
-        """The column's block: an ndarray, masked where an integer is missing; an Arrow array for text."""
+        """The column's block: an ndarray, masked where integers may be missing; an Arrow array for text."""
         value = self._fitted._virtual.program(self._name).run(columns)[0]
-        if value.missing is None or isinstance(value.data, pa.Array):
-            return value.data
-        return np.ma.masked_array(value.data, mask=value.missing)
+        data = value.data
+        if isinstance(data, pa.Array) or data.dtype.kind not in "biu" or self._complete:
+            return data
+        # vaex asks one row whether a column is masked, and drops the mask of all others if that one isn't
+        missing = np.zeros(data.shape, dtype=bool) if value.missing is None else value.missing
+        return np.ma.masked_array(data, mask=missing)
