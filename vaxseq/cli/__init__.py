@@ -10,7 +10,6 @@ Exit codes: 0 done, 1 a check's answer is no or a fault of vaxseq itself, 2 wron
 
 from __future__ import annotations
 
-import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -105,9 +104,6 @@ def _explain(error: Exception) -> int:
     if isinstance(error, VaxseqError):
         _complain("\n".join([str(error), *getattr(error, "__notes__", [])]))
         return 2
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at exit
-        return 1
     if isinstance(error, OSError):
         _complain(f"{error.filename or 'vaxseq'}: {error.strerror or error}")
         return 2
