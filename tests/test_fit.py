@@ -176,6 +176,16 @@ def test_bits_depend_on_no_process():
         assert fit(columns, ALL_CHAINS, executor=processes) == here
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of dask and its event loop
+def test_dask_gives_the_same_bits(small_units):
+    distributed = pytest.importorskip("distributed")
+    columns = mixed_columns()
+    here = fit(columns, ALL_CHAINS)
+    with distributed.Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        assert fit(columns, ALL_CHAINS, executor=client.get_executor()) == here
+
+
 def test_rows_are_those_of_the_filter_and_where(small_units):
     n = 5_000
     x, g = np.arange(n, dtype=float), np.arange(n) % 3

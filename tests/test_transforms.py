@@ -24,15 +24,17 @@ from vaxseq.features.transforms.table import steps_table
 
 nan = np.nan
 RNG = np.random.default_rng(0)
-NUMBERS = np.array([0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 3.5, nan, 1e-9, 40.0, 1e6, -300.25, nan, 7.0, 7.0, 7.0, *RNG.normal(2, 3, 200)])
+NUMBERS = np.array(
+    [0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 3.5, nan, 1e-9, 40.0, 1e6, -300.25, nan, 7.0, 7.0, 7.0, *RNG.normal(2, 3, 200)]
+)
 EXTREME = np.array([np.inf, -np.inf, nan, 1e308, -1e308, 5e-324, 2.0**63, -(2.0**63), 1e300, 0.0])
 INTS = np.ma.array([3, 1, 1, -4, 2**62, 0, 3, 3, 9, 1], mask=[0, 0, 0, 0, 0, 1, 0, 0, 0, 0])
 WORDS = pa.array(["b", "a", None, "", "a", "Żółć", "b ", "a", "zz", "b", " B", "x|y|x", "|", "y| z"])
 ARRAYS = np.where(RNG.random((60, 2, 3)) < 0.02, nan, RNG.normal(5, 2, (60, 2, 3)))
 TIMES = np.array(
-    ["2014-03-30T00:59:59", "2014-03-30T01:00:00", "NaT", "1969-12-31T23:59:59", "2016-02-29T12:30:15", "2013-12-31T23:00:00"],
+    ["2014-03-30T00:59:59", "2014-03-30T01:00:00", "NaT", "1969-12-31T23:59:59", "2016-02-29T12:30:15"],
     "M8[s]",
-).astype("M8[ns]")  # fmt: skip
+).astype("M8[ns]")
 
 
 def text_list(value: Value) -> list:
@@ -150,7 +152,9 @@ class Case:
 
 
 x = NUMBERS
-tokens = [None if one is None else [part.strip() for part in one.split("|") if part.strip()] for one in WORDS.to_pylist()]
+tokens = [
+    None if one is None else [part.strip() for part in one.split("|") if part.strip()] for one in WORDS.to_pylist()
+]
 token_values = [value for value, _ in counted([token for one in tokens if one for token in one])]
 word_values = [value for value, _ in counted(WORDS.to_pylist())]
 int_values = [value for value, _ in counted(int_list())]
@@ -176,53 +180,143 @@ with np.errstate(all="ignore"):
         Case({"impute": "mode"}, x, np.where(np.isnan(x), 7.0, x)),
         Case({"impute": "mode"}, INTS, np.ma.filled(INTS, 1).astype(float)),
         Case({"impute": "mode"}, WORDS, [one if one is not None else "a" for one in WORDS.to_pylist()]),
-        Case({"impute": {"strategy": "constant", "value": "?"}}, WORDS, [one if one is not None else "?" for one in WORDS.to_pylist()]),
+        Case(
+            {"impute": {"strategy": "constant", "value": "?"}},
+            WORDS,
+            [one if one is not None else "?" for one in WORDS.to_pylist()],
+        ),
         Case({"impute": {"strategy": "constant", "value": -1}}, INTS, np.ma.filled(INTS, -1).astype(float)),
         Case({"impute": "mean"}, ARRAYS, np.where(np.isnan(ARRAYS), np.nanmean(ARRAYS, axis=0), ARRAYS), exact=False),
         Case("standardize", x, (x - np.nanmean(x)) / np.nanstd(x), exact=False),
         Case("standardize", ARRAYS, (ARRAYS - np.nanmean(ARRAYS, 0)) / np.nanstd(ARRAYS, 0), exact=False),
-        Case({"standardize": {"per": "channel"}}, ARRAYS, (ARRAYS - np.nanmean(ARRAYS, (0, 1))) / np.nanstd(ARRAYS, (0, 1)), exact=False),
+        Case(
+            {"standardize": {"per": "channel"}},
+            ARRAYS,
+            (ARRAYS - np.nanmean(ARRAYS, (0, 1))) / np.nanstd(ARRAYS, (0, 1)),
+            exact=False,
+        ),
         Case({"standardize": {"per": "all"}}, ARRAYS, (ARRAYS - np.nanmean(ARRAYS)) / np.nanstd(ARRAYS), exact=False),
         Case("min_max", x, (x - np.nanmin(x)) / (np.nanmax(x) - np.nanmin(x))),
-        Case({"min_max": {"lower": -1}}, ARRAYS, 2 * (ARRAYS - np.nanmin(ARRAYS, 0)) / np.ptp(np.nan_to_num(ARRAYS, nan=5), 0) - 1, exact=False),
+        Case(
+            {"min_max": {"lower": -1}},
+            ARRAYS,
+            2 * (ARRAYS - np.nanmin(ARRAYS, 0)) / np.ptp(np.nan_to_num(ARRAYS, nan=5), 0) - 1,
+            exact=False,
+        ),
         Case("max_abs", x, x / np.nanmax(np.abs(x))),
         Case("robust", x, (x - np.nanmedian(x)) / np.subtract(*np.nanquantile(x, [0.75, 0.25])), exact=False),
         Case({"quantile": {"references": 50}}, x, sk_quantile(x, 50), exact=False),
-        Case({"quantile": {"references": 7}}, np.repeat([1.0, 2.0, 5.0, nan], [5, 9, 3, 2]), sk_quantile(np.repeat([1.0, 2.0, 5.0, nan], [5, 9, 3, 2]), 7), exact=False),
+        Case(
+            {"quantile": {"references": 7}},
+            np.repeat([1.0, 2.0, 5.0, nan], [5, 9, 3, 2]),
+            sk_quantile(np.repeat([1.0, 2.0, 5.0, nan], [5, 9, 3, 2]), 7),
+            exact=False,
+        ),
         Case({"bucketize": [0, 1, 7]}, x, np.where(np.isnan(x), nan, np.digitize(x, [0, 1, 7]))),
         Case({"bucketize": {"edges": [0], "missing": "bucket"}}, x, np.where(np.isnan(x), 2.0, np.digitize(x, [0]))),
-        Case({"bucketize": {"buckets": 4}}, x, np.where(np.isnan(x), nan, np.digitize(x, np.nanquantile(x, [0.25, 0.5, 0.75])))),
+        Case(
+            {"bucketize": {"buckets": 4}},
+            x,
+            np.where(np.isnan(x), nan, np.digitize(x, np.nanquantile(x, [0.25, 0.5, 0.75]))),
+        ),
         Case("vocabulary", WORDS, code(WORDS.to_pylist(), word_values)),
         Case({"vocabulary": {"max_size": 2}}, WORDS, code(WORDS.to_pylist(), word_values[:2])),
         Case({"vocabulary": {"min_count": 2}}, INTS, code(int_list(), [1, 3])),
         Case("vocabulary", np.array([True, False, True]), np.array([2, 3, 2])),
         Case("one_hot", INTS, np.eye(len(int_values) + 2)[code(int_list(), int_values)]),
-        Case({"one_hot": {"max_size": 1, "unseen_column": False}}, WORDS, np.eye(3)[code(WORDS.to_pylist(), ["a"])][:, [0, 2]]),
-        Case({"one_hot": {"missing_column": False}}, INTS, np.vstack([np.full(len(int_values) + 2, nan), np.eye(len(int_values) + 2)[1:]])[code(int_list(), int_values)][:, 1:]),
-        Case("multi_hot", WORDS, np.array([[1.0] + [0.0] * (len(token_values) + 1) if one is None else indexed(token_values, one) for one in tokens])),
-        Case({"multi_hot": {"max_size": 2}}, WORDS, np.array([[1.0, 0, 0, 0] if one is None else indexed(token_values[:2], one) for one in tokens])),
+        Case(
+            {"one_hot": {"max_size": 1, "unseen_column": False}},
+            WORDS,
+            np.eye(3)[code(WORDS.to_pylist(), ["a"])][:, [0, 2]],
+        ),
+        Case(
+            {"one_hot": {"missing_column": False}},
+            INTS,
+            np.vstack([np.full(len(int_values) + 2, nan), np.eye(len(int_values) + 2)[1:]])[
+                code(int_list(), int_values)
+            ][:, 1:],
+        ),
+        Case(
+            "multi_hot",
+            WORDS,
+            np.array(
+                [
+                    [1.0] + [0.0] * (len(token_values) + 1) if one is None else indexed(token_values, one)
+                    for one in tokens
+                ]
+            ),
+        ),
+        Case(
+            {"multi_hot": {"max_size": 2}},
+            WORDS,
+            np.array([[1.0, 0, 0, 0] if one is None else indexed(token_values[:2], one) for one in tokens]),
+        ),
         Case("frequency", WORDS, np.array([WORDS.to_pylist().count(one) / len(WORDS) for one in WORDS.to_pylist()])),
-        Case({"hash": 10}, WORDS, np.array([0 if one is None else splitmix(fnv(one)) % 10 + 1 for one in WORDS.to_pylist()])),
-        Case({"hash": {"buckets": 1000, "seed": 5}}, INTS, np.array([0 if one is None else splitmix(splitmix(one % 2**64) ^ 5) % 1000 + 1 for one in int_list()])),
+        Case(
+            {"hash": 10},
+            WORDS,
+            np.array([0 if one is None else splitmix(fnv(one)) % 10 + 1 for one in WORDS.to_pylist()]),
+        ),
+        Case(
+            {"hash": {"buckets": 1000, "seed": 5}},
+            INTS,
+            np.array([0 if one is None else splitmix(splitmix(one % 2**64) ^ 5) % 1000 + 1 for one in int_list()]),
+        ),
         Case({"parts": "hour"}, TIMES, of_times(lambda t: t.hour)),
-        Case({"parts": {"units": ["hour", "weekday", "month", "dayofyear"], "timezone": "Europe/Paris"}}, TIMES,
-             np.column_stack([of_times(f, "Europe/Paris") for f in (lambda t: t.hour, lambda t: t.weekday(), lambda t: t.month, lambda t: t.timetuple().tm_yday)])),
+        Case(
+            {"parts": {"units": ["hour", "weekday", "month", "dayofyear"], "timezone": "Europe/Paris"}},
+            TIMES,
+            np.column_stack(
+                [
+                    of_times(f, "Europe/Paris")
+                    for f in (
+                        lambda t: t.hour,
+                        lambda t: t.weekday(),
+                        lambda t: t.month,
+                        lambda t: t.timetuple().tm_yday,
+                    )
+                ]
+            ),
+        ),
         Case({"cyclical": 24}, x, circle(x / 24), exact=False),
-        Case({"cyclical": {"period": "day", "timezone": "Europe/Paris"}}, TIMES, circle(of_times(lambda t: (t.hour * 3600 + t.minute * 60 + t.second) / 86400, "Europe/Paris")), exact=False),
-        Case({"cyclical": "week"}, TIMES, circle(of_times(lambda t: (t.weekday() * 86400 + t.hour * 3600 + t.minute * 60 + t.second) / 604800)), exact=False),
-        Case({"cyclical": {"period": "year", "timezone": "America/New_York"}}, TIMES, circle(of_times(year_phase, "America/New_York")), exact=False),
-        Case({"elapsed": {"since": "2014-01-01T00:00:00+01:00", "unit": "hours"}}, TIMES, of_times(lambda t: (t - dt.datetime(2013, 12, 31, 23, tzinfo=dt.UTC)) / dt.timedelta(hours=1))),
+        Case(
+            {"cyclical": {"period": "day", "timezone": "Europe/Paris"}},
+            TIMES,
+            circle(of_times(lambda t: (t.hour * 3600 + t.minute * 60 + t.second) / 86400, "Europe/Paris")),
+            exact=False,
+        ),
+        Case(
+            {"cyclical": "week"},
+            TIMES,
+            circle(of_times(lambda t: (t.weekday() * 86400 + t.hour * 3600 + t.minute * 60 + t.second) / 604800)),
+            exact=False,
+        ),
+        Case(
+            {"cyclical": {"period": "year", "timezone": "America/New_York"}},
+            TIMES,
+            circle(of_times(year_phase, "America/New_York")),
+            exact=False,
+        ),
+        Case(
+            {"elapsed": {"since": "2014-01-01T00:00:00+01:00", "unit": "hours"}},
+            TIMES,
+            of_times(lambda t: (t - dt.datetime(2013, 12, 31, 23, tzinfo=dt.UTC)) / dt.timedelta(hours=1)),
+        ),
         Case({"elapsed": {"unit": "minutes"}}, np.array([90, -30, "NaT"], "m8[s]"), np.array([1.5, -0.5, nan])),
         Case("lower", WORDS, [None if one is None else one.lower() for one in WORDS.to_pylist()]),
         Case("strip", WORDS, [None if one is None else one.strip() for one in WORDS.to_pylist()]),
         Case("length", WORDS, np.array([nan if one is None else len(one) for one in WORDS.to_pylist()])),
-        Case({"matches": "^[ab]$"}, WORDS, np.array([nan if one is None else one in ("a", "b") for one in WORDS.to_pylist()], dtype=float)),
+        Case(
+            {"matches": "^[ab]$"},
+            WORDS,
+            np.array([nan if one is None else one in ("a", "b") for one in WORDS.to_pylist()], dtype=float),
+        ),
         Case({"scale": {"factor": 1 / 255, "offset": -0.5}}, ARRAYS, ARRAYS * (1 / 255) - 0.5),
         Case({"reshape": [3, 2]}, ARRAYS, ARRAYS.reshape(-1, 3, 2)),
         Case("flatten", ARRAYS, ARRAYS.reshape(-1, 6)),
         Case({"pca": 3}, ARRAYS, sk_pca(ARRAYS, 3, False), exact=False),
         Case({"pca": {"components": 2, "whiten": True}}, ARRAYS, sk_pca(ARRAYS, 2, True), exact=False),
-    ]  # fmt: skip
+    ]
 IDS = [f"{place}-{case.name}" for place, case in enumerate(CASES)]
 cases = pytest.mark.parametrize("case", CASES, ids=IDS)
 
@@ -407,7 +501,9 @@ def test_float32_refusals():
     ],
 )
 def test_wrong_options_are_named(raw, message):
-    with pytest.raises(DefinitionError, match=message.replace("(", r"\(") if message.startswith("not a regular") else message):
+    with pytest.raises(
+        DefinitionError, match=message.replace("(", r"\(") if message.startswith("not a regular") else message
+    ):
         parse_step(raw, "here")
 
 
@@ -444,8 +540,21 @@ def test_the_table_has_every_step():
     assert table.count("\n") == len(STEPS) + 1
 
 
-NUMERIC = ["log1p", "sqrt", "standardize", "min_max", "robust", {"clip": {"quantiles": [0.1, 0.9]}}, {"round": 2}, "quantile",
-           {"impute": "median"}, {"power": {"exponent": 3, "signed": True}}, {"cast": "float32"}, {"scale": 3}, "max_abs"]  # fmt: skip
+NUMERIC = [
+    "log1p",
+    "sqrt",
+    "standardize",
+    "min_max",
+    "robust",
+    {"clip": {"quantiles": [0.1, 0.9]}},
+    {"round": 2},
+    "quantile",
+    {"impute": "median"},
+    {"power": {"exponent": 3, "signed": True}},
+    {"cast": "float32"},
+    {"scale": 3},
+    "max_abs",
+]
 
 
 @given(

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +58,7 @@ def zipf(rng: np.random.Generator, n: int, values: int) -> np.ndarray:
 class PeakMemory:
     """The greatest RssAnon of this process, sampled: mapped file pages aren't ours."""
 
-    def __enter__(self) -> PeakMemory:
+    def __enter__(self) -> Self:
         self.peak_bytes, self._done = 0, threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()

@@ -72,7 +72,8 @@ def fit_features(plan: FitPlan, source: Rowed, *, executor: Executor | None = No
             rows = found.rows
             if rows == 0:
                 raise FitError(
-                    f"no training rows; got 0 of {source.n_rows:,} after the frame's filter and where. Choose other rows"
+                    f"no training rows; got 0 of {source.n_rows:,} after the frame's filter and where. "
+                    "Choose other rows"
                 )
             _take_counts(plan, scan, found, sources, ends)
             _refuse_missing(plan, ends, rows)
@@ -168,7 +169,8 @@ def _refuse_missing(plan: FitPlan, ends: list[int | None], rows: int) -> None:
     if problems:
         raise MissingValueError(
             "\n".join(problems)
-            + "\nSay what a missing value becomes, such as {impute: {strategy: median, indicator: true}}, or leave these rows out with where="
+            + "\nSay what a missing value becomes, such as {impute: {strategy: median, indicator: true}}, "
+            "or leave these rows out with where="
         )
 
 
@@ -242,7 +244,8 @@ def _fan_out(
                 found = waiting.pop(merged).result()
             except BrokenExecutor as error:
                 raise FitError(
-                    f"fit: a worker died at or near rows {start:,} to {stop:,}. It may have run out of memory: use fewer workers"
+                    f"fit: a worker died at or near rows {start:,} to {stop:,}. "
+                    "It may have run out of memory: use fewer workers"
                 ) from error
             except VaxseqError:
                 raise

@@ -52,7 +52,7 @@ class Sample(Learner):
     def update(self, value: Value, rows: Rows) -> None:
         if value.shape:
             raise FeatureTypeError(
-                f"quantiles of an array column aren't learned; got rows of shape {value.shape}. Flatten it, or select its parts"
+                f"quantiles of an array column aren't learned; got {value.shape} a row. Use an expression of its parts"
             )
         data, hashes = value.data, rows.hashes
         self.rows += len(data)

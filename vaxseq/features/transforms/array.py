@@ -110,7 +110,8 @@ class Pca(Step):
         super().check_kind(value)
         if not value.shape or math.prod(value.shape) < self.components:
             raise FeatureTypeError(
-                f"step 'pca': {self.components} components need an array of as many elements; got shape {value.shape} per row"
+                f"step 'pca': {self.components} components need an array of as many elements; "
+                f"got shape {value.shape} per row"
             )
 
     def learner(self) -> Learner | None:
@@ -143,7 +144,10 @@ class Pca(Step):
 
     def float32_problem(self, learned: Learned) -> str | None:
         if max(np.abs(learned["mean"])) > _FLOAT32_RATIO * math.sqrt(max(learned["variance"])):
-            return "step 'pca': its elements lie far from zero for their spread, so float32 can't hold them. Put standardize before it"
+            return (
+                "step 'pca': its elements lie far from zero for their spread, so float32 can't hold them. "
+                "Put standardize before it"
+            )
         return None
 
     def _ready(self, learned: Learned) -> tuple[Floats, Floats]:

@@ -35,7 +35,8 @@ class Category(Step):
     def check_kind(self, value: Value) -> None:
         if value.kind == "float":
             raise FeatureTypeError(
-                f"step {self.name!r}: got a float column, expected categories (text, int or bool). Put {{cast: int64}} before it"
+                f"step {self.name!r}: got a float column, expected categories (text, int or bool). "
+                "Put {cast: int64} before it"
             )
         super().check_kind(value)
         if value.shape:
@@ -66,7 +67,7 @@ class Vocabulary(Limited):
 
     name: ClassVar[str] = "vocabulary"
     docs: ClassVar[str] = (
-        "codes: 0 missing, 1 unseen, 2.. by count, then value; `max_size` values at most, each `min_count` times or more"
+        "codes: 0 missing, 1 unseen, 2.. by count, then value; `max_size` values at most, of `min_count` rows or more"
     )
     learns: ClassVar[str] = "values, counts, distinct"
     width: ClassVar[str] = "1 (codes 0 .. values + 1)"
@@ -142,7 +143,8 @@ def frequent(counts: Counts, max_size: int | None, min_count: int, width: int | 
     size = sum(number >= min_count for number in numbers) if min_count > 1 else distinct
     if max_size is None and width is not None and size > width:
         raise FitError(
-            f"{size:,} distinct values would make as many columns; at most {width:,} are made unasked. Set max_size, or use hash"
+            f"{size:,} distinct values would make as many columns; at most {width:,} are made unasked. "
+            "Set max_size, or use hash"
         )
     size = min(size, max_size or size)
     return {"values": values[:size], "counts": numbers[:size], "distinct": distinct}

@@ -50,7 +50,8 @@ class Scaling(Step):
         centre, scale = self._ready(learned)
         if (np.abs(centre) > _FLOAT32_RATIO * scale).any():
             return (
-                f"step {self.name!r}: float32 can't hold values around {np.abs(centre).max():g} to a spread of {scale.min():g}. "
+                f"step {self.name!r}: float32 can't hold values around {np.abs(centre).max():g} "
+                f"to a spread of {scale.min():g}. "
                 "Subtract a constant near the centre in the definition, with an expression before the steps"
             )
         return None

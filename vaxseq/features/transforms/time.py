@@ -24,7 +24,8 @@ from vaxseq.features.transforms.base import NUMBERS, Apply, Learned, Step
 
 Floats = npt.NDArray[np.float64]
 Unit = Literal[
-    "year", "quarter", "halfyear", "month", "weekofyear", "dayofyear", "day", "dayofweek", "weekday", "hour", "minute", "second"
+    "year", "quarter", "halfyear", "month", "weekofyear", "dayofyear", "day", "dayofweek", "weekday",
+    "hour", "minute", "second",
 ]  # fmt: skip
 
 
