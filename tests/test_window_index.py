@@ -157,6 +157,7 @@ def test_windows_that_cannot_be_are_refused(options, message):
 
 
 def test_a_window_takes_one_group_column_or_several():
+    assert Window(3, group_by=None).groups == ()
     assert Window(3, group_by="device").groups == ("device",)
     assert Window(3, group_by=["subject", "trial"]).groups == ("subject", "trial")
     assert Window(3, order_by="t", max_gap="90s").gap == np.timedelta64(90, "s")

@@ -61,7 +61,7 @@ class Window:
 
     length: int
     stride: int = 1
-    group_by: str | tuple[str, ...] = ()
+    group_by: str | tuple[str, ...] | None = ()
     order_by: str | None = None
     horizon: int = 0
     target: Target = "last"
@@ -73,7 +73,7 @@ class Window:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise OptionError(f"window {name}: got {value!r}, expected a whole number of at least {least}")
-        groups = (self.group_by,) if isinstance(self.group_by, str) else tuple(self.group_by)
+        groups = (self.group_by,) if isinstance(self.group_by, str) else tuple(self.group_by or ())
         object.__setattr__(self, "group_by", groups)
         if self.target not in ("last", "mode", "mean", "sequence"):
             raise OptionError(f"window target: got {self.target!r}, expected 'last', 'mode', 'mean' or 'sequence'")
@@ -87,7 +87,7 @@ class Window:
     @property
     def groups(self) -> tuple[str, ...]:
         """The columns of ``group_by``."""
-        return (self.group_by,) if isinstance(self.group_by, str) else self.group_by
+        return (self.group_by,) if isinstance(self.group_by, str) else self.group_by or ()
 
     @property
     def gap(self) -> float | np.timedelta64 | None:
