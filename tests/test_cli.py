@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -63,12 +63,14 @@ def test_version_and_help() -> None:
 
 @pytest.mark.parametrize("code", ["import vaxseq", "from vaxseq.cli import main; main(['--help'])"])
 def test_it_answers_in_well_under_half_a_second(code: str) -> None:
+    """In processor time, so that other work on the machine doesn't count; on an idle one a person waits as long."""
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.45, times
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(times) < 0.4, times
 
 
 @pytest.mark.parametrize("verb", verbs())
