@@ -5,7 +5,7 @@ annotated parameters are the options and whose docstring is the help. It is foun
 rooms they call inside the function, so that ``vaxseq --help`` answers at once. A module whose name starts with ``_``
 is shared between verbs and isn't one.
 
-Exit codes: 0 done, 1 a check's answer is no or a fault of vaxseq itself, 2 wrong use, file or data, 130 interrupted.
+Exit codes: 0 done, 1 a fault of vaxseq itself, 2 wrong use, file or data, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ app = typer.Typer(
     name="vaxseq",
     cls=_Verbs,
     help="Train Keras on data larger than memory: convert, define features, fit, train.",
-    epilog="Start with: vaxseq demo",
+    epilog="Exit codes: 0 done, 1 a fault of vaxseq, 2 wrong use, file or data, 130 interrupted. Start with: vaxseq demo",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
