@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "selection": {"frame", "plan", "layout", "expressions"},
     "served": {"selection", "features", "frame", "layout", "plan", "expressions"},
     "reader": {"frame", "plan", "layout", "expressions"},
+    "windowing": {"reader", "selection", "frame", "plan", "layout", "expressions"},
     "loader": {"reader", "plan", "expressions"},
     "store": {"served", "selection", "reader", "manifest", "layout", "plan", "frame", "features", "expressions"},
     "training": {
