@@ -186,6 +186,13 @@ def test_dask_gives_the_same_bits(small_units):
         assert fit(columns, ALL_CHAINS, executor=client.get_executor()) == here
 
 
+def test_blocks_of_wide_rows_are_short():
+    source = MemorySource({"a": np.random.default_rng(0).normal(size=(700, 40_000))})
+    learned = fit_features(plan({"a": ["standardize"]}), source, progress=False).of("a")[0]
+    assert max(stop - start for start, stop in source.reads) == 64
+    np.testing.assert_allclose(learned["std"], source.columns["a"].data.std(axis=0), rtol=1e-9)
+
+
 def test_rows_are_those_of_the_filter_and_where(small_units):
     n = 5_000
     x, g = np.arange(n, dtype=float), np.arange(n) % 3

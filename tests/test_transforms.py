@@ -521,6 +521,7 @@ def test_wrong_options_are_named(raw, message):
         ({"impute": "mean"}, WORDS, "text can't be filled with the mean"),
         ({"impute": {"strategy": "constant", "value": "?"}}, NUMBERS, "can't be filled with the text"),
         ("lower", NUMBERS, "got float, expected text"),
+        ("quantile", ARRAYS, r"step 'quantile': quantiles of an array column aren't learned; got \(2, 3\) a row"),
     ],
 )
 def test_wrong_kinds_are_refused_at_zero_rows(raw, value, message):

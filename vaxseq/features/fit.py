@@ -66,7 +66,7 @@ def fit_features(plan: FitPlan, source: Rowed, *, executor: Executor | None = No
             scan = _next_scan(plan, learned, sources, ends)
             if scans and not scan.requests and not scan.counts:
                 break
-            prepared = PreparedScan(scan, source.names)
+            prepared = PreparedScan(scan, source)
             scans += 1
             found = _run(prepared, source, executor, bar(f"fit, scan {scans}"))
             rows = found.rows

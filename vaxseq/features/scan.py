@@ -6,6 +6,7 @@ A scan is a plain description, so that another process can do any unit of it and
 from __future__ import annotations
 
 import graphlib
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from vaxseq.features.fit_plan import FitPlan
 from vaxseq.features.learners.base import Learner, Rows
 from vaxseq.features.transforms.chain import compile_steps
 
-BLOCK_ROWS = 65_536  # fixed: sums are made by block, then merged, so their bits depend on these two numbers alone
+# Sums are made by block, then merged: their bits depend on these numbers and the columns' shapes alone.
+BLOCK_ROWS = 65_536
+BLOCK_ELEMENTS = 1 << 22  # of array columns a block has fewer rows, a power of two
 UNIT_ROWS = 1_048_576
 
 
@@ -84,8 +87,9 @@ class Collected:
 class PreparedScan:
     """A scan compiled for a source: run it on any unit of rows, from any thread."""
 
-    def __init__(self, scan: Scan, names: tuple[str, ...]) -> None:
+    def __init__(self, scan: Scan, source: Rowed) -> None:
         self.scan = scan
+        names = source.names
         plan = scan.plan
         self.where: Program | None = None
         if plan.where is not None:
@@ -101,6 +105,11 @@ class PreparedScan:
             node = compile_expression(one.source, builder, nodes)
             outputs.append(compile_steps(builder, node, one.steps[:before], scan.learned[chain][:before])[0])
         self.program = builder.build(outputs)
+        shapes = [value.shape for value in source.empty(self.program.columns).values()]
+        elements = sum(math.prod(shape) for shape in shapes if shape)
+        self.block_rows = BLOCK_ROWS
+        while self.block_rows * elements > BLOCK_ELEMENTS and self.block_rows > 1:
+            self.block_rows //= 2
 
     def start(self) -> Collected:
         """Learners that have seen nothing."""
@@ -121,8 +130,8 @@ class PreparedScan:
     ) -> Collected:
         """All blocks of the rows ``start`` to ``stop``; ``done`` is told each block's number of rows."""
         collected = self.start()
-        for low in range(start, stop, BLOCK_ROWS):
-            high = min(low + BLOCK_ROWS, stop)
+        for low in range(start, stop, self.block_rows):
+            high = min(low + self.block_rows, stop)
             for learner, hint in zip(collected.learners, hints(), strict=True):
                 learner.start(hint)
             try:
@@ -218,7 +227,7 @@ def run_described(description: Description, start: int, stop: int, hints: list[A
     opened = _OPENED.get(description.key)
     if opened is None:
         source: Rowed = description.spec.open()
-        opened = (source, PreparedScan(description.scan, source.names))
+        opened = (source, PreparedScan(description.scan, source))
         _OPENED.clear()
         _OPENED[description.key] = opened
     return opened[1].unit(opened[0], start, stop, lambda: hints, lambda rows: None)

@@ -55,6 +55,9 @@ class Learner(ABC):
     def update(self, value: Value, rows: Rows) -> None:
         """Takes one block and which rows it is. Never called with zero rows."""
 
+    def check(self, value: Value) -> None:
+        """Raises FeatureTypeError when it can't learn from such a column; ``value`` may have zero rows."""
+
     @abstractmethod
     def merge(self, other: Self) -> None:
         """Takes what another learner collected from the rows that follow."""

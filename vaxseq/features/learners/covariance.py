@@ -31,12 +31,14 @@ class Covariance(Learner):
         self.mean: Floats = np.zeros(0)
         self.comoment: Floats = np.zeros((0, 0))
 
-    def update(self, value: Value, rows: Rows) -> None:
-        width = math.prod(value.shape)
-        if not value.shape or width > WIDTH_LIMIT:
+    def check(self, value: Value) -> None:
+        if not value.shape or math.prod(value.shape) > WIDTH_LIMIT:
             raise FeatureTypeError(
                 f"a covariance needs an array column of 1 to {WIDTH_LIMIT} elements; got rows of shape {value.shape}"
             )
+
+    def update(self, value: Value, rows: Rows) -> None:
+        width = math.prod(value.shape)
         data = as_float(value).data.reshape(-1, width)
         self.rows += len(data)
         missing = np.isnan(data).any(axis=1)

@@ -50,11 +50,10 @@ class Moments(Learner):
         self.rows += len(value)
         self._shaped(learned_shape(value.shape, self.per))
         samples = spread(value, self.per)
-        parts = [_block(one) for one in samples]
-        part = np.array(parts, dtype=np.float64).T
-        if (part[0] < samples.shape[1]).any():
+        count, mean, m2 = _block(samples)
+        if (count < samples.shape[1]).any():
             self.missing += int(np.count_nonzero(value.is_missing()))
-        self._add(part[0], part[1], part[2])
+        self._add(count, mean, m2)
 
     def merge(self, other: Self) -> None:
         self._add_missing(other)
@@ -97,23 +96,30 @@ class Moments(Learner):
         self.count = total
 
 
-def _block(samples: Floats) -> tuple[float, float, float]:
-    """Count, mean and squared deviations of one position, without its NaN."""
+def _block(samples: Floats) -> tuple[Floats, Floats, Floats]:
+    """Count, mean and squared deviations of each position, NaN left out; about its first value, in two passes."""
+    positions, rows = samples.shape
+    count = np.full(positions, float(rows))
     with np.errstate(all="ignore"):
-        apart = samples - samples[0]
-        total = float(np.add.reduce(apart))
-        if math.isnan(total):
-            samples = samples[~np.isnan(samples)]
-            if len(samples) == 0:
-                return 0.0, 0.0, 0.0
-            apart = samples - samples[0]
-            total = float(np.add.reduce(apart))
-        count = len(samples)
-        mean = total / count
-        apart -= mean
-        rest = float(np.add.reduce(apart))
+        first = samples[:, :1]
+        apart = samples - first
+        total = np.add.reduce(apart, axis=1)
+        missing = np.isnan(samples) if np.isnan(total).any() else None
+        if missing is not None:
+            count -= np.count_nonzero(missing, axis=1)
+            first = np.take_along_axis(samples, missing.argmin(axis=1)[:, None], axis=1)
+            first[count == 0] = 0.0
+            apart = samples - first
+            apart[missing] = 0.0
+            total = np.add.reduce(apart, axis=1)
+        some = np.maximum(count, 1.0)
+        mean = total / some
+        apart -= mean[:, None]
+        if missing is not None:
+            apart[missing] = 0.0
+        rest = np.add.reduce(apart, axis=1)
         apart *= apart
-        return float(count), float(samples[0]) + mean, float(np.add.reduce(apart)) - rest * rest / count
+        return count, first[:, 0] + mean, np.add.reduce(apart, axis=1) - rest * rest / some
 
 
 class Extremes(Learner):

@@ -49,11 +49,13 @@ class Sample(Learner):
         self.gone = None
         return True
 
-    def update(self, value: Value, rows: Rows) -> None:
+    def check(self, value: Value) -> None:
         if value.shape:
             raise FeatureTypeError(
                 f"quantiles of an array column aren't learned; got {value.shape} a row. Use an expression of its parts"
             )
+
+    def update(self, value: Value, rows: Rows) -> None:
         data, hashes = value.data, rows.hashes
         self.rows += len(data)
         missing = value.is_missing()

@@ -48,6 +48,11 @@ def check_steps(value: Value, steps: Sequence[Step]) -> Value:
     sides: list[Value] = []
     for step in steps:
         step.check_kind(value)
+        if (learner := step.learner()) is not None:
+            try:
+                learner.check(value)
+            except FeatureTypeError as error:
+                raise FeatureTypeError(f"step {step.name!r}: {error}") from None
         learned = step.placeholder(value)
         side = step.side(learned)
         if side is not None:
