@@ -23,7 +23,10 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.frame import open as open
     from vaxseq.manifest import Manifest as Manifest
     from vaxseq.plan.window import Window as Window
+    from vaxseq.profile import Profile as Profile
+    from vaxseq.profile import profile as profile
     from vaxseq.split import split as split
+    from vaxseq.store import materialize as materialize
     from vaxseq.training.sequence import Sequence as Sequence
 
 __version__ = "0.1.0"
@@ -33,11 +36,14 @@ _EXPORTS = {
     "FeatureSet": "vaxseq.features",
     "FittedFeatures": "vaxseq.features",
     "Manifest": "vaxseq.manifest",
+    "Profile": "vaxseq.profile",
     "Sequence": "vaxseq.training.sequence",
     "VaxseqError": "vaxseq.errors",
     "Window": "vaxseq.plan.window",
     "convert": "vaxseq.convert",
+    "materialize": "vaxseq.store",
     "open": "vaxseq.frame",
+    "profile": "vaxseq.profile",
     "split": "vaxseq.split",
 }
 

@@ -7,19 +7,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from vaxseq.expressions.values import Value
 from vaxseq.frame import Source
 from vaxseq.profile.meters import mapped_ranges
 
 
 class Packed(NamedTuple):
-    """A file, or a dataset in it, that can't be mapped, and why."""
+    """A file, or a dataset in it, that can't be mapped, and why. ``held``: opening it unpacks it whole."""
 
     path: str
     why: str
     column: str = ""
+    held: bool = False
 
     def __str__(self) -> str:
         inside = f" ({self.column})" if self.column else ""
@@ -42,18 +40,18 @@ def packed_files(paths: Iterable[str]) -> list[Packed]:
     return found
 
 
-def unmapped_columns(source: Source, columns: Iterable[str]) -> list[str]:
-    """Physical columns whose rows aren't pages of a file: read whole into memory, or unpacked at every read."""
-    ranges = mapped_ranges()
-    starts = np.array([one[0] for one in ranges], dtype=np.uint64)
-    stops = np.array([one[1] for one in ranges], dtype=np.uint64)
-    found = []
-    for name, value in source.read(columns, 0, min(1, source.n_rows)).items():
-        address = _address(value)
-        place = int(np.searchsorted(starts, np.uint64(address), side="right")) - 1 if address else -1
-        if place < 0 or address >= int(stops[place]):
-            found.append(name)
-    return found
+def dataset_files(source: Source) -> list[str]:
+    """The files of a frame's data."""
+    found: dict[str, None] = {}
+    stack = [source.frame().dataset]
+    while stack:
+        one = stack.pop()
+        path = getattr(one, "path", None)
+        if isinstance(path, str) and Path(path).is_file():
+            found[path] = None
+        stack += [getattr(one, name) for name in ("original", "left", "right") if hasattr(one, name)]
+        stack += list(getattr(one, "datasets", ()))
+    return list(found)
 
 
 def open_files() -> list[str]:
@@ -83,7 +81,22 @@ def reachable_hdf5(owner: Any) -> list[Packed]:
     return list(found.values())
 
 
-_DATA = {".arrow", ".feather", ".ipc", ".parquet", ".pq", ".h5", ".hdf5", ".hdf", ".gz", ".bz2", ".xz", ".zip", ".npz", ".npy"}
+_DATA = {
+    ".arrow",
+    ".feather",
+    ".ipc",
+    ".parquet",
+    ".pq",
+    ".h5",
+    ".hdf5",
+    ".hdf",
+    ".gz",
+    ".bz2",
+    ".xz",
+    ".zip",
+    ".npz",
+    ".npy",
+}
 
 
 def _attributes(owner: Any) -> Iterator[Any]:
@@ -95,14 +108,6 @@ def _attributes(owner: Any) -> Iterator[Any]:
             yield from value[:100]
 
 
-def _address(value: Value) -> int:
-    if isinstance(value.data, np.ndarray):
-        return int(value.data.__array_interface__["data"][0]) if value.data.size else 0
-    array = value.data.indices if hasattr(value.data, "indices") else value.data
-    buffers = [buffer for buffer in array.buffers()[1:] if buffer is not None]
-    return int(buffers[0].address) if buffers else 0
-
-
 def _packed_arrow(path: str) -> list[Packed]:
     import pyarrow as pa
 
@@ -110,12 +115,12 @@ def _packed_arrow(path: str) -> list[Packed]:
         try:
             reader = pa.ipc.open_file(file)
         except pa.ArrowInvalid:  # a stream, or Feather's first version
-            return [Packed(path, "isn't an Arrow file with an index, and is read whole into memory")]
+            return [Packed(path, "isn't an Arrow file with an index, and is read whole into memory", held=True)]
         before = pa.total_allocated_bytes()
         batch = reader.get_batch(0) if reader.num_record_batches else None
         allocated = pa.total_allocated_bytes() - before
         compressed = batch is not None and batch.nbytes > 0 and allocated >= batch.nbytes // 2
-    return [Packed(path, "is compressed (lz4 or zstd) and is not mapped")] if compressed else []
+    return [Packed(path, "is compressed (lz4 or zstd) and is not mapped", held=True)] if compressed else []
 
 
 def _packed_hdf5(path: str) -> list[Packed]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ class Usage:
 
     wall_s: float
     cpu_s: float  # all threads of this process
-    thread_s: float  # the calling thread alone
     disk_bytes: int  # fetched from storage, read() and page faults alike
     read_bytes: int  # asked of read(), from the page cache too
     major_faults: int  # pages that had to be fetched
@@ -29,7 +29,6 @@ class Usage:
         return cls(
             time.perf_counter(),
             time.process_time(),
-            time.thread_time(),
             io.get("read_bytes", 0),
             io.get("rchar", 0),
             used.ru_majflt,
@@ -48,13 +47,63 @@ def memory_bytes() -> int:
 
 def child_cpu_s() -> float:
     """Processor seconds of the child processes that are running now; a process pool's work shows here."""
-    total = 0
-    for task in _listed("/proc/self/task"):
-        for child in _text(task / "children").split():
+    total, parent = 0, str(os.getpid())
+    for folder in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
+        if folder.name.isdigit():
             # after the command's name, which may hold anything but ends with the last ")"
-            fields = _text(Path("/proc") / child / "stat").rpartition(")")[2].split()
-            total += sum(int(ticks) for ticks in fields[11:13])
+            fields = _text(folder / "stat").rpartition(")")[2].split()
+            if len(fields) > 12 and fields[1] == parent:
+                total += int(fields[11]) + int(fields[12])
     return total / os.sysconf("SC_CLK_TCK")
+
+
+class Queue:
+    """Seconds that a thread was ready to run while others had the processor, by the kernel's count."""
+
+    def __init__(self, thread_id: int | None = None) -> None:
+        folder = Path("/proc/thread-self" if thread_id is None else f"/proc/self/task/{thread_id}")
+        file = folder / "schedstat"
+        self._file = os.open(file, os.O_RDONLY) if file.exists() else None
+        if self._file is not None:
+            weakref.finalize(self, os.close, self._file)
+
+    def seconds(self) -> float:
+        """Since the thread began; 0 where a system doesn't count."""
+        return 0.0 if self._file is None else int(os.pread(self._file, 100, 0).split()[1]) / 1e9
+
+
+class Meter:
+    """Adds up a piece of work of the thread that made it.
+
+    ``seconds`` is the clock's, ``queued_s`` of them a busy machine took away, ``waited_s`` the thread waited for
+    something: disk, network, another thread or process.
+    """
+
+    __slots__ = ("_begin", "_queue", "queued_s", "seconds", "waited_s")
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self.clear()
+
+    def clear(self) -> None:
+        """Back to nothing."""
+        self.seconds = self.queued_s = self.waited_s = 0.0
+
+    @property
+    def own_s(self) -> float:
+        """Seconds that the work itself took, on a busy machine as on a quiet one."""
+        return max(0.0, self.seconds - self.queued_s)
+
+    def __enter__(self) -> None:
+        self._begin = self._queue.seconds(), time.thread_time(), time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        wall = time.perf_counter() - self._begin[2]
+        busy = time.thread_time() - self._begin[1]
+        queued = self._queue.seconds() - self._begin[0]
+        self.seconds += wall
+        self.queued_s += queued
+        self.waited_s += max(0.0, wall - busy - queued)
 
 
 def mapped_ranges() -> list[tuple[int, int, str]]:
@@ -84,8 +133,3 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:  # not there on this system, or a process that has ended
         return ""
-
-
-def _listed(path: str) -> list[Path]:
-    folder = Path(path)
-    return list(folder.iterdir()) if folder.is_dir() else []

@@ -7,22 +7,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
 
 from vaxseq.errors import OptionError
+from vaxseq.frame import Source
 from vaxseq.layout import Recipe
-from vaxseq.loader import Loader
+from vaxseq.loader import Loaded, Loader
+from vaxseq.plan.plan import BatchPlan
+from vaxseq.plan.rows import RowIndex
 from vaxseq.training.latch import EpochLatch
 from vaxseq.training.sequence import Sequence
 
 _WARM_STEPS = 3  # a fit's first steps compile and allocate
 
 
-class Steps(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Steps:
     """Steps of a fit: how many, the seconds between the first and the last, and what of it went into reading.
 
     ``waited_s`` is None when batches were read in other threads, so that waiting can't be told from reading.
@@ -72,7 +76,7 @@ def unchanged(model: keras.Model, batch: Any) -> Iterator[None]:
     if getattr(model, "optimizer", None) is None:
         raise OptionError(f"profile: model {model.name!r} isn't compiled. Call compile() first.")
     model.optimizer.build(model.trainable_variables)
-    kept = {id(one): (one, np.array(keras.ops.convert_to_numpy(one))) for one in _variables(model)}
+    kept = {id(one): (one, np.array(keras.ops.convert_to_numpy(one.value))) for one in _variables(model)}
     dice = random.getstate()
     try:
         yield
@@ -197,21 +201,31 @@ class _Ready(_Marked):
         return self._noted(lambda: self._batches[index % len(self._batches)])
 
 
-class Insides(NamedTuple):
-    """What a Sequence is made of."""
+@dataclass(frozen=True, slots=True)
+class Insides:
+    """What a Sequence is made of. ``finish`` makes a batch of the arrays, and augments it if ``augmented``."""
 
     reader: Any
-    index: Any
-    plan: Any
-    maker: Any
-    source: Any
+    index: RowIndex
+    plan: BatchPlan
+    finish: Callable[[Loaded], Any]
+    source: Source
     recipe: Recipe
+    augmented: bool
 
 
 def insides(sequence: Sequence) -> Insides:
     """The parts of a Sequence, to be run apart from it."""
     loader = sequence._loader
-    return Insides(loader._reader, loader._index, loader._plan, sequence._maker, sequence._source, sequence._recipe)
+    return Insides(
+        loader._reader,
+        loader._index,
+        loader._plan,
+        loader._finish,
+        sequence._source,
+        sequence._recipe,
+        sequence._options.get("augment") is not None,
+    )
 
 
 def is_sequence(dataset: Any) -> bool:
@@ -227,5 +241,5 @@ def resized(sequence: Sequence, batch_size: int) -> Sequence:
     other.__dict__.update(sequence.__dict__)
     other._plan = plan
     other._latch = EpochLatch()
-    other._loader = Loader(loader._reader, loader._index, plan, sequence._options["read_ahead"])
+    other._loader = Loader(loader._reader, loader._index, plan, sequence._options["read_ahead"], loader._finish)
     return other

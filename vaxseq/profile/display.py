@@ -1,0 +1,114 @@
+"""A profile as a table, in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vaxseq.profile.result import TITLES, Profile, Stage
+from vaxseq.report.html import Heading, page_part, paragraph, table
+
+_SHOWN = 12  # stages; the rest is added up
+
+Row = tuple[str, str, str, str]
+
+
+def rich_profile(profile: Profile) -> Any:
+    """For a terminal."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    stages = Table(title=Text(_title(profile)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading in _HEADINGS:
+        right = heading.kind == "number"
+        stages.add_column(heading.title, justify="right" if right else "left", no_wrap=right)
+    for row in _rows(profile):
+        stages.add_row(*[Text(cell) for cell in row])
+    lines = [Text.assemble((f"{name}: ", "dim"), text) for name, text in _lines(profile)]
+    advice = [
+        Text.assemble(("→ " if number else "⇒ ", "bold"), (one.text, "" if number else "bold"))
+        for number, one in enumerate(profile.advice)
+    ]
+    return Group(stages, *lines, Text(), *advice)
+
+
+def html_profile(profile: Profile) -> str:
+    """For a notebook."""
+    return page_part(
+        paragraph(_title(profile)),
+        table(_HEADINGS, [list(row) for row in _rows(profile)], label=_title(profile)),
+        *[paragraph(f"{name}: {text}") for name, text in _lines(profile)],
+        *[paragraph(f"→ {one.text}") for one in profile.advice],
+    )
+
+
+_HEADINGS = (
+    Heading("where a batch's time goes"),
+    Heading("time", "number"),
+    Heading("share", "number"),
+    Heading("of it waiting", "number"),
+)
+
+
+def _title(profile: Profile) -> str:
+    size = _bytes(profile.batch_bytes)
+    return f"{profile.dataset}: {profile.num_batches:,} batches of {profile.batch_rows:,} rows, {size} each"
+
+
+def _rows(profile: Profile) -> Iterator[Row]:
+    total = sum(stage.seconds for stage in profile.stages) or 1.0
+    ranked = sorted(profile.stages, key=lambda stage: -stage.seconds)
+    for stage in ranked[:_SHOWN]:
+        waited = f"{stage.waited_s / stage.seconds:.0%}" if stage.waited_s > 0.005 * total else ""
+        yield _named(stage), seconds(stage.seconds), f"{stage.seconds / total:.1%}", waited
+    rest = ranked[_SHOWN:]
+    if rest:
+        spent = sum(stage.seconds for stage in rest)
+        yield f"{len(rest)} more", seconds(spent), f"{spent / total:.1%}", ""
+
+
+def _named(stage: Stage) -> str:
+    title = TITLES[stage.kind]
+    if stage.kind == "line":
+        return stage.name + (f" ({stage.doing})" if stage.doing else "")
+    return f"{title} {stage.name}".rstrip()
+
+
+def _lines(profile: Profile) -> Iterator[tuple[str, str]]:
+    rate = profile.batch_rows / profile.loader_s
+    yield (
+        "loader",
+        (f"{seconds(profile.loader_s)} a batch, {rate:,.0f} rows/s; {seconds(profile.loader_cpu_s)} of processor time"),
+    )
+    if profile.step_s is not None and profile.fit_s is not None and profile.waiting is not None:
+        yield (
+            "training step",
+            (
+                f"{seconds(profile.step_s)} on batches in memory, {seconds(profile.fit_s)} with this dataset; "
+                f"{profile.waiting:.1%} of it waiting for data"
+            ),
+        )
+    yield "storage", f"{_bytes(profile.disk_bytes)} and {profile.major_faults:,.1f} page faults a batch"
+    yield "memory", f"{_bytes(profile.memory_bytes)} of this process"
+    for one in profile.packed:
+        yield "file", one
+
+
+def seconds(value: float) -> str:
+    """A time with the unit that suits it.
+
+    >>> seconds(0.00215)
+    '2.15 ms'
+    """
+    if value >= 1:
+        return f"{value:.3g} s"
+    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
+
+
+def _bytes(count: float) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} bytes"
