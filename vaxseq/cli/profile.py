@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,11 +35,12 @@ def profile(
 
     import vaxseq
 
+    order: Any = False if shuffle is _Shuffle.none else shuffle.value
     sequence = vaxseq.Sequence(
         vaxseq.open(data),
         vaxseq.FittedFeatures.load(fitted),
         batch_size=batch_size,
-        shuffle=False if shuffle is _Shuffle.none else shuffle.value,
+        shuffle=order,
         where=where,
         store=store,
     )
