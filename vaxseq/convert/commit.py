@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vaxseq.convert.dictionary import MIN_REPEATS
+from vaxseq.convert.journal import JOURNAL_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
 from vaxseq.convert.stage import Draft, PieceKey, Stage
 from vaxseq.convert.writers import writers
@@ -42,6 +44,7 @@ def commit(
     sources: tuple[SourcePrint, ...], reread: Reread, before: Manifest | None = None,
 ) -> Manifest:  # fmt: skip
     """Makes the dataset of the staged rows and moves it to ``target`` in one step."""
+    _settle(stage, reread)
     types = final_types(stage, format_name)
     fields = [
         pa.field(name, kind, metadata={"timezone": zone} if (zone := getattr(stage.types[name], "tz", None)) else None)
@@ -65,7 +68,8 @@ def commit(
         shutil.rmtree(out)
     out.mkdir()
     suffix = writers()[format_name].suffixes[0]
-    rejects = _write_rejects(stage, work) if stage.rejected else None
+    if stage.rejected:
+        _write_rejects(stage, work)
     parts = [[draft] for draft in drafts] if folder else [drafts]
     fragments: list[Fragment] = []
     earlier = before.fragments if before is not None else ()
@@ -80,35 +84,64 @@ def commit(
         if format_name == "arrow" and len(part) == 1 and _same_types(part[0], types):
             file = IpcFile(work / part[0].name, schema, part[0].blocks, part[0].length)
             file.finish(words, {key.encode(): value.encode() for key, value in meta.items()})
-            os.replace(work / part[0].name, out / name)
-            part[0].name = f"dataset/{name}"
+            _link(work / part[0].name, out / name)
         else:
             tables = _Tables(stage, part, types, schema, words, reread)
             writers()[format_name].write(out / name, schema, tables, rows, meta)
         fragments.append(Fragment(name, rows, os.path.getsize(out / name)))
+    manifest = replace(manifest, fragments=tuple(fragments))
     if before is not None:
         _check_appended(before.schema, manifest.schema, target)
-        for fragment in fragments:
-            os.replace(
-                out / fragment.path, target / fragment.path
-            )  # not part of the dataset before the manifest says so
         manifest = replace(
             manifest, schema=before.schema, fragments=(*before.fragments, *fragments), n_rows=before.n_rows + manifest.n_rows,
             sources=(*before.sources, *sources), rejected_rows=before.rejected_rows + manifest.rejected_rows,
             dropped_rows=before.dropped_rows + manifest.dropped_rows,
         )  # fmt: skip
-        manifest.save(target)
     elif folder:
-        manifest = replace(manifest, fragments=tuple(fragments))
         manifest.save(out)
-        _swap_folder(out, target, work)
-    else:
-        manifest = replace(manifest, fragments=tuple(fragments))
-        os.replace(out / target.name, target)
-    if rejects is not None:
+    stage.ready({"manifest": manifest.to_dict(), "folder": folder, "append": before is not None})
+    return publish(work, target, {"manifest": manifest.to_dict(), "folder": folder, "append": before is not None})
+
+
+def publish(work: Path, target: Path, ready: dict[str, Any]) -> Manifest:
+    """Moves the finished dataset to its place; called again after a kill, it does what is left."""
+    out = work / "dataset"
+    rejects = work / "rejects.parquet"
+    if rejects.exists():
         os.replace(rejects, target.with_name(target.name + REJECTS_SUFFIX))
+    manifest = Manifest.from_dict(ready["manifest"], str(target))
+    if ready["append"]:
+        for path in sorted(out.glob("part-*")):
+            os.replace(path, target / path.name)  # not part of the dataset before the manifest says so
+        manifest.save(target)
+    elif ready["folder"] and out.exists():
+        _swap_folder(out, target, work)
+    elif not ready["folder"] and (out / target.name).exists():
+        os.replace(out / target.name, target)
     sync_folder(target.parent)
     return manifest
+
+
+def clear(work: Path) -> None:
+    """Removes the working folder, its journal last: until then the same call knows that the work is done."""
+    for entry in sorted(work.iterdir(), key=lambda one: one.name in (JOURNAL_NAME, "lock")):
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    work.rmdir()
+
+
+def _settle(stage: Stage, reread: Reread) -> None:
+    """Shows the dictionaries the values that early drafts hold as numbers or times, so that all of them count."""
+    for draft in stage.drafts:
+        late = [
+            name for name, kind in stage.types.items()
+            if pa.types.is_dictionary(kind) and not is_text(draft.types[name]) and not pa.types.is_null(draft.types[name])
+        ]  # fmt: skip
+        for keys, _, _ in draft.groups if late else []:
+            for key in keys:
+                table = reread(key, stage.types)
+                for name in late:
+                    if name in stage.coders and stage.coders[name].encode(table[name].cast(pa.string())) is None:
+                        stage.give_up(name)
 
 
 def _check_appended(old: Schema, new: Schema, target: Path) -> None:
@@ -118,6 +151,14 @@ def _check_appended(old: Schema, new: Schema, target: Path) -> None:
                 f"{target}: column {column.name!r}: got {new.column(column.name).type} to append, expected {column.type}. "
                 f"Convert all sources together, or declare types in schema= from the start."
             )
+
+
+def _link(draft: Path, path: Path) -> None:
+    """The draft under a second name: it stays where a killed run's successor looks for it."""
+    try:
+        os.link(draft, path)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(draft, path)
 
 
 def _same_types(draft: Draft, types: dict[str, pa.DataType]) -> bool:
@@ -169,7 +210,7 @@ class _Tables:
                         )
                         for name in needs_text:
                             table = table.set_column(table.column_names.index(name), name, fresh[name])
-                    yield self._cast(table)
+                    yield self._cast(table, set(needs_text))
 
     def _close(self, draft: Draft) -> None:
         """Gives the draft a footer, so that it can be read; it can still be continued."""
@@ -178,7 +219,7 @@ class _Tables:
         encoded = [name for name, kind in draft.types.items() if pa.types.is_dictionary(kind)]
         file.finish({name: self._stage.all_words(name) for name in encoded}, {})
 
-    def _cast(self, table: pa.Table) -> pa.Table:
+    def _cast(self, table: pa.Table, reread: set[str]) -> pa.Table:
         columns = []
         for field in self._schema:
             column = table[field.name]
@@ -186,8 +227,8 @@ class _Tables:
                 words = self._words[field.name]
                 parts = []
                 for chunk in column.chunks:
-                    if pa.types.is_dictionary(chunk.type):
-                        codes = chunk.indices
+                    if pa.types.is_dictionary(chunk.type) and field.name not in reread:
+                        codes = chunk.indices  # a draft's codes are the dataset's
                     else:
                         codes = self._stage.coders[field.name].encode(pa.chunked_array([chunk.cast(pa.string())]))
                     parts.append(pa.DictionaryArray.from_arrays(codes, words))
@@ -219,7 +260,7 @@ def recover(work: Path, target: Path) -> None:
         os.replace(work / "replaced", target)
 
 
-def _write_rejects(stage: Stage, work: Path) -> Path:
+def _write_rejects(stage: Stage, work: Path) -> None:
     path = work / "rejects.parquet"
     text = pa.string()
     schema = pa.schema(
@@ -233,4 +274,3 @@ def _write_rejects(stage: Stage, work: Path) -> Path:
                 writer.write_table(pa.Table.from_pylist(held, schema))
                 held = []
         writer.write_table(pa.Table.from_pylist(held, schema))
-    return path

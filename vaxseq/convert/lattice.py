@@ -69,10 +69,9 @@ def cast_exactly(column: pa.ChunkedArray, kind: pa.DataType, where: str) -> pa.C
     if column.type.equals(kind):
         return column
     if pa.types.is_integer(column.type) and pa.types.is_floating(kind):
-        limit = EXACT_INTEGER if kind == pa.float64() else 2**24
-        bounds = pc.min_max(column).as_py()
-        worst = max((abs(one) for one in bounds.values() if one is not None), default=0)
-        if worst > limit:
+        back = column.cast(kind, safe=False).cast(column.type, safe=False)
+        if len(rounded := column.filter(pc.not_equal(back, column))):
+            worst = rounded[0].as_py()
             raise SchemaError(
                 f"{where}: integers beyond 2**53 next to fractions; got {worst}, which a {type_name(kind)} would round. "
                 f"Declare the column in schema= as text or decimal(38,0), or as float64 to accept rounding."

@@ -115,23 +115,18 @@ class UnitReader:
             for column in declared.columns:
                 if column.name in parsed.table.column_names and column.checked:
                     _check(parsed, column)
-        parsed.table = self._constants(parsed.table, self.job.sources[unit.source])
+        parsed.table = self._constants(parsed.table, self.job.sources[unit.source], types)
         rejects = self._rejects(reader, piece, parsed.bad)
         table, dropped = self._selected(parsed.table)
         return Finished(unit, number, table, rejects, dropped)
 
-    def _constants(self, table: pa.Table, source: Source) -> pa.Table:
+    def _constants(self, table: pa.Table, source: Source, types: Mapping[str, pa.DataType]) -> pa.Table:
         for name, value in constants(self.job, source).items():
-            declared = self.job.schema
-            if declared is not None and name in declared:
-                kind = declared.column(name).arrow_type
-                cell, bad = text.parse(pa.array([value], pa.string()), kind, text.TextFormat())
-                if bad[0]:
-                    raise BadRowError(
-                        f"{source.name}: column {name!r}: not a {type_name(kind)}; got {value!r} in the path."
-                    )
-                value = cell[0]
-            table = table.append_column(name, pa.repeat(value, table.num_rows))
+            kind = types[name]
+            cell, bad = text.parse(pa.array([value], pa.string()), pa.string() if is_text(kind) else kind, text.TextFormat())
+            if bad[0]:
+                raise BadRowError(f"{source.name}: column {name!r}: not a {type_name(kind)}; got {value!r} in the path.")
+            table = table.append_column(name, pa.repeat(cell[0], table.num_rows))
         return table
 
     def _rejects(self, reader: Reader, piece: Piece, bad: list[BadRow]) -> list[Reject]:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.commit import commit, recover
+from vaxseq.convert.commit import clear, commit, publish, recover
 from vaxseq.convert.fanout import in_order, process_pool
 from vaxseq.convert.journal import key_of, locked
-from vaxseq.convert.lattice import join
+from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
 from vaxseq.convert.progress import Progress
 from vaxseq.convert.readers import check_options, readers
@@ -86,6 +86,12 @@ def convert(
         plan.target.parent.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(work, plan.target))
         recover(work, plan.target)
+        key = _key(plan)
+        note = Stage.ready_note(work)
+        if note is not None and plan.resume and plan.restartable and (Stage.header(work) or {}).get("key") == key:
+            manifest = publish(work, plan.target, note)
+            clear(work)
+            return manifest
         before = _existing(plan)
         stack.enter_context(explained(plan.target))
         words: dict[str, list[str]] = {}
@@ -94,13 +100,13 @@ def convert(
             plan = replace(plan, job=job)
         own = UnitReader(plan.job)
         stack.callback(own.close)
-        stage = _stage(plan, work, before, own, words)
+        stage = _stage(plan, work, key, own, words)
         stack.callback(stage.close)
         shown = stack.enter_context(Progress(plan.job.sources, plan.progress, plan.target, stage.rows))
         check_space(plan.target, plan.format, own)
         pool = executor or (stack.enter_context(process_pool(workers)) if workers > 1 and plan.restartable else None)
         manifest = _run(plan, stage, work, before, own, pool if plan.restartable else None, shown)
-        shutil.rmtree(work)
+        clear(work)
     return manifest
 
 
@@ -164,19 +170,16 @@ def _existing(plan: _Plan) -> Manifest | None:
     return None
 
 
-def _stage(plan: _Plan, work: Path, before: Manifest | None, own: UnitReader, words: dict[str, list[str]]) -> Stage:
-    """The stage, as an earlier run left it where that run did the same work."""
+def _key(plan: _Plan) -> str:
+    """A fingerprint of the work: the sources as they are, and every option that shapes the result."""
     prints = [(one.name, one.digest) for one in map(fingerprint, plan.job.sources)]
     job = replace(plan.job, sources=(), schema=None)
-    about = [
-        prints,
-        str(job),
-        plan.job.schema and plan.job.schema.to_dict(),
-        plan.format,
-        plan.fragment_bytes,
-        before and before.to_dict(),
-    ]
-    key = key_of(about)
+    schema = plan.job.schema and plan.job.schema.to_dict()
+    return key_of([prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append])
+
+
+def _stage(plan: _Plan, work: Path, key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
+    """The stage, as an earlier run left it where that run did the same work."""
     header = Stage.header(work)
     if header is not None and plan.resume and plan.restartable and header.get("key") != key:
         raise DatasetError(
@@ -210,7 +213,7 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
                     f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in the sources "
                     f"before. Declare one type for it in schema=."
                 )
-            types[new] = wider
+            types[new] = CATEGORY if is_text(wider) and new not in fixed else wider  # a column of many values gives it up
     parts: dict[str, list[str]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():

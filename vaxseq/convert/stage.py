@@ -77,6 +77,17 @@ class Stage:
         lines = Journal(folder).read()
         return lines[0] if lines else None
 
+    @staticmethod
+    def ready_note(folder: Path) -> dict[str, Any] | None:
+        """What `ready` wrote, when an earlier run came that far."""
+        lines = Journal(folder).read()
+        return lines[-1]["ready"] if lines and "ready" in lines[-1] else None
+
+    def ready(self, note: dict[str, Any]) -> None:
+        """Says that the dataset is whole and only has to be moved to its place."""
+        self._journal.add({"ready": note})
+        self._journal.sync()
+
     @property
     def rows(self) -> int:
         """Rows journaled so far."""
@@ -162,8 +173,8 @@ class Stage:
                 column = pa.chunked_array([chunk for part in parts for chunk in _as_text(part)])
                 codes = self.coders[name].encode(column)
                 if codes is None:
-                    kind = self.types[name] = pa.string()
-                    self._given_up[name] = self.coders.pop(name)
+                    self.give_up(name)
+                    kind = pa.string()
                 else:
                     columns[name] = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, _NO_WORDS, safe=False)])
                     continue
@@ -174,6 +185,11 @@ class Stage:
                 chunks += cast_exactly(part, kind, f"column {name!r}").chunks
             columns[name] = pa.chunked_array(chunks, kind)
         return pa.table(columns)
+
+    def give_up(self, name: str) -> None:
+        """Makes a column of too many values plain text; earlier drafts keep their codes."""
+        self.types[name] = pa.string()
+        self._given_up[name] = self.coders.pop(name)
 
     def stale(self, finished: Finished) -> bool:
         """Whether the piece must be parsed again, because the dataset's types have become text since."""

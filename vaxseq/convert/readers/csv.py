@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from vaxseq.convert import text
-from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, is_text, join
+from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, cast_exactly, is_text, join
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
 from vaxseq.convert.readers.delimited import TextReader
@@ -252,6 +252,9 @@ class CsvReader(TextReader):
                     seen = text.infer(self._cells(piece, name), self.format, f"{self.where}: column {name!r}")
                     if is_text(seen):
                         found[name] = CATEGORY
+                    elif pa.types.is_integer(seen):
+                        cells = pc.utf8_trim_whitespace(self._cells(piece, name)).cast(seen)
+                        cast_exactly(pa.chunked_array([cells]), types[name], f"{self.where}: column {name!r}")
         return found
 
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
