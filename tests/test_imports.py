@@ -34,18 +34,8 @@ MAY_IMPORT = {
     "windowing": {"reader", "selection", "frame", "plan", "layout", "expressions"},
     "loader": {"reader", "plan", "expressions"},
     "store": {"served", "selection", "reader", "manifest", "layout", "plan", "frame", "features", "expressions"},
-    "training": {
-        "plan",
-        "selection",
-        "served",
-        "reader",
-        "loader",
-        "store",
-        "features",
-        "layout",
-        "frame",
-        "expressions",
-    },
+    "items": {"served", "store", "windowing", "loader", "reader", "plan", "layout"},
+    "training": {"items", "served", "loader", "plan", "features", "layout", "frame", "expressions", "reader", "store"},
     "profile": {"training", "loader", "reader", "layout", "frame", "expressions"},  # it runs them apart, with a clock
     "report": {"features", "frame", "expressions"},
     "report.html": set(),  # plain values to HTML: everything that a notebook shows stands on it

@@ -53,7 +53,10 @@ class Recipe:
 
     def only(self, *roles: Role) -> Recipe:
         """The recipe of these roles' fields alone, with the part of the program that they need."""
-        fields = [field for field in self.fields if field.role in roles]
+        return self.of_fields([field for field in self.fields if field.role in roles])
+
+    def of_fields(self, fields: Sequence[Field]) -> Recipe:
+        """The recipe of some of its fields alone, with the part of the program that they need."""
         outputs = [part.output for field in fields for part in field.parts]
         place = iter(range(len(outputs)))
         kept = [replace(field, parts=tuple(replace(p, output=next(place)) for p in field.parts)) for field in fields]

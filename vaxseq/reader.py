@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from vaxseq.errors import FeatureTypeError, MissingValueError
 from vaxseq.expressions.values import Mask, Value, as_float
-from vaxseq.frame import Source
+from vaxseq.frame import Source, copy_runs
 from vaxseq.layout import Field, Part, Recipe
 
 Ids = npt.NDArray[np.int64]
@@ -54,6 +54,12 @@ class Reader:
     def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays:
         """The rows ``row_ids``, in their order."""
         return self._fill(self.source.gather(self._columns, row_ids), len(row_ids), row_ids, out)
+
+    def runs(self, starts: Ids, length: int) -> Arrays:
+        """Rows start, ..., start + length - 1 for each of ``starts``, end to end."""
+        columns = self.source.gather_runs(self._columns, starts, length)
+        ids = (starts[:, None] + np.arange(length)).reshape(-1)
+        return self._fill(columns, len(ids), ids, None)
 
     def _fill(self, columns: dict[str, Value], rows: int, ids: Ids | int, out: Arrays | None) -> Arrays:
         fields = self.recipe.fields
@@ -155,6 +161,13 @@ def _check_types(source: Source, recipe: Recipe) -> None:
                     f"{where}: got fractions (float64) for a block of {field.dtype}, which would cut them off. "
                     "Use a float dtype, or round and cast."
                 )
+
+
+def take_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[Any]:
+    """Rows start, ..., start + length - 1 for each start, shape (starts, length, ...)."""
+    if not array.size or not len(starts):
+        return np.empty((len(starts), length, *array.shape[1:]), array.dtype)
+    return copy_runs(array, starts, length).reshape(len(starts), length, *array.shape[1:])
 
 
 def take_rows(array: npt.NDArray[Any], ids: Ids, *, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:

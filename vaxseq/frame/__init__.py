@@ -6,10 +6,22 @@ from typing import Any
 
 from vaxseq.errors import OptionError
 from vaxseq.frame.binding import ROW, bind, filter_rows, row_numbers, with_row_numbers
+from vaxseq.frame.columns import copy_runs
 from vaxseq.frame.opening import open
 from vaxseq.frame.source import FrameSpec, Source
 
-__all__ = ["ROW", "FrameSpec", "Source", "bind", "filter_rows", "open", "row_numbers", "source_of", "with_row_numbers"]
+__all__ = [
+    "ROW",
+    "FrameSpec",
+    "Source",
+    "bind",
+    "copy_runs",
+    "filter_rows",
+    "open",
+    "row_numbers",
+    "source_of",
+    "with_row_numbers",
+]
 
 
 def source_of(frame: Any) -> Source:

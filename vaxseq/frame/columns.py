@@ -58,6 +58,14 @@ class Located:
         return found
 
 
+class LocatedRuns(Located):
+    """Row ids of runs of ``length`` rows each, one after the other, that a column may copy whole."""
+
+    def __init__(self, starts: Ids, length: int) -> None:
+        super().__init__((starts[:, None] + np.arange(length)).reshape(-1))
+        self.starts, self.length = starts, length
+
+
 class Column(Protocol):
     """A physical column: blocks of it as Values, and as the raw arrays that vaex itself would see."""
 
@@ -87,6 +95,10 @@ class Fixed:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def gather(self, located: Located) -> npt.NDArray[Any]:
+        if isinstance(located, LocatedRuns) and located.length > 1:
+            runs = self._runs(located)
+            if runs is not None:
+                return runs
         # mode="clip" spares np.take a second buffer; ids are checked where they are made
         if len(self.pieces) == 1:
             return np.take(self.pieces[0], located.ids, axis=0, mode="clip")
@@ -96,6 +108,34 @@ class Fixed:
         for piece, rows, places in by_piece(located, self.layout):
             out[places] = np.take(self.pieces[piece], rows, axis=0, mode="clip")
         return out
+
+    def _runs(self, located: LocatedRuns) -> npt.NDArray[Any] | None:
+        """Runs copied whole; those that lie across two pieces row by row. None where the memory isn't contiguous."""
+        starts, length = located.starts, located.length
+        if len(self.pieces) == 1:
+            whole = self.pieces[0]
+            if not whole.flags.c_contiguous:
+                return None
+            return copy_runs(whole, starts, length)
+        if self._view is None or self._shift is None:
+            return None
+        first, last = self.layout.locate(starts), self.layout.locate(starts + length - 1)
+        inside = first == last
+        if inside.all():
+            return copy_runs(self._view, starts + self._shift[first], length)
+        out = np.empty((len(starts), length), self.dtype)
+        out[inside] = copy_runs(self._view, (starts + self._shift[first])[inside], length).reshape(-1, length)
+        across = Located((starts[~inside][:, None] + np.arange(length)).reshape(-1))
+        out[~inside] = self.gather(across).reshape(-1, length)
+        return out.reshape(-1)
+
+
+def copy_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[Any]:
+    """Rows start, ..., start + length - 1 of a contiguous array for each start, end to end; each run one copy."""
+    row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
+    run = np.dtype((np.void, row_bytes * length))
+    places = np.ndarray((len(array) - length + 1,), run, array.reshape(-1).view(np.uint8).data, strides=(row_bytes,))
+    return np.take(places, starts, mode="clip").view(array.dtype).reshape(-1, *array.shape[1:])
 
 
 class Bits:

@@ -14,7 +14,7 @@ import vaex.scopes
 
 from vaxseq.errors import ColumnNotFoundError, SelectionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
-from vaxseq.frame.columns import Column, Ids, Located
+from vaxseq.frame.columns import Column, Ids, Located, LocatedRuns
 from vaxseq.frame.fingerprint import frame_fingerprint
 from vaxseq.frame.pieces import ColumnMaker
 
@@ -57,18 +57,24 @@ class Source:
 
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
-        names = tuple(names)
+        return self._gather(tuple(names), Located(row_ids))
+
+    def _gather(self, names: tuple[str, ...], located: Located) -> dict[str, Value]:
+        row_ids = located.ids
         if len(row_ids) and not (row_ids.min() >= 0 and row_ids.max() < self.n_rows):
             raise SelectionError(
                 f"row ids {row_ids.min()} to {row_ids.max()}: outside of the frame's {self.n_rows:,} rows"
             )
-        located = Located(row_ids)
         found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
         if virtual:
             raw = {need: self._column(need).raw_gather(located) for need in self._all_needs(virtual)}
             found.update(self._evaluate(virtual, raw, len(row_ids)))
         return found
+
+    def gather_runs(self, names: Iterable[str], starts: Ids, length: int) -> dict[str, Value]:
+        """Rows start, ..., start + length - 1 for each of ``starts``, end to end."""
+        return self._gather(tuple(names), LocatedRuns(starts, length))
 
     def empty(self, names: Iterable[str]) -> dict[str, Value]:
         """Zero rows of these columns, with their types: what a program is type-checked on."""

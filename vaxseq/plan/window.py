@@ -50,7 +50,9 @@ class Window:
         max_gap: a larger step of ``order_by`` ends a window: a number, a timedelta64, or text as "30min" (d, h, min,
             s, ms, us, ns).
         min_valid: of a series too short for one window, the share of ``length`` that suffices for one window padded
-            on the left; 1.0 skips short series.
+            on the left, told apart by an input "mask"; 1.0 skips short series.
+        future_inputs: inputs that are known ahead: read over the horizon's rows instead of the window's.
+        static_inputs: inputs that don't change within a group: read once, without the axis of time.
 
     Raises:
         OptionError: a value that can't be.
@@ -67,14 +69,16 @@ class Window:
     target: Target = "last"
     max_gap: str | float | np.timedelta64 | None = None
     min_valid: float = 1.0
+    future_inputs: str | tuple[str, ...] | None = ()
+    static_inputs: str | tuple[str, ...] | None = ()
 
     def __post_init__(self) -> None:
         for name, least in (("length", 1), ("stride", 1), ("horizon", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise OptionError(f"window {name}: got {value!r}, expected a whole number of at least {least}")
-        groups = (self.group_by,) if isinstance(self.group_by, str) else tuple(self.group_by or ())
-        object.__setattr__(self, "group_by", groups)
+        for name in ("group_by", "future_inputs", "static_inputs"):
+            object.__setattr__(self, name, _names(getattr(self, name)))
         if self.target not in ("last", "mode", "mean", "sequence"):
             raise OptionError(f"window target: got {self.target!r}, expected 'last', 'mode', 'mean' or 'sequence'")
         if not 0.0 < self.min_valid <= 1.0:
@@ -87,7 +91,17 @@ class Window:
     @property
     def groups(self) -> tuple[str, ...]:
         """The columns of ``group_by``."""
-        return (self.group_by,) if isinstance(self.group_by, str) else self.group_by or ()
+        return _names(self.group_by)
+
+    @property
+    def future(self) -> tuple[str, ...]:
+        """The names in ``future_inputs``."""
+        return _names(self.future_inputs)
+
+    @property
+    def static(self) -> tuple[str, ...]:
+        """The names in ``static_inputs``."""
+        return _names(self.static_inputs)
 
     @property
     def gap(self) -> float | np.timedelta64 | None:
@@ -104,6 +118,10 @@ class Window:
         return WindowIndex(
             starts, lengths, length=self.length, stride=self.stride, horizon=self.horizon, min_rows=self.min_rows
         )
+
+
+def _names(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 class Windows(NamedTuple):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
-from vaxseq.reader import Arrays, take_rows
+from vaxseq.layout import Field
+from vaxseq.reader import Arrays, take_rows, take_runs
 from vaxseq.store.file import StoreFile
 
 
@@ -18,9 +20,10 @@ class StoreReader:
     chunk_bytes = 2 << 20  # what is copied stays in the cache until the training reads it
     random_access = True  # a row is one piece of memory
 
-    def __init__(self, stored: StoreFile) -> None:
-        self._arrays: list[npt.NDArray[Any]] = stored.arrays()
-        self._row_bytes = sum(place.row_bytes for place in stored.places)
+    def __init__(self, stored: StoreFile, fields: Iterable[Field]) -> None:
+        arrays = {(field.role, field.name): array for field, array in zip(stored.fields, stored.arrays(), strict=True)}
+        self._arrays: list[npt.NDArray[Any]] = [arrays[field.role, field.name] for field in fields]
+        self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self._arrays)
 
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
@@ -39,6 +42,11 @@ class StoreReader:
         for array, place in zip(self._arrays, out, strict=True):
             place[...] = array[start:stop]
         return out
+
+    def runs(self, starts: npt.NDArray[np.int64], length: int) -> Arrays:
+        """Store rows start, ..., start + length - 1 for each of ``starts``, end to end."""
+        taken = [take_runs(array, starts, length) for array in self._arrays]
+        return [array.reshape(-1, *array.shape[2:]) for array in taken]
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays:
         """The store rows ``row_ids``, in their order."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -13,13 +14,12 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError, SelectionError
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
+from vaxseq.items import items_of
 from vaxseq.layout import Columns, Field, Recipe, Role
-from vaxseq.loader import Loader, RowReader
+from vaxseq.loader import Loader
 from vaxseq.plan.plan import BatchPlan
-from vaxseq.plan.rows import AllRows
-from vaxseq.reader import Reader
+from vaxseq.plan.window import Window
 from vaxseq.served import Served
-from vaxseq.store import StoreReader, store_for
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.latch import EpochLatch
 from vaxseq.training.shards import shard_of
@@ -45,6 +45,7 @@ class Sequence(keras.utils.PyDataset):
         batch_size: rows of a batch.
         where: a condition on the columns, as in a definition file; a row for which it is missing is left out.
         rows: a slice, positions or boolean mask over the rows that the frame's filter and ``where`` leave.
+        window: serve windows of rows, shape (batch, length, ...), instead of rows; the definition's by default.
         shuffle: False; "global" (or True): any row anywhere, another order each epoch; "block": blocks of
             neighbours in random order, shuffled inside a buffer, nearly as fast as reading in order.
         seed: of the order.
@@ -91,6 +92,7 @@ class Sequence(keras.utils.PyDataset):
         batch_size: int = 1024,
         where: str | None = None,
         rows: slice | npt.ArrayLike | None = None,
+        window: Window | None = None,
         shuffle: bool | Literal["global", "block"] = False,
         seed: int = 0,
         shard: tuple[int, int] | Literal["auto"] | None = None,
@@ -105,7 +107,7 @@ class Sequence(keras.utils.PyDataset):
     ) -> None:
         self._options: dict[str, Any] = {
             "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
-            "where": where, "rows": rows, "shuffle": shuffle, "seed": seed, "shard": shard,
+            "where": where, "rows": rows, "window": window, "shuffle": shuffle, "seed": seed, "shard": shard,
             "drop_remainder": drop_remainder, "pad": pad, "on_missing": on_missing, "class_weight": class_weight,
             "store": store, "read_ahead": read_ahead,
         }  # fmt: skip
@@ -124,19 +126,15 @@ class Sequence(keras.utils.PyDataset):
             rows=rows,
             on_missing=on_missing,
         )
-        self._source, self._fitted, self._recipe = served.source, served.fitted, served.recipe
-        reader: RowReader
-        if store is None:
-            reader, self._index = Reader(served.source, served.recipe), served.index
-            self._row_ids: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] = self._index.select
-        else:
-            plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
-            stored = store_for(served, store, plain)
-            reader, self._index, ids = StoreReader(stored), AllRows(stored.rows), stored.row_ids()
-            self._row_ids = lambda positions: ids[positions].astype(np.int64)
+        self._source, self._fitted = served.source, served.fitted
+        if window is None and fitted is not None and fitted.window is not None:
+            window = Window(**fitted.window)
+        plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
+        self._items = items_of(served, store, plain, window)
+        self._recipe = replace(served.recipe, fields=self._items.fields)
         shard_index, shard_count = shard_of(shard)
         self._plan = BatchPlan(
-            self._index.n,
+            self._items.index.n,
             batch_size,
             shuffle="global" if shuffle is True else shuffle,
             seed=seed,
@@ -147,12 +145,13 @@ class Sequence(keras.utils.PyDataset):
         )
         if self._plan.num_batches == 0:
             raise SelectionError(
-                f"drop_remainder: {self._index.n:,} rows don't fill one step of {self._plan.step_items:,} rows. "
+                f"drop_remainder: {self._items.index.n:,} {self._items.unit} don't fill one step of "
+                f"{self._plan.step_items:,}. "
                 "Use a smaller batch_size, or drop_remainder=False."
             )
         classes = _classes(fitted, self._recipe)
         self._maker = BatchMaker(self._recipe, class_weight, classes, self._plan.padded)
-        self._loader = Loader(reader, self._index, self._plan, read_ahead, self._maker.make)
+        self._loader = Loader(self._items.reader, self._items.index, self._plan, read_ahead, self._maker.make)
         self._latch = EpochLatch()
 
     def batch(self, epoch: int, index: int) -> Batch:
@@ -174,8 +173,8 @@ class Sequence(keras.utils.PyDataset):
 
     @property
     def num_rows(self) -> int:
-        """Rows of an epoch, over all shards."""
-        return self._index.n
+        """Rows of an epoch, or windows, over all shards."""
+        return self._items.index.n
 
     @property
     def batch_size(self) -> int:
@@ -193,9 +192,12 @@ class Sequence(keras.utils.PyDataset):
         return {field.name: field for field in self._recipe.of("target")}
 
     def row_ids(self, index: int, epoch: int | None = None) -> npt.NDArray[np.int64]:
-        """The row ids of a batch, shape (rows,), without the padding; of the current epoch by default."""
+        """The row ids of a batch, shape (rows,), without the padding; of the current epoch by default.
+
+        Of a window, it is the last row that its target looks at.
+        """
         batches = self._plan.positions(self._latch.epoch if epoch is None else epoch, self._checked(index))
-        return self._row_ids(batches.positions[: int(batches.counts[0])])
+        return self._items.row_ids(batches.positions[: int(batches.counts[0])])
 
     def attach(self, predictions: npt.ArrayLike, name: str, *, epoch: int | None = None) -> Any:
         """The frame with predictions as a column, joined by row id; rows that weren't predicted are missing.
@@ -221,7 +223,7 @@ class Sequence(keras.utils.PyDataset):
         real = np.ones(len(values), dtype=bool)
         for end, size, count in zip(ends, batches.sizes, batches.counts, strict=True):
             real[end - size + count : end] = False
-        return attach_column(self._source.frame(), name, self._row_ids(batches.positions[real]), values[real])
+        return attach_column(self._source.frame(), name, self._items.row_ids(batches.positions[real]), values[real])
 
     @property
     def workers(self) -> int:
@@ -267,13 +269,14 @@ class Sequence(keras.utils.PyDataset):
 
     def _described(self) -> list[tuple[str, str]]:
         plan = self._plan
-        of = "" if self._index.n == self._source.n_rows else f" of {self._source.n_rows:,}"
+        items = self._items
+        of = "" if items.index.n == self._source.n_rows else f" of {self._source.n_rows:,} rows"
         shard = "" if plan.shard_count == 1 else f", shard {plan.shard_index} of {plan.shard_count}"
         order = f"shuffled ({plan.shuffle}), seed {plan.seed}" if plan.shuffle else "in the data's order"
         chunk = self._loader.chunk_batches
         size = chunk * plan.batch_size * self._loader.row_bytes / 1e6
         lines = [
-            ("rows", f"{self._index.n:,}{of}"),
+            (items.unit, f"{items.index.n:,}{of}"),
             ("batches", f"{plan.num_batches:,} of {plan.batch_size:,} rows{shard}"),
             ("order", order),
         ]
@@ -281,7 +284,7 @@ class Sequence(keras.utils.PyDataset):
         for role in roles:
             for field in self._recipe.of(role):
                 lines.append((role, f"{field.name}: {field.dtype}, shape {('batch', *field.shape)}".replace("'", "")))
-        lines.append(("memory", f"{size:.1f} MB a chunk of {chunk} batches, index {self._index.nbytes / 1e6:.1f} MB"))
+        lines.append(("memory", f"{size:.1f} MB a chunk of {chunk} batches, index {items.nbytes / 1e6:.1f} MB"))
         return lines
 
     def _checked(self, index: int) -> int:

@@ -1,0 +1,205 @@
+"""The arrays of windows: rows evaluated once, laid out as (windows, length, ...); targets of the rows they look at."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import OptionError, did_you_mean
+from vaxseq.expressions.values import Mask
+from vaxseq.layout import Field
+from vaxseq.plan.window import Window, WindowIndex, Windows
+from vaxseq.reader import Arrays, take_runs
+
+Ids = npt.NDArray[np.int64]
+Kind = Literal["past", "future", "static", "last", "mode", "mean", "sequence"]
+
+MASK = "mask"
+_FEW = 8  # with fewer windows a run than this, windows are gathered one by one
+
+
+class RunReader(Protocol):
+    """Reads rows, and runs of rows, by row id."""
+
+    def read(self, start: int, stop: int) -> Arrays: ...
+
+    def runs(self, starts: Ids, length: int) -> Arrays: ...
+
+
+class Part(NamedTuple):
+    """Fields that are read together: over which rows of a window, counted from its start, and what becomes of them."""
+
+    reader: RunReader | None
+    fields: tuple[Field, ...]
+    kinds: tuple[Kind, ...]
+    start: int
+    length: int
+    apart: bool
+
+    def rows(self, start: int, stop: int) -> Arrays:
+        """Rows by their ids."""
+        assert self.reader is not None
+        return self.reader.read(start, stop)
+
+    def runs(self, starts: Ids) -> Arrays:
+        """The part's rows of windows whose rows begin at ``starts``, (windows, length, ...)."""
+        assert self.reader is not None
+        flat = self.reader.runs(starts, self.length)
+        return [array.reshape(len(starts), self.length, *array.shape[1:]) for array in flat]
+
+
+def input_kind(name: str, window: Window) -> Kind:
+    """Over which rows an input is read."""
+    if name in window.future:
+        return "future"
+    return "static" if name in window.static else "past"
+
+
+def check_inputs(names: list[str], window: Window) -> None:
+    """Refuses inputs that the window names and that aren't there."""
+    for option, wanted in (("future_inputs", window.future), ("static_inputs", window.static)):
+        for name in wanted:
+            if name not in names:
+                raise OptionError(f"window {option}: no input {name!r}.{did_you_mean(name, names)}")
+    if window.future and not window.horizon:
+        raise OptionError("window future_inputs: there is no future with horizon=0. Give a horizon.")
+
+
+def window_field(field: Field, kind: Kind, window: Window) -> Field:
+    """A row's field as the field of a window."""
+    shape = field.shape
+    if kind == "past":
+        shape = (window.length, *shape)
+    elif kind == "future":
+        shape = (window.horizon, *shape)
+    elif kind == "sequence":
+        shape = (window.horizon or window.length, *shape)
+    dtype = np.dtype(np.float32) if kind == "mean" and field.dtype.kind in "iub" else field.dtype
+    return Field(field.role, field.name, dtype, shape, field.parts)
+
+
+class WindowReader:
+    """Reads windows by number, as a Reader reads rows by id; the numbers are an index's.
+
+    A window with fewer rows than its length is padded with zeros on the left; an input "mask" of shape
+    (length,) then tells rows (1) from padding (0).
+    """
+
+    random_access = True  # a buffer of windows would hold each row many times
+    chunk_bytes = 32 << 20
+
+    def __init__(self, parts: list[Part], order: list[tuple[int, int]], window: Window, index: WindowIndex) -> None:
+        """``order``: for each field of a batch, its (part, place in the part)."""
+        self._parts, self._order, self._window, self._index = parts, order, window, index
+        kinds = [(parts[part].fields[place], parts[part].kinds[place]) for part, place in order]
+        self.fields = [window_field(field, kind, window) for field, kind in kinds]
+        if index.pads:
+            inputs = sum(field.role == "input" for field in self.fields)
+            self.fields.insert(inputs, Field("input", MASK, np.dtype(np.float32), (window.length,), ()))
+
+    def row_bytes(self) -> int:
+        """Bytes of one window over all fields."""
+        return sum(field.width * field.dtype.itemsize for field in self.fields)
+
+    def empty(self, rows: int) -> Arrays:
+        """Arrays to be filled, one for each field."""
+        return [np.empty((rows, *field.shape), field.dtype) for field in self.fields]
+
+    def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays:
+        """Windows ``start`` to ``stop`` (those under ``mask``)."""
+        numbers = np.arange(start, stop)
+        return self.gather(numbers if mask is None else numbers[mask], out=out)
+
+    def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays:
+        """The windows of these numbers, in their order."""
+        windows = self._index.windows(row_ids)
+        places = self.empty(len(row_ids)) if out is None else out
+        full = windows.rows == self._window.length
+        if full.all():
+            self._fill(windows, places)
+        else:
+            self._fill_padded(windows, full, places)
+        return places
+
+    def _fill(self, windows: Windows, out: Arrays) -> None:
+        """Windows of full length."""
+        found = [self._part(part, windows) for part in self._parts]
+        arrays = iter(found[part][place] for part, place in self._order)
+        for field, array in zip(self.fields, out, strict=True):
+            array[...] = 1 if field.name == MASK and not field.parts else next(arrays)
+
+    def _part(self, part: Part, windows: Windows) -> Arrays:
+        rows = _rows(part, windows)
+        return [_reduced(array, kind) for array, kind in zip(rows, part.kinds, strict=True)]
+
+    def _fill_padded(self, windows: Windows, full: npt.NDArray[np.bool_], out: Arrays) -> None:
+        length = self._window.length
+        if full.any():
+            some = self.empty(int(full.sum()))
+            self._fill(Windows(*(one[full] for one in windows)), some)
+            for array, filled in zip(out, some, strict=True):
+                array[full] = filled
+        for at in np.flatnonzero(~full).tolist():
+            rows = int(windows.rows[at])
+            start = int(windows.starts[at])
+            for field, array in zip(self.fields, out, strict=True):
+                if field.name == MASK and not field.parts:
+                    array[at, : length - rows], array[at, length - rows :] = 0, 1
+            for (part_number, place), array in zip(self._order, self._unmasked(out), strict=True):
+                part = self._parts[part_number]
+                kind = part.kinds[place]
+                if part.start == 0 and part.length == length:  # over the window itself, of which there is less
+                    values = part.rows(start, start + rows)[place]
+                    if kind in ("past", "sequence"):
+                        array[at, : length - rows], array[at, length - rows :] = 0, values
+                    else:
+                        array[at] = _reduced(values[None], kind)[0]
+                else:  # counted from the window's end
+                    begin = start + rows + part.start - length
+                    array[at] = _reduced(part.rows(begin, begin + part.length)[place][None], kind)[0]
+
+    def _unmasked(self, out: Arrays) -> Arrays:
+        return [a for f, a in zip(self.fields, out, strict=True) if not (f.name == MASK and not f.parts)]
+
+
+def _rows(part: Part, windows: Windows) -> Arrays:
+    """The part's rows of each window, (windows, length, ...): neighbours of one run are read together."""
+    starts = windows.starts + part.start
+    cuts = np.flatnonzero(np.diff(windows.runs) != 0) + 1
+    firsts = np.concatenate([[0], cuts])
+    lasts = np.concatenate([cuts, [len(starts)]])
+    ascending = bool((np.diff(starts) >= 0).all())
+    covered = int((starts[lasts - 1] + part.length - starts[firsts]).sum()) if len(starts) else 0
+    if not ascending or part.length == 1 or len(starts) < _FEW * len(firsts) or covered > len(starts) * part.length:
+        return part.runs(starts)
+    pieces: list[Arrays] = []
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        begin = int(starts[first])
+        rows = part.rows(begin, int(starts[last - 1]) + part.length)
+        pieces.append([take_runs(array, starts[first:last] - begin, part.length) for array in rows])
+    return pieces[0] if len(pieces) == 1 else [np.concatenate(arrays) for arrays in zip(*pieces, strict=True)]
+
+
+def _reduced(rows: npt.NDArray[Any], kind: Kind) -> npt.NDArray[Any]:
+    """(windows, length, ...) to what the field holds."""
+    if kind in ("past", "future", "sequence"):
+        return rows
+    if kind in ("last", "static"):
+        return rows[:, -1]
+    if kind == "mean":
+        return np.asarray(rows.mean(axis=1, dtype=np.float64))
+    return _mode(rows)
+
+
+def _mode(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The commonest value of each window; of equally common ones the smallest."""
+    values, codes = np.unique(rows, return_inverse=True)
+    codes = codes.reshape(rows.shape[0], rows.shape[1], -1)
+    best = np.empty((codes.shape[0], codes.shape[2]), values.dtype)
+    for column in range(codes.shape[2]):
+        counts = np.zeros((len(codes), len(values)), np.int64)
+        np.add.at(counts, (np.arange(len(codes))[:, None], codes[:, :, column]), 1)
+        best[:, column] = values[counts.argmax(axis=1)]
+    return best.reshape(rows.shape[0], *rows.shape[2:])
