@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from vaxseq.errors import FeatureTypeError, StateError, VaxseqError
-from vaxseq.expressions import compile_expression
+from vaxseq.expressions import Expression, compile_expression
 from vaxseq.expressions.program import Function, ProgramBuilder
 from vaxseq.expressions.values import Value
 from vaxseq.features.cast import cast_to
 from vaxseq.features.document import Problem
-from vaxseq.features.graph import order_columns
 from vaxseq.features.resolve import Group, Place
 from vaxseq.features.transforms import check_steps, compile_chain
 from vaxseq.layout import Field, Part, Recipe
 
-if TYPE_CHECKING:
-    from vaxseq.features.definition import FeatureSet
-
+Derived = Mapping[str, Expression]  # derived columns, each after the ones that it needs
 Learned = Mapping[str, Sequence[Mapping[str, Any]]]
 
 _ARRAY_TYPE = re.compile(r"([a-z0-9]+(?:\[[A-Za-z]+\])?)(?:\[([\d, ]+)\])?")
@@ -43,39 +40,43 @@ def empty_value(type_name: str) -> Value:
     return Value(np.zeros((0, *shape), np.dtype(match[1])))
 
 
-def needed_columns(definition: FeatureSet, groups: Iterable[Group]) -> tuple[str, ...]:
+def needed_columns(derived: Derived, groups: Iterable[Group]) -> tuple[str, ...]:
     """The physical columns that the groups need, through derived columns too, in order of first use."""
+    return tuple(
+        name
+        for name in all_needed(derived, (place for group in groups for place in group.places))
+        if name not in derived
+    )
+
+
+def all_needed(derived: Derived, places: Iterable[Place]) -> tuple[str, ...]:
+    """The physical and derived columns that these places need, in order of first use."""
     needed: dict[str, None] = {}
-    stack = [name for group in groups for place in group.places for name in _names_of(place)][::-1]
-    seen: set[str] = set()
+    stack = [name for place in places for name in names_of(place)][::-1]
     while stack:
         name = stack.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if name in definition.columns:
-            stack.extend(sorted(definition.columns[name].expr.names, reverse=True))
-        else:
+        if name not in needed:
             needed[name] = None
+            if name in derived:
+                stack.extend(sorted(derived[name].names, reverse=True))
     return tuple(needed)
 
 
-def _names_of(place: Place) -> list[str]:
+def names_of(place: Place) -> list[str]:
     """What the place reads, features that it uses taken apart."""
     used = {one.column for one in place.uses}
     names = [name for name in sorted(place.source.names) if name not in used]
-    return [*(name for one in place.uses for name in _names_of(one)), *names]
+    return [*(name for one in place.uses for name in names_of(one)), *names]
 
 
-def type_problems(definition: FeatureSet, groups: Sequence[Group], empty: Mapping[str, Value]) -> list[Problem]:
+def type_problems(derived: Derived, groups: Sequence[Group], empty: Mapping[str, Value]) -> list[Problem]:
     """Runs every derived column and every feature on zero rows; all that can't be computed.
 
     ``empty`` has zero rows of each column that can be read; what reads another is passed over (`resolve` reports it).
     """
     problems: list[Problem] = []
     known = dict(empty)
-    for name in order_columns({name: column.expr.names for name, column in definition.columns.items()})[0]:
-        expr = definition.columns[name].expr
+    for name, expr in derived.items():
         if all(one in known for one in expr.names):
             try:
                 known[name] = _run_one(expr, known)
@@ -84,7 +85,7 @@ def type_problems(definition: FeatureSet, groups: Sequence[Group], empty: Mappin
     for group in groups:
         shapes: dict[tuple[int, ...], None] = {}
         for place in group.places:
-            if not all(one in known for one in _names_of(place)):
+            if not all(one in known for one in names_of(place)):
                 continue
             try:
                 shapes[_check_place(place, known).shape] = None
@@ -111,9 +112,7 @@ def _check_place(place: Place, known: Mapping[str, Value]) -> Value:
 _FLATTEN = "End it with flatten, or give it an input of its own"
 
 
-def compile_recipe(
-    definition: FeatureSet, groups: Sequence[Group], learned: Learned, empty: Mapping[str, Value]
-) -> Recipe:
+def compile_recipe(derived: Derived, groups: Sequence[Group], learned: Learned, empty: Mapping[str, Value]) -> Recipe:
     """The program of these groups and the fields that its outputs fill.
 
     ``learned`` has the learned values of each place's steps; ``empty`` zero rows of each needed column.
@@ -122,7 +121,7 @@ def compile_recipe(
         FeatureTypeError: a column's type isn't one that the features can take.
     """
     builder = ProgramBuilder()
-    names = column_nodes(definition, builder, needed_columns(definition, groups))
+    names = column_nodes(derived, builder, needed_columns(derived, groups))
     outputs = [place_node(builder, names, place, learned) for group in groups for place in group.places]
     program = builder.build(outputs)
     values = iter(program.run({name: empty[name] for name in program.columns}))
@@ -135,11 +134,10 @@ def compile_recipe(
     return Recipe(program, tuple(fields))
 
 
-def column_nodes(definition: FeatureSet, builder: ProgramBuilder, physical: Iterable[str]) -> dict[str, int]:
+def column_nodes(derived: Derived, builder: ProgramBuilder, physical: Iterable[str]) -> dict[str, int]:
     """The nodes of the physical columns and of the derived columns that can be made of them."""
     names = {name: builder.column(name) for name in physical}
-    for name in order_columns({name: column.expr.names for name, column in definition.columns.items()})[0]:
-        expr = definition.columns[name].expr
+    for name, expr in derived.items():
         if all(one in names for one in expr.names):
             names[name] = compile_expression(expr, builder, names)
     return names

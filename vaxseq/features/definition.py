@@ -20,6 +20,7 @@ from vaxseq.features.graph import order_columns
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from vaxseq.expressions import Expression
     from vaxseq.features.state import FittedFeatures
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -99,6 +100,12 @@ class FeatureSet(blocks.Block):
             if not column.model_fields_set - {"expr"}:
                 written["columns"][name] = column.expr.text
         return {"version": self.version, **written}
+
+    @cached_property
+    def derived(self) -> dict[str, Expression]:
+        """The derived columns' expressions, each after the ones that it needs."""
+        order, _ = order_columns({name: column.expr.names for name, column in self.columns.items()})
+        return {name: self.columns[name].expr for name in order}
 
     @cached_property
     def fingerprint(self) -> str:

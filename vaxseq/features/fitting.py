@@ -33,7 +33,7 @@ def check(definition: FeatureSet, frame: Any) -> tuple[Group, ...]:
     groups, problems = resolve(definition, types)
     readable = [name for name, kind in types.items() if not kind.startswith("unreadable")]
     empty: dict[str, Value] = dict(source.empty(readable))
-    typed = type_problems(definition, groups, empty)
+    typed = type_problems(definition.derived, groups, empty)
     if problems or typed:
         raise definition.error([*problems, *typed], DefinitionError if problems else FeatureTypeError)
     return groups
@@ -69,7 +69,7 @@ def fit(
     for level in _levels(places):
         chains = tuple(Chain(one.key, one.source, one.steps, complete=one.role == "input") for one in level)
         used = tuple(dict.fromkeys(one for place in level for one in place.uses))
-        rowed = UsedFeatures(source, definition, used, learned) if used else source
+        rowed = UsedFeatures(source, definition.derived, used, learned) if used else source
         result = fit_features(FitPlan(chains, columns, selection), rowed, executor=executor, progress=progress)
         learned |= {name: tuple(values) for name, values in result.learned.items()}
         missing |= result.missing

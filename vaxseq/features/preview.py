@@ -94,7 +94,7 @@ def _first_rows(
     needed = columns
     if where is not None:
         builder = ProgramBuilder()
-        nodes = column_nodes(fitted.feature_set, builder, source.names)
+        nodes = column_nodes(fitted.feature_set.derived, builder, source.names)
         condition = builder.build([compile_expression(parse(where, where="where"), builder, nodes)])
         selection_mask(condition.run(source.empty(condition.columns))[0])
         needed = tuple(dict.fromkeys([*columns, *condition.columns]))

@@ -46,11 +46,11 @@ def encoding_recipe(fitted: FittedFeatures) -> Recipe:
 
 
 def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
-    definition = fitted.feature_set
+    derived = fitted.feature_set.derived
     groups = [group for group in fitted.groups if group.role == "input"]
     builder = ProgramBuilder()
-    columns = needed_columns(definition, groups)
-    names = column_nodes(definition, builder, columns)
+    columns = needed_columns(derived, groups)
+    names = column_nodes(derived, builder, columns)
     found: list[Encoding] = []
     outputs: list[tuple[str, int]] = []
     for group in groups:

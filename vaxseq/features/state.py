@@ -18,7 +18,7 @@ from vaxseq.features.definition import FeatureSet
 from vaxseq.features.records import Records
 from vaxseq.features.resolve import Group, resolve
 from vaxseq.features.statefile import FitState
-from vaxseq.features.virtual import VirtualColumns
+from vaxseq.features.virtual import virtual_columns
 from vaxseq.layout import Recipe, Role
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class FittedFeatures:
         types = source_of(frame).types()
         groups = [group for group in self.groups if group.role == "input" or self._has(group, types)]
         self.check_types(types, groups)
-        return bind(frame, self._virtual.functions(groups, types))
+        return bind(frame, virtual_columns(self.feature_set.derived, groups, self.state.learned, types))
 
     def recipe(self, source_types: Mapping[str, str] | None = None, *, roles: Sequence[Role] = ROLES) -> Recipe:
         """The program and the arrays that it fills: inputs, targets, weights, in the definition's order.
@@ -133,9 +133,9 @@ class FittedFeatures:
         if source_types is not None:
             self.check_types(source_types, groups)
             types = dict(source_types)
-        names = needed_columns(self.feature_set, groups)
+        names = needed_columns(self.feature_set.derived, groups)
         return compile_recipe(
-            self.feature_set, groups, self.state.learned, {name: empty_value(types[name]) for name in names}
+            self.feature_set.derived, groups, self.state.learned, {name: empty_value(types[name]) for name in names}
         )
 
     def transform_records(self, records: Any) -> dict[str, npt.NDArray[Any]]:
@@ -242,12 +242,12 @@ class FittedFeatures:
 
     def reads(self, group: Group) -> frozenset[str]:
         """The physical columns that a group needs."""
-        return frozenset(needed_columns(self.feature_set, [group]))
+        return frozenset(needed_columns(self.feature_set.derived, [group]))
 
     def check_types(self, types: Mapping[str, str], groups: Sequence[Group] | None = None) -> None:
         """Refuses columns that the groups need and that aren't there or are of another kind than the fitted ones."""
         groups = self.groups if groups is None else groups
-        needed = needed_columns(self.feature_set, groups)
+        needed = needed_columns(self.feature_set.derived, groups)
         absent = [name for name in needed if name not in types]
         if absent:
             raise ColumnNotFoundError(
@@ -282,10 +282,6 @@ class FittedFeatures:
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
-
-    @cached_property
-    def _virtual(self) -> VirtualColumns:
-        return VirtualColumns(self)
 
     @cached_property
     def _inputs(self) -> Records:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Mask, Value
-from vaxseq.features.compile import Learned, column_nodes, place_node
+from vaxseq.features.compile import Derived, Learned, column_nodes, place_node
 from vaxseq.features.resolve import Place
-
-if TYPE_CHECKING:
-    from vaxseq.features.definition import FeatureSet
 
 
 class UsedFeatures:
     """The source's columns, and ``places`` under the names of their virtual columns."""
 
-    def __init__(self, source: Any, definition: FeatureSet, places: tuple[Place, ...], learned: Learned) -> None:
+    def __init__(self, source: Any, derived: Derived, places: tuple[Place, ...], learned: Learned) -> None:
         self._source = source
-        self._definition, self._places, self._learned = definition, places, dict(learned)
+        self._derived, self._places, self._learned = derived, places, dict(learned)
         builder = ProgramBuilder()
-        names = column_nodes(definition, builder, source.names)
+        names = column_nodes(derived, builder, source.names)
         self._columns = tuple(place.column for place in places)
         self._program = builder.build([place_node(builder, names, place, learned) for place in places])
         self.n_rows: int = source.n_rows
@@ -45,7 +42,7 @@ class UsedFeatures:
 
     def spec(self) -> UsedSpec:
         """For another process."""
-        return UsedSpec(self._source.spec(), self._definition, self._places, self._learned)
+        return UsedSpec(self._source.spec(), self._derived, self._places, self._learned)
 
     def _split(self, names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         wanted = tuple(names)
@@ -64,10 +61,10 @@ class UsedSpec:
     """What opens the same columns and features elsewhere."""
 
     spec: Any
-    definition: FeatureSet
+    derived: Derived
     places: tuple[Place, ...]
     learned: Learned
 
     def open(self) -> UsedFeatures:
         """The source with its features."""
-        return UsedFeatures(self.spec.open(), self.definition, self.places, self.learned)
+        return UsedFeatures(self.spec.open(), self.derived, self.places, self.learned)
