@@ -29,9 +29,10 @@ demo: .venv/ready-demo  ## run the main job on the shipped samples: convert, fit
 test: .venv/ready-test  ## run the tests, with the doctests, the README and the notebooks, on JAX
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --doctest-modules tests vaxseq $(ARGS)
 
-backends: .venv/ready-test  ## run the tests that exercise Keras on torch and on tensorflow, a process each
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) -m backend tests $(ARGS)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) -m backend tests $(ARGS)
+backends: backend-torch backend-tensorflow  ## run the tests that exercise Keras on torch and on tensorflow
+
+backend-%: .venv/ready-test
+	KERAS_BACKEND=$* $(BIN)/python -m pytest -n $(WORKERS) -m backend tests $(ARGS)
 
 lint: .venv/ready-test  ## check style and formatting
 	$(BIN)/ruff check .
