@@ -32,6 +32,7 @@ from vaxseq.expressions.values import Value
 from vaxseq.features import FeatureSet, FittedFeatures
 from vaxseq.features.cast import cast_to
 from vaxseq.features.statefile import FitState, from_text, to_text
+from vaxseq.features.virtual import virtual_columns
 
 ROWS = 2000
 
@@ -401,6 +402,10 @@ def test_a_transformed_frame_works_in_another_process(
     plain = {**DEFINITION, "inputs": {"numeric": DEFINITION["inputs"]["numeric"]}}  # type: ignore[index]
     fitted = FeatureSet.from_dict(plain).fit(str(file), progress=False)
     bound = fitted.transform(str(file))
+    for name, (function, _) in virtual_columns(
+        fitted.feature_set.derived, fitted.groups, fitted.state.learned, fitted.state.columns
+    ).items():
+        assert len(pickle.dumps(function)) < 4000, name  # vaex pickles each alone, so each must be small
     (tmp_path / "frame.pickle").write_bytes(pickle.dumps(bound))
     code = (
         "import pickle, sys\n"
