@@ -26,6 +26,7 @@ _CHUNK_ROWS = 65_536
 _BUFFER_BYTES = 256 << 20
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
 _UNUSED = 3
+_TURNS = 2  # so many batches one after the other are taken for a pass in order; in a random order that is rare
 _SPARSE = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
 
 Made = TypeVar("Made")
@@ -72,13 +73,21 @@ class Loader(Generic[Made]):
 
     Consecutive batches come out of chunks, read at once and, with ``read_ahead`` > 0, ahead in background
     threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
-    holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it.
+    holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
+    the same for the batches of a chunk.
     """
 
     def __init__(
-        self, reader: RowReader, index: RowIndex, plan: BatchPlan, read_ahead: int, finish: Callable[[Loaded], Made]
+        self,
+        reader: RowReader,
+        index: RowIndex,
+        plan: BatchPlan,
+        read_ahead: int,
+        finish: Callable[[Loaded], Made],
+        finish_all: Callable[[list[Loaded]], list[Made]] | None = None,
     ) -> None:
         self._reader, self._index, self._plan, self._finish = reader, index, plan, finish
+        self._finish_all = finish_all
         self.row_bytes = reader.row_bytes()
         rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
@@ -91,6 +100,7 @@ class Loader(Generic[Made]):
         self._chunks: dict[tuple[int, int], _Chunk[Made]] = {}
         self._ready: dict[tuple[int, int], Made] = {}
         self._next: tuple[int, int] | None = None
+        self._turns = 0
         self._forks = _forks[0]
         self._pool: ThreadPoolExecutor | None = None
 
@@ -117,13 +127,15 @@ class Loader(Generic[Made]):
         """The chunk that holds this batch when batches are asked for in turn; sees to the chunks after it."""
         with self._lock:
             key = (epoch, index // self.chunk_batches)
-            in_turn = self._next == (epoch, index)
+            self._turns = self._turns + 1 if self._next == (epoch, index) else 0
+            in_turn = self._turns >= _TURNS
             # batches of a chunk in hand are served without coming here, so the next to come is the one after it
             stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches) if in_turn else index + 1
             self._next = (epoch + 1, 0) if stop == self._plan.num_batches else (epoch, stop)
-            chunk = self._chunks.get(key)
-            if chunk is None and not in_turn:
+            if not in_turn:
+                self._chunks.clear()
                 return None
+            chunk = self._chunks.get(key)
             wanted = [key, *self._following(key)]
             for old in [one for one in self._chunks if one not in wanted]:
                 del self._chunks[old]
@@ -156,7 +168,9 @@ class Loader(Generic[Made]):
         return self._pool
 
     def _load_finished(self, epoch: int, first: int, count: int) -> dict[tuple[int, int], Made]:
-        return {(one.epoch, one.number): self._finish(one) for one in self._load(epoch, first, count)}
+        loaded = self._load(epoch, first, count)
+        made = self._finish_all(loaded) if self._finish_all else [self._finish(one) for one in loaded]
+        return {(one.epoch, one.number): batch for one, batch in zip(loaded, made, strict=True)}
 
     def _load(self, epoch: int, first: int, count: int) -> list[Loaded]:
         sizes, counts = self._plan.sizes(first, count)

@@ -182,6 +182,7 @@ class NumberColumn:
 
     def __init__(self, data: Fixed | Bits, valid: Bits | None, mask: Fixed | None, arrow: pa.DataType | None) -> None:
         self._data, self._valid, self._mask, self._arrow = data, valid, mask, arrow
+        self._as_it_is = isinstance(data, Fixed) and data.dtype != np.float16
 
     def read(self, start: int, stop: int) -> Value:
         missing = None
@@ -190,7 +191,9 @@ class NumberColumn:
         elif self._mask is not None:
             missing = self._mask.read(start, stop)
         data = self._data.read(start, stop)
-        return from_raw(data) if missing is None else masked(data, missing)
+        if missing is None:
+            return Value(data) if self._as_it_is else from_raw(data)
+        return masked(data, missing)
 
     def gather(self, located: Located) -> Value:
         missing = None
@@ -199,7 +202,9 @@ class NumberColumn:
         elif self._mask is not None:
             missing = self._mask.gather(located)
         data = self._data.gather(located)
-        return from_raw(data) if missing is None else masked(data, missing)
+        if missing is None:
+            return Value(data) if self._as_it_is else from_raw(data)
+        return masked(data, missing)
 
     def raw(self, start: int, stop: int) -> Any:
         valid = None if self._valid is None else self._valid.read(start, stop)
