@@ -139,7 +139,7 @@ def test_one_dictionary_in_order_of_appearance(tmp_path) -> None:
 
 
 def test_delimiters_quotes_and_encodings(tmp_path) -> None:
-    kinds, values = csv_types(tmp_path, "\ufeffa;b\n1,5;x\n2,5;\"y;\nz\"\n", decimal=",")
+    kinds, values = csv_types(tmp_path, '\ufeffa;b\n1,5;x\n2,5;"y;\nz"\n', decimal=",")
     assert kinds == ["float64", "text"]
     assert values == {"a": [1.5, 2.5], "b": ["x", "y;\nz"]}
     _, values = csv_types(tmp_path, "n;v\nMüller;1\nStrauß;2\n".encode("latin-1"), encoding="latin-1")
@@ -159,7 +159,12 @@ def test_compressed_text_is_the_text(tmp_path, suffix) -> None:
     import lzma
 
     text = ("a,b\n" + "".join(f'{i},"q{i % 5}\n"\n' for i in range(500))).encode()
-    packed = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": lambda raw: pa.compress(raw, "zstd", asbytes=True)}
+    packed = {
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+        ".zst": lambda raw: pa.compress(raw, "zstd", asbytes=True),
+    }
     (tmp_path / "x.csv").write_bytes(text)
     (tmp_path / f"x.csv{suffix}").write_bytes(packed[suffix](text))
     plain = table_of(convert(tmp_path / "x.csv", tmp_path / "a.arrow", progress=False))
@@ -185,7 +190,9 @@ def test_rows_plus_rejects_plus_dropped_are_the_input(tmp_path) -> None:
 
 
 def test_schema_checks_make_bad_rows(tmp_path) -> None:
-    data = pa.table({"x": [1, None, 300], "c": ["a", "b", "z"], "v": pa.array([[0, 1], [2, 3], [4, 9]], pa.list_(pa.int32(), 2))})
+    data = pa.table(
+        {"x": [1, None, 300], "c": ["a", "b", "z"], "v": pa.array([[0, 1], [2, 3], [4, 9]], pa.list_(pa.int32(), 2))}
+    )
     columns = [
         {"name": "x", "type": "int16", "nullable": False, "unit": "m"},
         {"name": "c", "type": "category", "categories": ["a", "b"]},
@@ -202,7 +209,14 @@ def test_columns_rename_path_and_partitions(tmp_path) -> None:
         folder = tmp_path / "d" / f"year={year}" / "who=a%20b"
         folder.mkdir(parents=True)
         pq.write_table(pa.table({"x": [year], "y": ["q"], "z": [0]}), folder / "f.parquet")
-    made = convert(tmp_path / "d", tmp_path / "o.arrow", columns=["y", "x", "year", "who"], rename={"x": "ex"}, path_column="from", progress=False)
+    made = convert(
+        tmp_path / "d",
+        tmp_path / "o.arrow",
+        columns=["y", "x", "year", "who"],
+        rename={"x": "ex"},
+        path_column="from",
+        progress=False,
+    )
     found = table_of(made).to_pydict()
     assert found["ex"] == found["year"] == [2020, 2021]
     assert found["who"] == ["a b"] * 2
@@ -233,7 +247,9 @@ def test_a_folder_has_fragments_and_takes_more(tmp_path) -> None:
 
 @pytest.mark.usefixtures("small_units")
 def test_an_executor_gives_the_same_bytes(tmp_path) -> None:
-    (tmp_path / "a.csv").write_text("i,x,w\n" + "".join(f"{i},{i if i < 900 else 'late'},w{i % 5}\n" for i in range(1000)))
+    (tmp_path / "a.csv").write_text(
+        "i,x,w\n" + "".join(f"{i},{i if i < 900 else 'late'},w{i % 5}\n" for i in range(1000))
+    )
     alone = convert(tmp_path / "a.csv", tmp_path / "one.arrow", progress=False)
     with ThreadPoolExecutor(3) as pool:
         many = convert(tmp_path / "a.csv", tmp_path / "two.arrow", executor=pool, progress=False)
@@ -292,7 +308,10 @@ def test_one_writer_at_a_time_and_no_target_lost(tmp_path) -> None:
 
     data = pa.table({"x": [1]})
     target = tmp_path / "o.arrow"
-    with locked(tmp_path / "o.arrow.partial", target), pytest.raises(DatasetError, match="another conversion is writing"):
+    with (
+        locked(tmp_path / "o.arrow.partial", target),
+        pytest.raises(DatasetError, match="another conversion is writing"),
+    ):
         convert(data, target, progress=False)
     convert(data, target, progress=False)
     with pytest.raises(DatasetError, match="exists already.*overwrite=True"):
@@ -355,7 +374,14 @@ def test_mistakes_are_named(tmp_path) -> None:
 
 def test_pandas_batches_and_readers(tmp_path) -> None:
     frame = pd.DataFrame({"x": np.arange(5), "s": ["a", None, "b", "", "c"], "t": pd.date_range("2020", periods=5)})
-    for number, data in enumerate((frame, pa.Table.from_pandas(frame), pa.Table.from_pandas(frame).to_reader(), (frame[i : i + 2] for i in (0, 2, 4)))):
+    for number, data in enumerate(
+        (
+            frame,
+            pa.Table.from_pandas(frame),
+            pa.Table.from_pandas(frame).to_reader(),
+            (frame[i : i + 2] for i in (0, 2, 4)),
+        )
+    ):
         made = convert(data, tmp_path / f"{number}.arrow", progress=False)
         assert table_of(made)["x"].to_pylist() == [0, 1, 2, 3, 4]
         assert table_of(made)["s"].to_pylist() == ["a", None, "b", "", "c"]

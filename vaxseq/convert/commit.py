@@ -244,6 +244,8 @@ def _exactly(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.Chunke
     if pa.types.is_time(column.type) and pa.types.is_duration(kind):
         whole = column.cast(pa.int32() if pa.types.is_time32(column.type) else pa.int64())
         return whole.cast(pa.int64()).cast(kind)
+    if pa.types.is_decimal(column.type) and pa.types.is_floating(kind):
+        return column.cast(pa.string()).cast(kind)  # Arrow's own cast is off by a bit for some
     return cast_exactly(column, kind, f"column {name!r} ({type_name(column.type)})")
 
 

@@ -123,9 +123,13 @@ class UnitReader:
     def _constants(self, table: pa.Table, source: Source, types: Mapping[str, pa.DataType]) -> pa.Table:
         for name, value in constants(self.job, source).items():
             kind = types[name]
-            cell, bad = text.parse(pa.array([value], pa.string()), pa.string() if is_text(kind) else kind, text.TextFormat())
+            cell, bad = text.parse(
+                pa.array([value], pa.string()), pa.string() if is_text(kind) else kind, text.TextFormat()
+            )
             if bad[0]:
-                raise BadRowError(f"{source.name}: column {name!r}: not a {type_name(kind)}; got {value!r} in the path.")
+                raise BadRowError(
+                    f"{source.name}: column {name!r}: not a {type_name(kind)}; got {value!r} in the path."
+                )
             table = table.append_column(name, pa.repeat(cell[0], table.num_rows))
         return table
 

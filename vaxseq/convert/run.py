@@ -213,7 +213,9 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
                     f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in the sources "
                     f"before. Declare one type for it in schema=."
                 )
-            types[new] = CATEGORY if is_text(wider) and new not in fixed else wider  # a column of many values gives it up
+            types[new] = (
+                CATEGORY if is_text(wider) and new not in fixed else wider
+            )  # a column of many values gives it up
     parts: dict[str, list[str]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():

@@ -102,11 +102,13 @@ class CsvReader(TextReader):
         return next(csv.reader([line], **dialect), [])
 
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
-        table = self._read(piece, self._names, dict.fromkeys(self._names, pa.string()), [])
+        try:
+            table = self._read(piece, self._names, dict.fromkeys(self._names, pa.string()), [])
+            cells = {name: table[name].combine_chunks() for name in self._names}
+        except pa.ArrowInvalid:  # a cell somewhere isn't UTF-8
+            cells = {name: self._cells(piece, name) for name in self._names}
         return {
-            name: self._category(
-                text.infer(table[name].combine_chunks(), self.format, f"{self.where}: column {name!r}")
-            )
+            name: self._category(text.infer(cells[name], self.format, f"{self.where}: column {name!r}"))
             for name in self._names
         }
 

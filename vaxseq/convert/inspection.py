@@ -1,0 +1,140 @@
+"""What a dataset holds: schema, rows, missing values, ranges, sizes, and whether it memory-maps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+
+from vaxseq.convert.readers import open_reader
+from vaxseq.convert.readers.base import Reader
+from vaxseq.convert.sources import find_sources
+from vaxseq.errors import DatasetError
+from vaxseq.expressions.values import from_raw
+from vaxseq.manifest import MANIFEST_NAME, Manifest
+from vaxseq.schema import type_name
+
+
+def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Facts about a dataset or any file that `convert` reads, as plain values; reads every row once, in bounded memory.
+
+    Raises:
+        SourceError: it can't be read.
+    """
+    where = Path(path)
+    manifest = None
+    if where.exists():
+        try:
+            manifest = Manifest.load(where)
+        except DatasetError:
+            if where.is_dir() and (where / MANIFEST_NAME).exists():
+                raise
+    given = [str(one) for one in manifest.paths()] if manifest is not None else str(path)
+    sources = find_sources(given, None)
+    columns: dict[str, _Tally] = {}
+    obstacles: list[str] = []
+    rows = 0
+    for source in sources:
+        with open_reader(source, {}) as reader:
+            obstacles += [one for one in [_obstacle(reader)] if one and one not in obstacles]
+            for table in _tables(reader):
+                rows += table.num_rows
+                for name in table.column_names:
+                    columns.setdefault(name, _Tally()).add(table[name])
+    declared = {one.name: one for one in manifest.schema.columns} if manifest is not None else {}
+    size = sum(os.path.getsize(source.path) for source in sources if source.path)
+    return {
+        "path": str(path), "format": manifest.format if manifest else sources[0].format, "rows": rows, "size_bytes": size,
+        "fragments": len(sources), "memory_maps": not obstacles, "obstacles": obstacles,
+        "rejected_rows": manifest.rejected_rows if manifest else None, "dropped_rows": manifest.dropped_rows if manifest else None,
+        "columns": [
+            {"name": name, "type": declared[name].type if name in declared else type_name(one.type),
+             "unit": declared[name].unit if name in declared else None, **one.facts()}
+            for name, one in columns.items()
+        ],
+    }  # fmt: skip
+
+
+def _tables(reader: Reader) -> Iterator[pa.Table]:
+    from vaxseq.convert.readers.base import Request
+
+    schema = reader.schema()
+    types = {field.name: field.type for field in schema}
+    for unit in reader.units(0):
+        for piece in reader.pieces(unit):
+            yield reader.parse(piece, Request(tuple(schema.names), types)).table
+
+
+def _obstacle(reader: Reader) -> str | None:
+    """Why the file doesn't memory-map, and what to do; None when it does."""
+    remedy = "Convert it: vaxseq convert SOURCE TARGET.arrow"
+    path = reader.source.path or ""
+    if reader.name == "arrow":
+        with pa.memory_map(path) as source:
+            if source.read(6) != b"ARROW1":
+                return f"{path} is an Arrow stream, which is read from its start. {remedy}"
+            before = pa.total_allocated_bytes()
+            file = pa.ipc.open_file(source)
+            batch = file.get_batch(0) if file.num_record_batches else None
+            copied = pa.total_allocated_bytes() - before
+            if batch is not None and batch.nbytes and copied > batch.nbytes // 2 + (1 << 16):
+                return f"{path} is compressed Arrow, which is unpacked into memory. {remedy}"
+        return None
+    if reader.name == "hdf5":
+        chunked: list[str] = []
+        with h5py.File(path, "r") as file:
+            file.visititems(
+                lambda name, one: chunked.append(name) if isinstance(one, h5py.Dataset) and one.chunks else None
+            )
+        return f"{path} has chunked arrays ({chunked[0]}). {remedy}" if chunked else None
+    return f"{path} is {reader.name}, which has to be parsed. {remedy}"
+
+
+class _Tally:
+    """Missing values, smallest, largest and mean of a column, block by block."""
+
+    def __init__(self) -> None:
+        self.type: pa.DataType = pa.null()
+        self.missing = self.count = 0
+        self.low: Any = None
+        self.high: Any = None
+        self.total = 0.0
+
+    def add(self, column: pa.ChunkedArray) -> None:
+        self.type = column.type
+        if pa.types.is_null(column.type):
+            self.missing += len(column)
+            return
+        value = from_raw(column)
+        absent = value.is_missing()
+        self.missing += int(absent.sum())
+        if value.kind == "text" or len(value) == 0:
+            return
+        present = value.data[~absent]
+        if present.size == 0:
+            return
+        low, high = present.min(), present.max()
+        self.low = low if self.low is None else min(self.low, low)
+        self.high = high if self.high is None else max(self.high, high)
+        if value.kind in ("int", "float", "bool"):
+            self.total += float(present.sum(dtype=np.float64))
+            self.count += present.size
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "missing": self.missing,
+            "min": _plain(self.low),
+            "max": _plain(self.high),
+            "mean": self.total / self.count if self.count else None,
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
