@@ -6,8 +6,6 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 
-import numpy as np
-
 from vaxseq.plan.plan import Batches, BatchPlan
 
 _BUDGET_BYTES = 64 << 20
@@ -27,9 +25,8 @@ class OrderBlocks:
         number = first // self._block_batches
         block = self.block(epoch, number)
         at = first - number * self._block_batches
-        ends = np.cumsum(block.sizes)
-        low = int(ends[at] - block.sizes[at])
-        high = int(ends[at + count - 1])
+        low = at * self.plan.batch_size  # only an epoch's last batch is of another size
+        high = low + int(block.sizes[at : at + count].sum())
         return Batches(block.positions[low:high], block.sizes[at : at + count], block.counts[at : at + count])
 
     def block(self, epoch: int, number: int) -> Batches:

@@ -146,6 +146,9 @@ class BatchPlan:
 
     def sizes(self, first_batch: int, count: int = 1) -> tuple[Positions, Positions]:
         """(sizes, counts) of consecutive batches, as in ``Batches``; the same in every epoch."""
+        if first_batch + count < self.num_batches:  # only the last batch of an epoch can be of another size
+            full = np.full(count, self.batch_size, np.int64)
+            return full, full
         bounds = [self.bounds(batch) for batch in range(first_batch, first_batch + count)]
         counts = np.array([stop - start for start, stop in bounds], np.int64)
         return np.where((counts == 0) | self.pad, self.batch_size, counts), counts
