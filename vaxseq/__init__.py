@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.profile import profile as profile
     from vaxseq.split import split as split
     from vaxseq.store import materialize as materialize
+    from vaxseq.training.resume import ResumeTraining as ResumeTraining
     from vaxseq.training.sequence import Sequence as Sequence
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _EXPORTS = {
     "FittedFeatures": "vaxseq.features",
     "Manifest": "vaxseq.manifest",
     "Profile": "vaxseq.profile",
+    "ResumeTraining": "vaxseq.training.resume",
     "Sequence": "vaxseq.training.sequence",
     "VaxseqError": "vaxseq.errors",
     "Window": "vaxseq.plan.window",

@@ -31,8 +31,8 @@ class BatchMaker:
         has_weight = any(field.role == "weight" for field in self._fields)
         self.weighted = self._padded or self._class_weight is not None or has_weight
 
-    def make(self, loaded: Loaded) -> Batch:
-        """The tuple for Keras. Arrays are contiguous, native and nobody else's; on torch they are its tensors."""
+    def arrays(self, loaded: Loaded) -> Batch:
+        """The tuple for Keras, of NumPy arrays: contiguous, native and nobody else's."""
         by_role: dict[str, dict[str, Any]] = {"input": {}, "target": {}, "weight": {}}
         for field, array in zip(self._fields, loaded.arrays, strict=True):
             by_role[field.role][field.name] = array
@@ -41,6 +41,10 @@ class BatchMaker:
             batch.append(_one_or_dict(by_role["target"]) if by_role["target"] else None)
         if self.weighted:
             batch.append(self._weights(by_role, loaded))
+        return tuple(batch)
+
+    def tensors(self, batch: Batch) -> Batch:
+        """The same arrays; on torch as its tensors, without a copy."""
         return tuple(self._tensors(part) for part in batch)
 
     def _weights(self, by_role: dict[str, dict[str, Any]], loaded: Loaded) -> npt.NDArray[np.float32]:

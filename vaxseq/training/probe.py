@@ -16,10 +16,10 @@ import numpy as np
 from vaxseq.errors import OptionError
 from vaxseq.frame import Source
 from vaxseq.layout import Recipe
-from vaxseq.loader import Loaded, Loader
+from vaxseq.loader import Loaded
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
-from vaxseq.training.latch import EpochLatch
+from vaxseq.training.passes import Passes
 from vaxseq.training.sequence import Sequence
 
 _WARM_STEPS = 3  # a fit's first steps compile and allocate
@@ -235,11 +235,7 @@ def is_sequence(dataset: Any) -> bool:
 
 def resized(sequence: Sequence, batch_size: int) -> Sequence:
     """The same Sequence, with batches of this size, and with an epoch and threads of its own."""
-    loader = sequence._loader
-    plan = replace(loader._plan, batch_size=batch_size)
     other = object.__new__(type(sequence))
     other.__dict__.update(sequence.__dict__)
-    other._plan = plan
-    other._latch = EpochLatch()
-    other._loader = Loader(loader._reader, loader._index, plan, sequence._options["read_ahead"], loader._finish)
+    other._passes = Passes(sequence._finishing.loader, replace(sequence._plan, batch_size=batch_size))
     return other

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -18,10 +19,16 @@ from vaxseq.items import items_of
 from vaxseq.layout import Columns, Field, Recipe, Role
 from vaxseq.loader import Loader
 from vaxseq.plan.plan import BatchPlan
+from vaxseq.plan.position import Position
 from vaxseq.plan.window import Window
 from vaxseq.served import Served
+from vaxseq.training.augment import Augment
+from vaxseq.training.augment_pool import AugmentPool
+from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
-from vaxseq.training.latch import EpochLatch
+from vaxseq.training.exits import to_tf, to_torch
+from vaxseq.training.finishing import Finishing, rows_of
+from vaxseq.training.passes import Passes, note_asked, within
 from vaxseq.training.shards import shard_of
 
 if TYPE_CHECKING:
@@ -56,6 +63,15 @@ class Sequence(keras.utils.PyDataset):
             divides a loss by the rows of a batch, the padded ones included.
         on_missing: "error", or "drop" to leave out rows whose target or weight is missing.
         class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name.
+        balance: class -> share: an epoch draws rows so that the classes of the target come in these shares, exactly;
+            as many draws as there are rows of the classes with a share above 0. Classes by number, or by name; all
+            must be named. Or the name of a column of weights: a row is drawn in proportion, the nearest whole number
+            of times above or below.
+        augment: ``function(batch, rng)`` that returns the batch, changed: a tuple of NumPy arrays like it, of as many
+            rows. It may change the arrays in place. ``rng`` is a NumPy generator made of the seed, the epoch and the
+            batch, so runs repeat.
+        augment_workers: processes that run ``augment``, for a function that is slow in Python; it must be one of a
+            module, and the program start below ``if __name__ == "__main__"``. 0: in the threads that read ahead.
         store: a packed store's file (see ``materialize``), made there when it isn't there yet, or "auto" for one in
             the cache folder: the features are computed once, and read at the memory's pace. A store that was
             made from other data, rows or features is refused. Batches follow the store's order of rows.
@@ -100,6 +116,9 @@ class Sequence(keras.utils.PyDataset):
         pad: bool = False,
         on_missing: Literal["error", "drop"] = "error",
         class_weight: Mapping[Any, float] | None = None,
+        balance: Mapping[Any, float] | str | None = None,
+        augment: Augment | None = None,
+        augment_workers: int = 0,
         store: str | os.PathLike[str] | None = None,
         read_ahead: int = 2,
         workers: int = 0,
@@ -109,7 +128,8 @@ class Sequence(keras.utils.PyDataset):
             "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
             "where": where, "rows": rows, "window": window, "shuffle": shuffle, "seed": seed, "shard": shard,
             "drop_remainder": drop_remainder, "pad": pad, "on_missing": on_missing, "class_weight": class_weight,
-            "store": store, "read_ahead": read_ahead,
+            "balance": balance, "augment": augment, "augment_workers": augment_workers, "store": store,
+            "read_ahead": read_ahead,
         }  # fmt: skip
         if workers > 1 or use_multiprocessing:
             raise OptionError(_WORKERS.format(workers=workers, processes=use_multiprocessing))
@@ -132,9 +152,13 @@ class Sequence(keras.utils.PyDataset):
         plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
         self._items = items_of(served, store, plain, window)
         self._recipe = replace(served.recipe, fields=self._items.fields)
+        classes = _classes(fitted, self._recipe)
+        draws = None
+        if balance is not None:
+            draws = draws_of(balance, self._items, self._source, served.recipe, classes, seed)
         shard_index, shard_count = shard_of(shard)
-        self._plan = BatchPlan(
-            self._items.index.n,
+        plan = BatchPlan(
+            self._items.index.n if draws is None else draws.n,
             batch_size,
             shuffle="global" if shuffle is True else shuffle,
             seed=seed,
@@ -142,39 +166,74 @@ class Sequence(keras.utils.PyDataset):
             shard_count=shard_count,
             drop_remainder=drop_remainder,
             pad=pad,
+            resampling=draws,
         )
-        if self._plan.num_batches == 0:
+        if plan.num_batches == 0:
             raise SelectionError(
-                f"drop_remainder: {self._items.index.n:,} {self._items.unit} don't fill one step of "
-                f"{self._plan.step_items:,}. "
+                f"drop_remainder: {plan.n_items:,} {self._items.unit} don't fill one step of {plan.step_items:,}. "
                 "Use a smaller batch_size, or drop_remainder=False."
             )
-        classes = _classes(fitted, self._recipe)
-        self._maker = BatchMaker(self._recipe, class_weight, classes, self._plan.padded)
-        self._loader = Loader(self._items.reader, self._items.index, self._plan, read_ahead, self._maker.make)
-        self._latch = EpochLatch()
+        self._finishing = Finishing(
+            self._items,
+            partial(BatchMaker, self._recipe, class_weight, classes),
+            read_ahead,
+            augment,
+            _pool(augment, augment_workers),
+        )
+        self._passes = Passes(self._finishing.loader, plan)
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch ``index`` of an epoch: pure, the same bytes from any thread, process and order of asking."""
-        return self._loader.batch(epoch, self._checked(index))
+        plan, loader = self._passes.whole
+        return loader.batch(epoch, within(index, plan))
 
     def __getitem__(self, index: int) -> Batch:
         """Batch ``index`` of the epoch that Keras is in."""
-        return self.batch(self._latch.read(self._plan.num_batches), index)
+        return self._passes.read(index)
 
     def __len__(self) -> int:
-        return self._plan.num_batches
+        return self._passes.current.plan.num_batches
 
     @property
     def num_batches(self) -> int:
         """Batches of an epoch. Keras asks before each pass over the data, which is how epochs are told apart."""
-        self._latch.arm()
-        return self._plan.num_batches
+        note_asked(self)
+        return self._passes.announced()
+
+    def position(self) -> dict[str, Any]:
+        """Where training is, as plain values for JSON: the batches before it were read, the ones after it weren't.
+
+        In a fit with ``ResumeTraining`` it counts the batches that were trained on. Without, Keras may read ahead
+        (TensorFlow does), so that a position taken inside a fit is too late; in a loop of your own it is exact.
+
+        Raises:
+            PositionError: batches of this epoch were read out of order.
+        """
+        return self._passes.position().to_dict()
+
+    def seek(self, position: Mapping[str, Any]) -> None:
+        """Go on from a position: the next pass is what was left of its epoch, the ones after it are whole.
+
+        The position may come from another batch size or number of shards. Keras takes the length of all epochs of
+        a fit from the first, so fit the rest of the epoch and the epochs after it apart, or use ``ResumeTraining``.
+
+        Raises:
+            PositionError: it was taken in another order: other rows, shuffle, seed or balance.
+        """
+        self._passes.seek(Position.from_dict(position))
+
+    def to_torch(self) -> Any:
+        """A torch DataLoader over the same batches in the same order; each pass over it is the next epoch."""
+        return to_torch(self)
+
+    def to_tf(self) -> Any:
+        """A tf.data.Dataset over the same batches in the same order; each pass over it is the next epoch."""
+        return to_tf(self)
 
     @property
     def num_rows(self) -> int:
-        """Rows of an epoch, or windows, over all shards."""
-        return self._items.index.n
+        """Rows of an epoch, or windows, over all shards; with ``balance`` its draws."""
+        return self._plan.n_items
 
     @property
     def batch_size(self) -> int:
@@ -196,8 +255,8 @@ class Sequence(keras.utils.PyDataset):
 
         Of a window, it is the last row that its target looks at.
         """
-        batches = self._plan.positions(self._latch.epoch if epoch is None else epoch, self._checked(index))
-        return self._items.row_ids(batches.positions[: int(batches.counts[0])])
+        plan = self._passes.current.plan if epoch is None else self._plan
+        return rows_of(self._items, plan, self._passes.latch.epoch if epoch is None else epoch, within(index, plan))
 
     def attach(self, predictions: npt.ArrayLike, name: str, *, epoch: int | None = None) -> Any:
         """The frame with predictions as a column, joined by row id; rows that weren't predicted are missing.
@@ -208,13 +267,16 @@ class Sequence(keras.utils.PyDataset):
             epoch: whose order the predictions are in; the last pass's by default.
 
         Raises:
-            OptionError: the number of rows isn't this Sequence's, or the frame has a column of that name.
+            OptionError: the number of rows isn't this Sequence's, the frame has a column of that name, or rows are
+                drawn several times (balance).
         """
+        if self._plan.resampling is not None:
+            raise OptionError("attach: balance draws rows several times. Predict with a Sequence without balance.")
         values = np.asarray(predictions)
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
-        chosen = self._latch.epoch if epoch is None else epoch
-        batches = self._plan.positions(chosen, 0, self._plan.num_batches)
+        plan = self._passes.current.plan if epoch is None else self._plan
+        batches = plan.positions(self._passes.latch.epoch if epoch is None else epoch, 0, plan.num_batches)
         if len(values) != len(batches.positions):
             raise OptionError(
                 f"attach: got {len(values):,} predictions, expected {len(batches.positions):,}, one for each row served"
@@ -250,22 +312,21 @@ class Sequence(keras.utils.PyDataset):
             "spec": self._source.spec(),
             "fitted": self._fitted,
             "options": self._options,
-            "epoch": self._latch.epoch,
+            "epoch": self._passes.latch.epoch,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         spec: FrameSpec = state["spec"]
         self.__init__(spec.frame(), state["fitted"], **state["options"])  # type: ignore[misc]
-        self._latch.begin(state["epoch"])
+        self._passes.latch.begin(state["epoch"])
 
     def __repr__(self) -> str:
         return "\n".join(f"{name:<10}{value}" for name, value in self._described())
 
     def _repr_html_(self) -> str:
-        from vaxseq.report.html import definition_list
+        from vaxseq.report.html import Heading, page_part, table
 
-        html: str = definition_list("Sequence", self._described())
-        return html
+        return page_part(table([Heading("Sequence", "quiet"), Heading("")], self._described(), label="Sequence"))
 
     def _described(self) -> list[tuple[str, str]]:
         plan = self._plan
@@ -280,6 +341,8 @@ class Sequence(keras.utils.PyDataset):
             ("batches", f"{plan.num_batches:,} of {plan.batch_size:,} rows{shard}"),
             ("order", order),
         ]
+        if plan.resampling is not None:
+            lines.append(("balance", f"{plan.n_items:,} draws an epoch"))
         roles: tuple[Role, ...] = ("input", "target", "weight")
         for role in roles:
             for field in self._recipe.of(role):
@@ -287,12 +350,21 @@ class Sequence(keras.utils.PyDataset):
         lines.append(("memory", f"{size:.1f} MB a chunk of {chunk} batches, index {items.nbytes / 1e6:.1f} MB"))
         return lines
 
-    def _checked(self, index: int) -> int:
-        size = self._plan.num_batches
-        place = index + size if index < 0 else index
-        if not 0 <= place < size:
-            raise IndexError(f"batch {index}: expected 0 to {size - 1}")
-        return place
+    @property
+    def _plan(self) -> BatchPlan:
+        return self._passes.whole.plan
+
+    @property
+    def _loader(self) -> Loader[Batch]:
+        return self._passes.whole.loader
+
+
+def _pool(augment: Augment | None, workers: int) -> AugmentPool | None:
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise OptionError(f"augment_workers: got {workers!r}, expected a number of processes, 0 for none")
+    if augment is not None and not callable(augment):
+        raise OptionError(f"augment: got {augment!r}, expected a function of (batch, rng) that returns the batch")
+    return AugmentPool(augment, workers) if augment is not None and workers else None
 
 
 def _classes(fitted: FittedFeatures | None, recipe: Recipe) -> list[Any] | None:

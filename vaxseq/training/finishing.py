@@ -1,0 +1,62 @@
+"""From a plan to a loader of finished batches: in Keras's form, weighted, augmented, in the backend's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.items import Items
+from vaxseq.loader import Loaded, Loader
+from vaxseq.plan.plan import BatchPlan
+from vaxseq.training.augment import Augment, Augmenter
+from vaxseq.training.augment_pool import AugmentPool
+from vaxseq.training.batches import Batch, BatchMaker
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """What a Sequence does to batches once they are read; ``loader`` makes one for any plan over its items."""
+
+    items: Items
+    maker: Callable[[bool], BatchMaker]
+    read_ahead: int
+    augment: Augment | None
+    pool: AugmentPool | None
+
+    def loader(self, plan: BatchPlan) -> Loader[Batch]:
+        """A loader of the plan's batches."""
+        # what is left of an epoch may need weights where the whole doesn't, or the other way round
+        maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
+        augmenter = None
+        if self.augment is not None:
+            augmenter = Augmenter(self.augment, plan, partial(rows_of, self.items, plan), self.pool)
+        finish = _Finish(maker, augmenter)
+        return Loader(
+            self.items.reader,
+            self.items.index,
+            plan,
+            self.read_ahead,
+            finish,
+            finish_all=None if self.pool is None else partial(self.pool.map, finish),
+        )
+
+
+def rows_of(items: Items, plan: BatchPlan, epoch: int, index: int) -> npt.NDArray[np.int64]:
+    """The row ids of a batch, without the padding."""
+    batches = plan.positions(epoch, index)
+    return items.row_ids(batches.positions[: int(batches.counts[0])])
+
+
+class _Finish:
+    def __init__(self, maker: BatchMaker, augmenter: Augmenter | None) -> None:
+        self._maker, self._augmenter = maker, augmenter
+
+    def __call__(self, loaded: Loaded) -> Batch:
+        batch = self._maker.arrays(loaded)
+        if self._augmenter is not None:
+            batch = self._augmenter(batch, loaded.epoch, loaded.number)
+        return self._maker.tensors(batch)
