@@ -293,6 +293,28 @@ class ArrowColumn:
         return _one_array(parts, self._pieces[0].type).take(pa.array(order))
 
 
+class RangeColumn:
+    """A counted column: row i holds start + i * step."""
+
+    def __init__(self, start: float, step: float, dtype: np.dtype[Any]) -> None:
+        self._start, self._step, self._dtype = start, step, dtype
+
+    def read(self, start: int, stop: int) -> Value:
+        return Value(self.raw(start, stop))
+
+    def gather(self, located: Located) -> Value:
+        return Value(self.raw_gather(located))
+
+    def raw(self, start: int, stop: int) -> Any:
+        return self._at(np.arange(start, stop))
+
+    def raw_gather(self, located: Located) -> Any:
+        return self._at(located.ids)
+
+    def _at(self, ids: Ids) -> npt.NDArray[Any]:
+        return (self._start + ids * self._step).astype(self._dtype)
+
+
 class SlicedColumn:
     """Whatever else vaex can slice (its lazy columns); a gather reads slice by slice."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import vaex.column
 import vaex.dataframe
 
 
@@ -57,6 +58,9 @@ def _text(value: Any) -> str:
 
 
 def _add_array(digest: Any, column: Any) -> None:
+    if isinstance(column, vaex.column.ColumnVirtualRange):
+        digest.update(f"{column.start}:{column.stop}:{column.step}:{column.dtype}".encode())
+        return
     block_rows = 65_536
     for start in range(0, len(column), block_rows):
         block = column[start : start + block_rows]

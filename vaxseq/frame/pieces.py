@@ -18,6 +18,7 @@ from vaxseq.frame.columns import (
     Fixed,
     Layout,
     NumberColumn,
+    RangeColumn,
     SlicedColumn,
 )
 
@@ -54,7 +55,10 @@ def _cut(pieces: list[Any], start: int, stop: int) -> list[Any]:
         high = low + len(piece)
         if high > start and low < stop:
             a, b = max(start - low, 0), min(stop, high) - low
-            kept.append(piece if (a, b) == (0, len(piece)) else piece[a:b])
+            if (a, b) != (0, len(piece)):
+                counted = isinstance(piece, vaex.column.ColumnVirtualRange)
+                piece = piece.trim(a, b) if counted else piece[a:b]
+            kept.append(piece)
         low = high
     return kept or [pieces[0][0:0]]
 
@@ -78,6 +82,8 @@ class ColumnMaker:
             if all(piece.type == pieces[0].type for piece in pieces):
                 return _arrow_column(pieces, layout)
         if len(pieces) == 1:
+            if isinstance(pieces[0], vaex.column.ColumnVirtualRange):
+                return RangeColumn(pieces[0].start, pieces[0].step, pieces[0].dtype)
             return SlicedColumn(pieces[0])
         return SlicedColumn(self._dataset[name])
 
