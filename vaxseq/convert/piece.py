@@ -136,7 +136,7 @@ class UnitReader:
     def _rejects(self, reader: Reader, piece: Piece, bad: list[BadRow]) -> list[Reject]:
         if not bad:
             return []
-        first_of = {}
+        first_of: dict[int, BadRow] = {}
         for one in sorted(bad, key=lambda one: one.row):
             first_of.setdefault(one.row, one)  # a row is rejected once, for its first reason
         rows = sorted(first_of) if self.job.on_bad_rows == "reject" else sorted(first_of)[:1]
@@ -145,11 +145,11 @@ class UnitReader:
             for row, (line, raw) in zip(rows, reader.locate(piece, rows), strict=True)
         ]
         if self.job.on_bad_rows == "error":
-            one = found[0]
-            at = f" column {one.column!r}:" if one.column else ""
-            got = f"; got {one.value!r}" if one.value is not None else ""
+            worst = found[0]
+            at = f" column {worst.column!r}:" if worst.column else ""
+            got = f"; got {worst.value!r}" if worst.value is not None else ""
             raise BadRowError(
-                f"{one.source}: line {one.line}:{at} {one.reason}{got}. "
+                f"{worst.source}: line {worst.line}:{at} {worst.reason}{got}. "
                 f"Correct the row or the schema, or set the bad rows aside with on_bad_rows='reject'."
             )
         return found

@@ -170,7 +170,8 @@ class Stage:
             parts = [one.table[name] for _, one in self._held]
             kind = self.types[name]
             if pa.types.is_dictionary(kind):
-                column = pa.chunked_array([chunk for part in parts for chunk in _as_text(part)])
+                words = [chunk for part in parts for chunk in _as_text(part)]
+                column = pa.chunked_array(words, None if words else CATEGORY)
                 codes = self.coders[name].encode(column)
                 if codes is None:
                     self.give_up(name)

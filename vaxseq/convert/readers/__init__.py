@@ -18,12 +18,12 @@ def readers() -> dict[str, type[Reader]]:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     found: dict[str, type[Reader]] = {}
-    waiting: list[type[Reader]] = [Reader]
+    waiting: list[type[Reader]] = [*Reader.__subclasses__()]
     while waiting:
-        for one in waiting.pop().__subclasses__():
-            waiting.append(one)
-            if "name" in vars(one):
-                found[one.name] = one
+        one = waiting.pop()
+        waiting += one.__subclasses__()
+        if "name" in vars(one):
+            found[one.name] = one
     return dict(sorted(found.items()))
 
 

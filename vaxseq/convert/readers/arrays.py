@@ -53,7 +53,7 @@ def to_arrow(array: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None, where:
     if array.dtype.kind in "Mm":
         array = array.astype(f"{array.dtype.kind}8[{kind.unit}]")
         absent = np.isnat(array)
-        mask = absent if mask is None else absent | mask
+        mask = absent if mask is None else np.asarray(absent | mask)
     return pa.array(array, kind, mask=mask)
 
 
@@ -65,7 +65,7 @@ def _nested(array: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None, kind: p
         rows = mask
     elif mask is not None:
         width = mask.reshape(len(mask), -1)
-        rows = width.all(axis=1)  # a row that misses every element is a missing row
+        rows = np.asarray(width.all(axis=1))  # a row that misses every element is a missing row
         inner = (width & ~rows[:, None]).reshape(-1)
     flat = pa.array(np.ascontiguousarray(array).reshape(-1), mask=inner)
     return nested(flat, kind, None if rows is None or not rows.any() else pa.array(rows))

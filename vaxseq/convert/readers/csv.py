@@ -18,6 +18,7 @@ from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.errors import SchemaError, SourceError
+from vaxseq.schema import type_name
 
 _BLOCK = 1 << 20
 _COLUMN = re.compile(r"In CSV column #(\d+)")
@@ -99,7 +100,12 @@ class CsvReader(TextReader):
         quote = self.set["quote"]
         dialect = {"delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
                    "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE}  # fmt: skip
-        return next(csv.reader([line], **dialect), [])
+        try:
+            return next(csv.reader([line.replace("\r", " ")], **dialect), [])
+        except csv.Error as error:
+            raise SourceError(
+                f"{self.where}: can't read the header line: {error}. Pass header=[...] and skip_rows=1."
+            ) from error
 
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
         try:
@@ -161,7 +167,7 @@ class CsvReader(TextReader):
             words, wrong = text.parse(cells, pa.string(), self.format)
             values, misfit = text.parse(words, types[name], self.format)
             for row in np.flatnonzero(wrong | misfit).tolist():
-                reason = "the text isn't UTF-8" if wrong[row] else f"not a {text.type_name(types[name])}"
+                reason = "the text isn't UTF-8" if wrong[row] else f"not a {type_name(types[name])}"
                 value = cells[row].as_py().decode(errors="backslashreplace")
                 bad.append(BadRow(row if ordinals is None else int(ordinals[row]), name, value, reason))
             keep &= ~(wrong | misfit)
@@ -205,7 +211,8 @@ class CsvReader(TextReader):
             except pa.ArrowInvalid as error:
                 if "block" not in str(error) or block > len(piece.raw):
                     raise
-                block, _ = block * 8, invalid.clear()
+                block *= 8
+                invalid.clear()
 
     def _has_quoted_newlines(self, piece: Piece) -> bool:
         quote = self.set["quote"]

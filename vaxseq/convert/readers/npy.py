@@ -16,6 +16,8 @@ from vaxseq.convert.readers.base import Piece, TypedReader, Unit
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
 _PIECE_BYTES = 32 << 20
+_DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, OverflowError, NotImplementedError, TypeError,
+           RuntimeError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 class NpyReader(TypedReader):
@@ -36,16 +38,7 @@ class NpyReader(TypedReader):
                     self._arrays = {name: loaded[name] for name in loaded.files}
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            zipfile.BadZipFile,
-            KeyError,
-            SyntaxError,
-            MemoryError,
-            OverflowError,
-        ) as error:
+        except _DAMAGE as error:
             raise SourceError(
                 f"{self.where}: can't read the NumPy file: {error}. It is damaged, or holds Python objects."
             ) from error

@@ -106,7 +106,7 @@ def records(data: Bytes, dialect: Dialect, skip_blank: bool) -> Iterator[tuple[i
 
 def count_codes(data: Bytes, dialect: Dialect) -> int:
     """How many whole fields are integers with leading zeros or hexadecimal: ``00123``, ``-07``, ``0x1F``."""
-    view = memoryview(data)
+    view = data.data
     letters = any(_holds(view, letter) for letter in (b"x", b"X"))
     buffers = np.empty(_TILE, bool), np.empty(_TILE, bool), np.empty(_TILE, np.uint8)
     return sum(_codes_in(data, at, dialect, letters, buffers) for at in range(0, len(data), _TILE))
