@@ -18,7 +18,7 @@ def inspect(
     from rich.console import Console
     from rich.table import Table
 
-    from vaxseq.convert.inspection import inspect as look
+    from vaxseq.convert import inspect as look
 
     console = Console(highlight=False, soft_wrap=json)
     facts = look(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vaxseq.convert.inspection import inspect
 from vaxseq.convert.run import convert
 
-__all__ = ["convert"]
+__all__ = ["convert", "inspect"]
