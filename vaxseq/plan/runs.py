@@ -21,16 +21,26 @@ class RunFinder:
 
     Args:
         max_gap: a larger step in time ends a run: a number, a timedelta64, or None.
+        where: begins the errors.
+        untimed: what to do about rows without a time, as the error says it.
 
     >>> finder = RunFinder(max_gap=10)
     >>> finder.add(0, groups=[np.array([1, 1, 1, 2])], times=np.array([0, 5, 50, 0]))
+    array([0, 2, 3])
     >>> starts, lengths = finder.runs()
     >>> starts.tolist(), lengths.tolist()
     ([0, 2, 3], [2, 1, 1])
     """
 
-    def __init__(self, *, max_gap: float | np.timedelta64 | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_gap: float | np.timedelta64 | None = None,
+        where: str = "window",
+        untimed: str = "Drop them with where=.",
+    ) -> None:
         self.max_gap = max_gap
+        self._where, self._untimed = where, untimed
         self.duplicates = 0  # rows with the time of the row before, in one group
         self.first_duplicate: int | None = None
         self.gaps = 0  # runs that ended at max_gap
@@ -50,8 +60,8 @@ class RunFinder:
         length: int | None = None,
         groups: Sequence[npt.NDArray[Any]] = (),
         times: npt.NDArray[Any] | None = None,
-    ) -> None:
-        """The rows from ``row_start`` on.
+    ) -> Ids:
+        """The rows from ``row_start`` on; gives the row ids at which runs begin.
 
         Args:
             row_start: row id of the chunk's first row.
@@ -71,10 +81,10 @@ class RunFinder:
             groups = [one[mask] for one in groups]
             times = None if times is None else times[mask]
         if not len(rows):
-            return
+            return np.empty(0, np.int64)
         if times is not None and (missing := np.flatnonzero(times != times)).size:
             where = f"first in row {row_start + int(rows[missing[0]]):,}"
-            raise MissingValueError(f"window: {missing.size:,} rows have no time, {where}. Drop them with where=.")
+            raise MissingValueError(f"{self._where}: {missing.size:,} rows have no time, {where}. {self._untimed}")
         first = not len(self._last_row)
         rows = np.concatenate([self._last_row, rows + row_start])
         if not first:
@@ -88,18 +98,20 @@ class RunFinder:
         if times is not None:
             breaks |= self._time_breaks(rows, times, changed)
         at = np.flatnonzero(breaks) + 1
-        self._starts.append(rows[at] if not first else np.concatenate([rows[:1], rows[at]]))
+        starts = rows[at] if not first else np.concatenate([rows[:1], rows[at]])
+        self._starts.append(starts)
         self._ends.append(rows[at - 1] + 1)
         self._stop = int(rows[-1]) + 1
         self._last_row, self._last_groups = rows[-1:], [one[-1:] for one in groups]
         self._last_time = None if times is None else times[-1:]
+        return starts
 
     def _time_breaks(self, rows: Ids, times: npt.NDArray[Any], changed: Mask) -> Mask:
         same = ~changed
         back = np.flatnonzero((times[1:] < times[:-1]) & same)
         if back.size:
             row, this, before = rows[back[0] + 1], times[back[0] + 1], times[back[0]]
-            raise SelectionError(f"window: row {row:,} goes back in time; got {this} after {before}. {_SORT}")
+            raise SelectionError(f"{self._where}: row {row:,} goes back in time; got {this} after {before}. {_SORT}")
         twice = np.flatnonzero((times[1:] == times[:-1]) & same)
         if twice.size:
             self.duplicates += twice.size
@@ -122,7 +134,9 @@ class RunFinder:
             known = hash(tuple(None if part != part else part for part in key))  # NaN is one group
             if known in self._seen:
                 shown = ", ".join(str(part) for part in key)
-                raise SelectionError(f"window: group {shown} comes back in row {row:,} after another group. {_SORT}")
+                raise SelectionError(
+                    f"{self._where}: group {shown} comes back in row {row:,} after another group. {_SORT}"
+                )
             self._seen.add(known)
 
     def runs(self) -> tuple[Ids, Ids]:
