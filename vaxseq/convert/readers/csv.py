@@ -184,6 +184,15 @@ class CsvReader(TextReader):
         if len(piece.raw) == 0:
             return pa.table({name: pa.array([], types[name]) for name in columns})
 
+        if piece.raw.max() > 127:  # pyarrow can't hand on a misfit row that isn't UTF-8, so it would be lost uncounted
+            try:
+                piece.raw.tobytes().decode()
+            except UnicodeDecodeError as error:
+                raise SourceError(
+                    f"{self.where}: the text isn't UTF-8 at byte {piece.start + error.start}. "
+                    f"Pass encoding=, for example 'latin-1', or repair the file."
+                ) from error
+
         def skip(row: pacsv.InvalidRow) -> str:
             invalid.append((row.number - 1, f"got {row.actual_columns} fields, expected {row.expected_columns}"))
             return "skip"
