@@ -3,7 +3,7 @@
 #   PYTHON    the interpreter that makes .venv             (default: the first of python3.11, python3.12)
 #   TORCH     what pip is asked for when torch is wanted   (default: torch==2.13.0)
 #   WORKERS   test processes                               (default: 2)
-#   ARGS      more arguments for pytest or for the demo
+#   ARGS      more arguments for pytest, the demo or the benchmarks
 #
 # A plain index gives torch's CUDA build, gigabytes of it. PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 # in front of make gives the CPU build instead.
@@ -17,7 +17,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types backends bounds wheel clean
+.PHONY: help demo test lint format types backends bounds wheel bench clean
 
 help:  ## show this page
 	@echo "Usage: make TARGET [ARGS=...]"; echo
@@ -57,8 +57,11 @@ wheel: .venv/ready-test  ## build the wheel and the source archive into dist/
 	$(PIP) install -qq build
 	$(BIN)/python -m build --outdir dist .
 
+bench: .bench-venv/ready  ## run the benchmarks beside their peers, in .bench-venv (half an hour; ARGS="--only in-order")
+	.bench-venv/bin/python tests/bench/run.py $(ARGS)
+
 clean:  ## delete .venv and everything that was built
-	rm -rf .venv .venv.bounds build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv.bounds .bench-venv build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than pyproject.toml once what it stands for is installed, so a second run starts at once.
@@ -76,3 +79,11 @@ clean:  ## delete .venv and everything that was built
 	@$(PIP) install -qq --editable ".[jax,torch,tensorflow,sql,s3,dask,images,notebook,dev]" "$(TORCH)"
 	@touch $@
 	@touch .venv/ready-demo
+
+.bench-venv/ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: needs python3.11 or python3.12 on PATH, or PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .bench-venv
+	@echo "installing the peers into .bench-venv (some minutes the first time)"
+	@.bench-venv/bin/python -m pip install --disable-pip-version-check --no-input -qq \
+		--editable ".[jax,torch,tensorflow,notebook]" "$(TORCH)" -r tests/bench/peers.txt
+	@touch $@

@@ -1,0 +1,40 @@
+"""The loading and training benchmarks run, small and untimed, and write what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LEFT_OUT = [
+    "vaxseq hdf5, in order",  # as arrow
+    "tf.data slices, in order",
+    "torch BatchSampler, in order",
+    "vaex to_keras_generator, in order",
+    *(f"vaxseq {rows} rows, {order}, start" for rows in ("all", "half the") for order in ("in order", "global")),
+    "vaxseq all rows, global, end",
+]
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+def test_the_loading_benchmarks_run(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("run.py")
+    command = [sys.executable, str(script), "--rows", "20000", "--large-rows", "60000", "--rounds", "1"]
+    command += ["--seconds", "0.01", "--data", str(tmp_path / "data"), "--output", str(tmp_path)]
+    command += ["--only", "in-order", "filtered", "fit-jax", "cold", "--without", *LEFT_OUT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, "MPLBACKEND": "Agg"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "results.json").read_text())
+    assert [group["group"] for group in report["groups"]] == ["in-order", "filtered", "fit-jax", "cold"]
+    in_order, filtered, fit, cold = report["groups"]
+    for name in ("numpy copy", "vaxseq store, in order", "vaxseq arrow, in order", "h5py slices, in order"):
+        assert in_order["rounds"][name][0]["rows"] % 20_000 == 0
+    assert filtered["rounds"]["vaxseq half the rows, in order, end"][0]["rows"] % 3_000 == 0
+    assert set(fit["table"]) == {"fit on jax, arrays", "fit on jax, store", "fit on jax, lazy"}
+    assert cold["rounds"]["vaxseq arrow, in order"][0]["rows"] == 20_000
+    assert (tmp_path / "results.png").stat().st_size > 10_000
