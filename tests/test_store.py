@@ -45,7 +45,7 @@ def expected(frame: Any, **selection: Any) -> tuple[list[Any], Any]:
 
 @pytest.fixture
 def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["vaxseq.store.materialize"]
+    module = sys.modules["vaxseq.store.materializing"]
     monkeypatch.setattr(module, "_UNIT_BYTES", 16_000)
     monkeypatch.setattr(module, "_BUCKET_BYTES", 40_000)
 
@@ -142,9 +142,9 @@ def test_a_full_disk_is_seen_before_anything_is_written(
 _SCRIPT = """
 import sys, time
 import vaex
-import vaxseq.store.materialize
+import vaxseq.store.materializing
 from vaxseq.store import materialize, writing
-module = sys.modules["vaxseq.store.materialize"]
+module = sys.modules["vaxseq.store.materializing"]
 module._UNIT_BYTES, module._BUCKET_BYTES = 16_000, 40_000
 slow = float(sys.argv[3])
 unit, bucket = writing.write_unit, writing.settle_bucket

@@ -1,4 +1,4 @@
-"""Windows: equal to a brute-force reference over groups, gaps, filters, strides and horizons, lazily and from a store."""
+"""Windows: equal to a brute-force reference over groups, gaps, filters, strides and horizons, lazily and stored."""
 
 from __future__ import annotations
 

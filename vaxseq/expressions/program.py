@@ -72,7 +72,8 @@ class ProgramBuilder:
                     last_use[argument] = slot
         kept = {place[node] for node in outputs}
         frees = tuple(
-            tuple(s for s, last in last_use.items() if last == slot and s not in kept and s != slot) for slot, _, _ in calls
+            tuple(s for s, last in last_use.items() if last == slot and s not in kept and s != slot)
+            for slot, _, _ in calls
         )
         return Program(tuple(loads), tuple(calls), frees, tuple(place[node] for node in outputs), len(order))
 
@@ -123,7 +124,7 @@ class Program:
                     stack.append(argument)
         builder = ProgramBuilder()
         node: dict[int, int] = {}
-        loads = {slot: name for slot, name in self._loads}
+        loads = dict(self._loads)
         functions = {slot: (function, arguments) for slot, function, arguments in self._calls}
         for slot in sorted(needed):
             if slot in loads:

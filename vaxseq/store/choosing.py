@@ -10,7 +10,7 @@ from typing import Any
 from vaxseq.selection import cache_folder
 from vaxseq.served import Served
 from vaxseq.store.file import StoreFile, read
-from vaxseq.store.materialize import store_of
+from vaxseq.store.materializing import store_of
 
 
 def store_for(served: Served, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
