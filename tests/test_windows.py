@@ -254,3 +254,31 @@ def test_windows_survive_a_pickle_and_predictions_come_back(tmp_path: Path) -> N
     joined = sequence.attach(np.arange(len(rows), dtype=np.float32), "score", epoch=0)
     scores = np.asarray(joined.evaluate("score"))
     assert scores[rows].tolist() == list(range(len(rows))) and np.isnan(scores).sum() == 200 - len(rows)
+
+
+def test_shards_resume_and_balance_work_on_windows_as_on_rows(tmp_path: Path) -> None:
+    data = made(600, 3, 5)
+    frame = arrow(data, tmp_path / "d.arrow", 64)
+    options: dict[str, Any] = {
+        "inputs": ["a"], "targets": "y", "batch_size": 16, "shuffle": "global",
+        "window": Window(4, group_by="group", order_by="t", max_gap=20),
+    }  # fmt: skip
+    whole = sorted(row for _, _, row in served(Sequence(frame, **options)))
+    shards = [Sequence(frame, **options, shard=(rank, 3)) for rank in range(3)]
+    assert len({len(one) for one in shards}) == 1
+    seen = [row for one in shards for number in range(len(one)) for row in one.row_ids(number, 0).tolist()]
+    assert sorted(seen) == whole
+
+    first = Sequence(frame, **options)
+    for number in range(5):
+        first[number]
+    rest = Sequence(frame, **options)
+    rest.seek(first.position())
+    again = [row for number in range(len(rest)) for row in rest.row_ids(number).tolist()]
+    done = [row for number in range(5) for row in first.row_ids(number, 0).tolist()]
+    assert sorted(done + again) == whole
+
+    balanced = Sequence(frame, **options, balance={0: 0.5, 1: 0.25, 2: 0.25})
+    labels = np.concatenate([np.asarray(balanced.batch(0, number)[1]) for number in range(len(balanced))])
+    shares = np.bincount(labels) / len(labels)
+    np.testing.assert_allclose(shares, [0.5, 0.25, 0.25], atol=0.01)
