@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vaxseq.errors import OptionError
+from vaxseq.frame.attaching import attach_files
 from vaxseq.frame.binding import ROW, bind, filter_rows, row_numbers, with_row_numbers
 from vaxseq.frame.columns import copy_runs
 from vaxseq.frame.opening import open
@@ -14,6 +15,7 @@ __all__ = [
     "ROW",
     "FrameSpec",
     "Source",
+    "attach_files",
     "bind",
     "copy_runs",
     "filter_rows",

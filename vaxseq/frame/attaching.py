@@ -1,7 +1,9 @@
-"""Join values back to a frame by row id."""
+"""Join values to a frame by row id, and columns that are in files of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,4 +35,18 @@ def attach_column(frame: Any, name: str, row_ids: npt.NDArray[np.int64], values:
     joined = frame.copy()
     joined.dataset = joined.dataset.merged(vaex.dataset.DatasetArrays({name: stored}))
     joined.column_names.append(name)
+    return joined
+
+
+def attach_files(frame: Any, files: Mapping[str, Path]) -> Any:
+    """A copy of ``frame`` with further columns, each from an HDF5 file that holds it for all of the frame's rows.
+
+    The columns stay memory-mapped, and the frame pickles as the names of its files.
+    """
+    joined = frame.copy()
+    rows = int(joined.length_original())
+    for name, file in files.items():
+        column = vaex.open(str(file)).dataset if rows else vaex.dataset.DatasetArrays({name: np.empty(0)})
+        joined.dataset = joined.dataset.merged(column)
+        joined.column_names.append(name)
     return joined

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import vaex.column
 import vaex.dataframe
+import vaex.dataset
 
 
 def frame_fingerprint(frame: Any, virtual_names: Iterable[str]) -> str:
@@ -28,6 +29,50 @@ def frame_fingerprint(frame: Any, virtual_names: Iterable[str]) -> str:
         digest.update(json.dumps(selection.to_dict(), sort_keys=True, default=str).encode())
     digest.update(f"{frame._index_start}:{frame._index_end}".encode())
     return digest.hexdigest()
+
+
+def rows_fingerprint(frame: Any, names: Iterable[str]) -> str:
+    """Hex digest over what these columns, and what is named in them, hold in all rows, without the filter.
+
+    The frame may be filtered, split or joined with further columns: its own columns keep their digest.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(str(frame.length_original()).encode())
+    functions: dict[str, Any] | None = None
+    for name in sorted(set(names)):
+        digest.update(f"|{name}|".encode())
+        if name in frame.virtual_columns:
+            digest.update(str(frame.virtual_columns[name]).encode())
+        elif name in frame.functions:
+            functions = functions or frame.state_get()["functions"]
+            digest.update(json.dumps(functions[name], sort_keys=True, default=str).encode())
+        elif name in frame.variables:
+            digest.update(repr(frame.variables[name]).encode())
+        elif name in frame.dataset:
+            _add_column(digest, frame.dataset, name)
+    return digest.hexdigest()
+
+
+def _add_column(digest: Any, dataset: Any, name: str) -> None:
+    """One column of a dataset, through what renames, joins and cuts it; other trees as a whole."""
+    if isinstance(dataset, vaex.dataset.DatasetRenamed):
+        _add_column(digest, dataset.original, dataset.reverse.get(name, name))
+    elif isinstance(dataset, vaex.dataset.DatasetDropped):
+        _add_column(digest, dataset.original, name)
+    elif isinstance(dataset, vaex.dataset.DatasetMerged):
+        _add_column(digest, dataset.left if name in dataset.left else dataset.right, name)
+    elif isinstance(dataset, vaex.dataset.DatasetConcatenated):
+        for one in dataset.datasets:
+            _add_column(digest, one, name) if name in one else digest.update(f"{len(one)} missing".encode())
+    elif isinstance(dataset, vaex.dataset.DatasetSlicedArrays):
+        digest.update(f"{dataset.start}:{dataset.end}".encode())
+        _add_column(digest, dataset.original, name)
+    elif hasattr(dataset, "path") or hasattr(dataset, "original"):
+        digest.update(name.encode())
+        _add_dataset(digest, dataset)
+    else:
+        digest.update(name.encode())
+        _add_array(digest, dataset[name])
 
 
 def _add_dataset(digest: Any, dataset: Any) -> None:

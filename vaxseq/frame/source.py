@@ -15,7 +15,7 @@ import vaex.scopes
 from vaxseq.errors import ColumnNotFoundError, SelectionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
 from vaxseq.frame.columns import Column, Ids, Located, LocatedRuns
-from vaxseq.frame.fingerprint import frame_fingerprint
+from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
 from vaxseq.frame.pieces import ColumnMaker
 
 _FILTER = vaex.dataframe.FILTER_SELECTION_NAME
@@ -128,6 +128,10 @@ class Source:
             return frame_fingerprint(self._frame, virtual)
         wanted = [*columns, *self._filter_names]
         return frame_fingerprint(self._frame, [name for name in self._reached(wanted) if name in virtual])
+
+    def rows_fingerprint(self, columns: Iterable[str]) -> str:
+        """Of what these columns hold in all rows, whatever the filter and the frame's other columns."""
+        return rows_fingerprint(self._frame, self._reached(columns))
 
     def frame(self) -> Any:
         """A copy of the vaex frame."""

@@ -1,0 +1,1 @@
+"""What looks back: columns of a row's past in its series, computed in one pass and kept as files."""
