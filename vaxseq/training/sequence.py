@@ -86,9 +86,6 @@ class Sequence(keras.utils.PyDataset):
     A batch is a tuple (x,), (x, y) or (x, y, weight) of new contiguous arrays; torch tensors on that backend.
     A missing value in an input is an error that names the feature and the rows.
 
-    >>> import os
-    ...
-    ... os.environ.setdefault("KERAS_BACKEND", "jax")  # doctest: +SKIP
     >>> import numpy as np, vaex
     >>> frame = vaex.from_arrays(x=np.arange(5.0), y=np.arange(5))
     >>> train = Sequence(frame, inputs=["x"], targets="y", batch_size=2, shuffle="global")
