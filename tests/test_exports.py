@@ -12,8 +12,8 @@ import pytest
 import vaxseq
 
 CONTRACT = {
-    "convert", "Manifest", "open", "FeatureSet", "FittedFeatures", "split", "Sequence", "Window", "ResumeTraining",
-    "materialize", "profile", "Profile", "explore", "Exploration", "report", "VaxseqError",
+    "convert", "Manifest", "open", "FeatureSet", "FittedFeatures", "FittedLayer", "split", "Sequence", "Window",
+    "ResumeTraining", "materialize", "profile", "Profile", "explore", "Exploration", "report", "VaxseqError",
 }  # fmt: skip
 
 

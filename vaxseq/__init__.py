@@ -25,8 +25,11 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.plan.window import Window as Window
     from vaxseq.profile import Profile as Profile
     from vaxseq.profile import profile as profile
+    from vaxseq.report.exploration import Exploration as Exploration
+    from vaxseq.report.exploration import explore as explore
     from vaxseq.split import split as split
     from vaxseq.store import materialize as materialize
+    from vaxseq.training.layer import FittedLayer as FittedLayer
     from vaxseq.training.resume import ResumeTraining as ResumeTraining
     from vaxseq.training.sequence import Sequence as Sequence
 
@@ -34,8 +37,10 @@ __version__ = "0.1.0"
 
 # Public name -> the module that holds it.
 _EXPORTS = {
+    "Exploration": "vaxseq.report.exploration",
     "FeatureSet": "vaxseq.features",
     "FittedFeatures": "vaxseq.features",
+    "FittedLayer": "vaxseq.training.layer",
     "Manifest": "vaxseq.manifest",
     "Profile": "vaxseq.profile",
     "ResumeTraining": "vaxseq.training.resume",
@@ -43,6 +48,7 @@ _EXPORTS = {
     "VaxseqError": "vaxseq.errors",
     "Window": "vaxseq.plan.window",
     "convert": "vaxseq.convert",
+    "explore": "vaxseq.report.exploration",
     "materialize": "vaxseq.store",
     "open": "vaxseq.frame",
     "profile": "vaxseq.profile",

@@ -146,7 +146,7 @@ def column_nodes(derived: Derived, builder: ProgramBuilder, physical: Iterable[s
 def place_node(builder: ProgramBuilder, names: Mapping[str, int], place: Place, learned: Learned) -> int:
     """The node of the whole feature, cast to its storage type."""
     node = compile_chain(builder, source_node(builder, names, place, learned), place.steps, learned[place.key])
-    return builder.apply(_told(place, cast_to(place.dtype)), node, key=("cast", place.dtype, place.key))
+    return builder.apply(told(place, cast_to(place.dtype)), node, key=("cast", place.dtype, place.key))
 
 
 def source_node(builder: ProgramBuilder, names: Mapping[str, int], place: Place, learned: Learned) -> int:
@@ -155,7 +155,7 @@ def source_node(builder: ProgramBuilder, names: Mapping[str, int], place: Place,
     return compile_expression(place.source, builder, {**names, **used})
 
 
-def _told(place: Place, function: Function) -> Function:
+def told(place: Place, function: Function) -> Function:
     """The function, with the feature's name in its errors."""
 
     def run(value: Value) -> Value:

@@ -49,7 +49,7 @@ def preview(fitted: FittedFeatures, frame: Any, *, rows: int, where: str | None)
     recipe = fitted.recipe(source.types(), roles=roles)
     values, count = _first_rows(fitted, source, recipe.program.columns, rows, where)
     outputs = recipe.program.run(values)
-    arrays = fill(recipe, outputs, count, complete=False)
+    arrays = fill(recipe, outputs, count, may_miss=[field.name for field in recipe.fields])
     lines: list[Row] = []
     data: dict[str, Any] = {}
     warned = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,17 @@ _COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.ap
 
 
 class Records:
-    """Runs a recipe on records. ``complete`` refuses a missing value in the result."""
+    """Runs a recipe on records; a missing value in the result is refused, but in the fields that ``may_miss``."""
 
-    def __init__(self, recipe: Recipe, types: Mapping[str, str], *, complete: bool = True) -> None:
+    def __init__(self, recipe: Recipe, types: Mapping[str, str], *, may_miss: Collection[str] = ()) -> None:
         self._recipe = recipe
-        self._complete = complete
+        self._may_miss = may_miss
         self._intakes = {name: Intake(name, types[name]) for name in recipe.program.columns}
 
     def arrays(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """Each field's array by name."""
         values, rows = self._values(records)
-        return fill(self._recipe, self._recipe.program.run(values), rows, complete=self._complete)
+        return fill(self._recipe, self._recipe.program.run(values), rows, may_miss=self._may_miss)
 
     def _values(self, records: Any) -> tuple[dict[str, Value], int]:
         if isinstance(records, pa.RecordBatch):
@@ -97,14 +97,17 @@ class Records:
             raise ColumnNotFoundError("\n".join(lines) + "\nPass None for a value that is missing")
 
 
-def fill(recipe: Recipe, outputs: Sequence[Value], rows: int, *, complete: bool) -> dict[str, npt.NDArray[Any]]:
+def fill(
+    recipe: Recipe, outputs: Sequence[Value], rows: int, *, may_miss: Collection[str]
+) -> dict[str, npt.NDArray[Any]]:
     """The fields' arrays, by name, from the program's outputs.
 
     Raises:
-        MissingValueError: with ``complete``, when a value is missing.
+        MissingValueError: a value is missing in a field that isn't in ``may_miss``.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
     for field in recipe.fields:
+        complete = field.name not in may_miss
         array = np.empty((rows, field.width), field.dtype)
         for part in field.parts:
             value = outputs[part.output]

@@ -1,7 +1,12 @@
-"""Where NumPy ends and the serving layer begins: each input feature up to its last step that a layer can't do."""
+"""Where NumPy ends and the serving layer begins: each input feature up to what a Keras layer can go on from.
+
+Expressions always run in NumPy, in float64: a layer's float32 would lose what ``seconds - 1.4e9`` is written to keep.
+Of the steps, the layer does those after the last one that it can't do, or that float32 would do worse than 1e-5.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,14 +14,19 @@ import numpy as np
 
 from vaxseq.errors import FeatureTypeError
 from vaxseq.expressions.program import ProgramBuilder
-from vaxseq.expressions.values import Value, as_float
-from vaxseq.features.compile import column_nodes, empty_value, needed_columns, source_node
+from vaxseq.expressions.values import Value
+from vaxseq.features.cast import cast_to
+from vaxseq.features.compile import column_nodes, empty_value, needed_columns, place_node, source_node, told
 from vaxseq.features.resolve import Place
-from vaxseq.features.transforms import compile_steps
+from vaxseq.features.transforms import Step, compile_steps
+from vaxseq.features.transforms.base import Learned
 from vaxseq.layout import Field, Part, Recipe
 
 if TYPE_CHECKING:
     from vaxseq.features.state import FittedFeatures
+
+_FLOAT32_LOSS = 64.0  # a step that magnifies float32's rounding further would pass 1e-5
+_INT32 = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,8 @@ class Encoding:
 
     ``name`` names its array in ``encode_records``. Steps before ``boundary`` ran in NumPy; step ``boundary``
     ran up to its `Step.encode` when ``encoded``, and the layer goes on with `Step.keras` from there. ``sides``
-    names the arrays of side columns that were made before the boundary, in order.
+    names the arrays of side columns that were made before the boundary, in order. ``may_miss``: whether a
+    missing value can enter, because a step of the layer says what becomes of it.
     """
 
     place: Place
@@ -33,6 +44,7 @@ class Encoding:
     boundary: int
     encoded: bool
     sides: tuple[str, ...]
+    may_miss: bool
 
 
 def encodings(fitted: FittedFeatures) -> tuple[Encoding, ...]:
@@ -45,32 +57,72 @@ def encoding_recipe(fitted: FittedFeatures) -> Recipe:
     return _built(fitted)[1]
 
 
+def check_float32(fitted: FittedFeatures) -> None:
+    """Raises FeatureTypeError, naming all features whose columns float32 can't hold, each with its remedy."""
+    problems = []
+    for one in encodings(fitted):
+        if is_whole(one.place):
+            continue
+        learned = fitted.state.learned[one.place.key]
+        first = _after_encoder(one.place.steps, learned)
+        for step, values in list(zip(one.place.steps, learned, strict=True))[first:]:
+            if problem := step.float32_problem(values):
+                problems.append(f"{one.place.key}: {problem}")
+    if problems:
+        raise FeatureTypeError("\n".join(problems))
+
+
+def is_whole(place: Place) -> bool:
+    """Whether it is stored as whole numbers; they enter the layer ready, since float32 has no room for them."""
+    return np.dtype(place.dtype).kind != "f"
+
+
+def _after_encoder(steps: Sequence[Step], learned: Sequence[Learned]) -> int:
+    """The first step after the last one that has a part outside the layer."""
+    encoders = [place for place, (step, one) in enumerate(zip(steps, learned, strict=True)) if step.encode(one)]
+    return encoders[-1] + 1 if encoders else 0
+
+
+def _boundary(place: Place, learned: Sequence[Learned]) -> tuple[int, bool]:
+    """The layer's first step, and whether that one's `encode` ran before."""
+    steps = place.steps
+    if is_whole(place):
+        return len(steps), False
+    first = _after_encoder(steps, learned)
+    for number in reversed(range(first, len(steps))):
+        if steps[number].float32_loss(learned[number]) > _FLOAT32_LOSS:
+            return number + 1, False
+    return (first - 1, True) if first else (0, False)
+
+
 def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
     derived = fitted.feature_set.derived
     groups = [group for group in fitted.groups if group.role == "input"]
     builder = ProgramBuilder()
-    columns = needed_columns(derived, groups)
-    names = column_nodes(derived, builder, columns)
+    names = column_nodes(derived, builder, needed_columns(derived, groups))
     found: list[Encoding] = []
     outputs: list[tuple[str, int]] = []
-    for group in groups:
-        for place in group.places:
-            learned = fitted.state.learned[place.key]
-            encoders = [step.encode(values) for step, values in zip(place.steps, learned, strict=True)]
-            last = max((number for number, encode in enumerate(encoders) if encode is not None), default=None)
-            boundary = last or 0
+    for place in (place for group in groups for place in group.places):
+        learned = fitted.state.learned[place.key]
+        boundary, encoded = _boundary(place, learned)
+        sides: tuple[int, ...] = ()
+        codes = is_whole(place)
+        if codes:
+            node = place_node(builder, names, place, fitted.state.learned)
+        else:
             node = source_node(builder, names, place, fitted.state.learned)
             node, sides = compile_steps(builder, node, place.steps[:boundary], learned[:boundary])
-            if last is not None:
-                encode = encoders[last]
-                assert encode is not None
-                node = builder.apply(encode, node, key=("encode", place.key))
-            codes = last is not None and place.steps[last].sees_missing == "handles"
-            node = builder.apply(_codes if codes else _numbers, node)
-            side_names = tuple(f"{place.column}__side{number}" for number in range(len(sides)))
-            found.append(Encoding(place, place.column, boundary, last is not None, side_names))
-            outputs.append((place.column, node))
-            outputs.extend((name, builder.apply(_numbers, side)) for name, side in zip(side_names, sides, strict=True))
+        if encoded:
+            encode = place.steps[boundary].encode(learned[boundary])
+            assert encode is not None
+            node = builder.apply(encode, node, key=("encode", place.key))
+            codes = place.steps[boundary].sees_missing == "handles"
+        side_names = tuple(f"{place.column}__side{number}" for number in range(len(sides)))
+        left = place.steps[boundary:]
+        may_miss = any(step.sees_missing == "handles" for step in left)
+        found.append(Encoding(place, place.column, boundary, encoded, side_names, may_miss))
+        outputs.append((place.column, builder.apply(told(place, _codes if codes else _numbers), node)))
+        outputs.extend((name, builder.apply(_numbers, side)) for name, side in zip(side_names, sides, strict=True))
     program = builder.build([node for _, node in outputs])
     empty = {name: empty_value(fitted.state.columns[name]) for name in program.columns}
     fields = []
@@ -80,13 +132,18 @@ def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
     return tuple(found), Recipe(program, tuple(fields))
 
 
+_numbers = cast_to("float32")  # NaN where missing; refuses what float32 can't reach
+
+
 def _codes(value: Value) -> Value:
-    """What an encoder that leaves nothing missing gave: whole numbers as int32, others as float32."""
-    return Value(value.data.astype(np.int32)) if value.kind == "int" else _numbers(value)
-
-
-def _numbers(value: Value) -> Value:
-    """Numbers as float32 with NaN where missing."""
-    if value.kind not in ("bool", "int", "float"):
-        raise FeatureTypeError(f"a layer can't take {value.kind}. End with a step that makes numbers of it")
-    return value if value.data.dtype == np.float32 else Value(as_float(value).data.astype(np.float32))
+    """Whole numbers as int32; an encoder may give others, which stay float32."""
+    if value.kind == "float":
+        return _numbers(value)
+    if value.kind == "int" and value.data.size and not np.can_cast(value.data.dtype, np.int32):
+        present = value.data if value.missing is None else value.data[~value.missing]
+        if present.size and (present.min() < _INT32.min or present.max() > _INT32.max):
+            raise FeatureTypeError(
+                f"got {present.min()} to {present.max()}, expected whole numbers of 32 bits, as a layer takes them. "
+                "Give them codes by a step: vocabulary or hash"
+            )
+    return Value(value.data.astype(np.int32), value.missing)

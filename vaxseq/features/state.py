@@ -24,6 +24,7 @@ from vaxseq.layout import Recipe, Role
 if TYPE_CHECKING:
     from vaxseq.features.display import Display
     from vaxseq.features.serving import Encoding
+    from vaxseq.training.layer import FittedLayer
 
 ROLES: tuple[Role, ...] = ("input", "target", "weight")
 
@@ -162,10 +163,16 @@ class FittedFeatures:
     def encode_records(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """What the serving layer takes: each input feature up to where a Keras layer can go on.
 
-        Text and times become codes or numbers here; a number comes as float32 with NaN where it is missing.
+        Expressions are computed here, and text and times become codes or numbers; a number comes as float32 with
+        NaN where it is missing. What is stored as whole numbers comes ready.
 
         Returns:
             An array for each feature by the name of its virtual column, float32 or int32.
+
+        Raises:
+            ColumnNotFoundError: columns are missing from the records (all of them are named).
+            FeatureTypeError: a value isn't of its column's type, or beyond float32 or int32.
+            MissingValueError: a missing value where the definition doesn't say what then.
         """
         return self._encoded.arrays(records)
 
@@ -174,6 +181,22 @@ class FittedFeatures:
         from vaxseq.features.serving import encodings
 
         return encodings(self)
+
+    def to_keras(self, *, name: str = "features") -> FittedLayer:
+        """These features as a Keras layer, from `encode_records` to the inputs that the model was trained on.
+
+        The numbers are those of `transform_records` to 1e-5, in float32. The layer is saved inside a ``.keras``
+        file with the model that it feeds, and works on every backend.
+
+        Args:
+            name: the layer's name in a model.
+
+        Raises:
+            FeatureTypeError: float32 can't hold a column that the layer would scale; each is named, with a remedy.
+        """
+        from vaxseq.training.layer import FittedLayer
+
+        return FittedLayer(self, name=name)
 
     def inverse_transform(self, name: str, array: npt.ArrayLike) -> npt.NDArray[Any]:
         """Predictions of a target back in its own unit, or as its classes.
@@ -295,7 +318,8 @@ class FittedFeatures:
     def _encoded(self) -> Records:
         from vaxseq.features.serving import encoding_recipe
 
-        return Records(encoding_recipe(self), self.state.columns, complete=False)
+        may_miss = [one.name for one in self.encodings() if one.may_miss]
+        return Records(encoding_recipe(self), self.state.columns, may_miss=may_miss)
 
     def _has(self, group: Group, types: Mapping[str, str]) -> bool:
         return self.reads(group) <= types.keys()

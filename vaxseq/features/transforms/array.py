@@ -142,6 +142,10 @@ class Pca(Step):
         flat = ops.reshape(x, (-1, len(mean))) - ops.convert_to_tensor(mean.astype(np.float32))
         return ops.matmul(flat, ops.convert_to_tensor(weights.astype(np.float32)))
 
+    def float32_loss(self, learned: Learned) -> float:
+        mean, weights = self._ready(learned)
+        return float((np.abs(mean) @ np.abs(weights)).max())
+
     def float32_problem(self, learned: Learned) -> str | None:
         if max(np.abs(learned["mean"])) > _FLOAT32_RATIO * math.sqrt(max(learned["variance"])):
             return (

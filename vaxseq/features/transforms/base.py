@@ -47,6 +47,7 @@ class Step(BaseModel):
     missing_rule: ClassVar[Missing] = "keeps"
     short: ClassVar[str | None] = None  # the option that `{step: value}` means when value isn't a mapping
     invertible: ClassVar[bool] = False
+    looks_back: ClassVar[bool] = False  # at earlier rows of the series; all other steps see a row alone
     docs: ClassVar[str] = ""  # what it does, one line
     learns: ClassVar[str] = "–"
     width: ClassVar[str] = "as given"
@@ -106,6 +107,13 @@ class Step(BaseModel):
     def keras_side(self, ops: Any, x: Any, learned: Learned) -> Any:
         """The side column in keras.ops, from the step's input."""
         raise FeatureTypeError(f"step {self.name!r}: has no side column")
+
+    def float32_loss(self, learned: Learned) -> float:
+        """How many times over the rounding of its input to float32 shows in its output, at most; 0: no more than that.
+
+        A rounding is 2^-24 of the input; the output is taken to be of the size of 1.
+        """
+        return 0.0
 
     def float32_problem(self, learned: Learned) -> str | None:
         """Why float32 can't hold this step's numbers (a sentence with a remedy), or None."""

@@ -33,7 +33,8 @@ class Cast(Step):
     def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
         if self.to == "int64":  # ops.trunc exists in newer keras only
             whole = ops.sign(x) * ops.floor(ops.absolute(x))
-            return ops.where(ops.isinf(x), ops.full_like(x, float("nan")), whole)
+            fits = ops.logical_and(ops.greater_equal(x, -(2.0**63)), ops.less(x, 2.0**63))
+            return ops.where(fits, whole, ops.full_like(x, float("nan")))
         if self.to == "bool":
             return ops.where(ops.isnan(x), x, ops.cast(ops.not_equal(x, 0.0), x.dtype))
         return x

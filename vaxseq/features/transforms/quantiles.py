@@ -14,7 +14,7 @@ from vaxseq.features.learners.sample import Sample
 from vaxseq.features.transforms.base import Apply, Learned, Missing, Step
 
 Floats = npt.NDArray[np.float64]
-_FLOAT32_RATIO = 1.6e5  # half a float32 ulp over a gap between references must stay under 1e-2 of it
+_FLOAT32_RATIO = 1000.0  # of the greatest quantile to their range
 
 
 class Quantile(Step):
@@ -81,14 +81,18 @@ class Quantile(Step):
         quantiles = np.asarray(learned["quantiles"], dtype=np.float64)
         return np.interp(np.asarray(array, dtype=np.float64), np.linspace(0.0, 1.0, len(quantiles)), quantiles)
 
-    def float32_problem(self, learned: Learned) -> str | None:
+    def float32_loss(self, learned: Learned) -> float:
         quantiles = np.asarray(learned["quantiles"], dtype=np.float64)
         gaps = np.diff(quantiles)
-        ratio = np.abs(quantiles[1:]) * (1000 / len(quantiles))
-        if (ratio[gaps > 0] > _FLOAT32_RATIO * gaps[gaps > 0]).any():
+        steepest = np.maximum(np.abs(quantiles[1:]), np.abs(quantiles[:-1]))[gaps > 0] / gaps[gaps > 0]
+        return float(steepest.max(initial=0.0) / len(gaps))
+
+    def float32_problem(self, learned: Learned) -> str | None:
+        least, greatest = learned["quantiles"][0], learned["quantiles"][-1]
+        if max(abs(least), abs(greatest)) > _FLOAT32_RATIO * (greatest - least) > 0:
             return (
-                f"step 'quantile': float32 can't tell its quantiles apart (around {np.abs(quantiles).max():g}). "
-                "Subtract a constant near the centre in the definition, or use fewer references"
+                f"step 'quantile': float32 can't tell its quantiles apart, from {least:.12g} to {greatest:.12g}. "
+                "Subtract a constant near the centre in the definition, with an expression before the steps"
             )
         return None
 

@@ -46,9 +46,13 @@ class Scaling(Step):
         centre, scale = self._ready(learned)
         return np.asarray(array, dtype=np.float64) * scale + centre
 
+    def float32_loss(self, learned: Learned) -> float:
+        centre, scale = self._ready(learned)
+        return float((np.abs(centre) / scale).max())
+
     def float32_problem(self, learned: Learned) -> str | None:
         centre, scale = self._ready(learned)
-        if (np.abs(centre) > _FLOAT32_RATIO * scale).any():
+        if Scaling.float32_loss(self, learned) > _FLOAT32_RATIO:
             return (
                 f"step {self.name!r}: float32 can't hold values around {np.abs(centre).max():g} "
                 f"to a spread of {scale.min():g}. "
@@ -122,6 +126,9 @@ class MinMax(_PerPosition):
 
     def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
         return super().keras(ops, x, learned) * (self.upper - self.lower) + self.lower
+
+    def float32_loss(self, learned: Learned) -> float:
+        return super().float32_loss(learned) * (self.upper - self.lower)
 
     def inverse(self, array: Floats, learned: Learned) -> Floats:
         return super().inverse((np.asarray(array, dtype=np.float64) - self.lower) / (self.upper - self.lower), learned)

@@ -109,12 +109,11 @@ class Cyclical(Step):
     def compile(self, learned: Learned) -> Apply:
         return lambda value: Value(_circle(self._phase(value)))
 
-    def encode(self, learned: Learned) -> Apply | None:
-        return (lambda value: Value(self._phase(value))) if isinstance(self.period, str) else None
+    def encode(self, learned: Learned) -> Apply | None:  # of a number as well: float32 may not hold its remainder
+        return lambda value: Value(self._phase(value))
 
     def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
-        phase = x if isinstance(self.period, str) else ops.mod(x, self.period) / self.period
-        angle = phase * (2 * np.pi)
+        angle = x * (2 * np.pi)
         return ops.stack([ops.sin(angle), ops.cos(angle)], axis=-1)
 
     def _phase(self, value: Value) -> Floats:
