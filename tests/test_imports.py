@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "items": {"served", "store", "windowing", "loader", "reader", "plan", "layout"},
     "training": {"items", "served", "loader", "plan", "features", "layout", "frame", "expressions", "reader", "store"},
     "profile": {"training", "loader", "reader", "layout", "frame", "expressions"},  # it runs them apart, with a clock
-    "report": {"features", "frame", "expressions"},
+    "report": {"features", "frame", "expressions", "split", "selection", "manifest", "schema"},
     "report.html": set(),  # plain values to HTML: everything that a notebook shows stands on it
     "cli": {
         "vaxseq",

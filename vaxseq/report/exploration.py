@@ -1,0 +1,286 @@
+"""``explore``: what every column of a dataset holds, from one pass over all its rows."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, did_you_mean
+from vaxseq.frame import Source, source_of
+from vaxseq.report import cache
+from vaxseq.report.column import SHARES, ColumnSummary
+from vaxseq.report.html import Heading, page_part, paragraph, table
+from vaxseq.report.scan import scan
+from vaxseq.report.words import number, share
+
+_HEADINGS = (
+    Heading("column"),
+    Heading("type", "code"),
+    Heading("missing", "number"),
+    Heading("distinct", "number"),
+    Heading("min", "number"),
+    Heading("median", "number"),
+    Heading("mean", "number"),
+    Heading("max", "number"),
+    Heading("commonest", "quiet"),
+)
+
+
+class Exploration(Mapping[str, ColumnSummary]):
+    """What `explore` found: a mapping of column name to `ColumnSummary` that shows itself as a table.
+
+    Attributes:
+        rows: rows that the frame's filter leaves.
+        unreadable: column name -> why no feature can read it.
+    """
+
+    def __init__(self, source: Source, columns: dict[str, ColumnSummary], unreadable: dict[str, str]) -> None:
+        self._source = source
+        self._columns = columns
+        self.unreadable = unreadable
+        self.rows = max((one.rows for one in columns.values()), default=0)
+
+    def __getitem__(self, name: str) -> ColumnSummary:
+        if name not in self._columns:
+            why = f" It can't be read: {self.unreadable[name]}." if name in self.unreadable else ""
+            raise ColumnNotFoundError(f"column {name!r}: not explored.{why or did_you_mean(name, self._columns)}")
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def table(self) -> Any:
+        """A pandas DataFrame with a row for each column.
+
+        Its ``quantiles`` are within 1 % of a number (exact of up to 8,192 distinct values); ``distinct_error`` is the
+        relative standard error of ``distinct``, 0 when exact.
+        """
+        import pandas as pd
+
+        rows = [
+            {
+                "type": one.type, "unit": one.unit, "count": one.count, "missing": one.missing,
+                "infinite": one.infinite, "distinct": one.distinct.estimate, "distinct_error": one.distinct.error,
+                "min": one.moment(one.min), "max": one.moment(one.max), "mean": one.mean, "std": one.std,
+                **{f"{q:.0%}": one.moment(v) for q, v in zip(SHARES, _quantiles(one), strict=True)},
+                "top": one.top(1)[0][0] if one.top(1) else None,
+                "top_count": one.top(1)[0][1] if one.top(1) else None,
+            }
+            for one in self._columns.values()
+        ]  # fmt: skip
+        return pd.DataFrame(rows, index=pd.Index(list(self._columns), name="column"))
+
+    def missing(self) -> Any:
+        """A pandas DataFrame of the columns with missing values, the most first: ``missing`` and its ``share``."""
+        import pandas as pd
+
+        found = sorted((one for one in self._columns.values() if one.missing), key=lambda one: -one.missing)
+        data = {"missing": [one.missing for one in found], "share": [one.missing / max(1, one.rows) for one in found]}
+        return pd.DataFrame(data, index=pd.Index([one.name for one in found], name="column"))
+
+    def plot(self, name: str, *, ax: Any = None, bins: int = 60) -> Any:
+        """Draws a column's histogram, its course over time, or its commonest values. Returns the matplotlib Axes.
+
+        Raises:
+            MissingExtraError: matplotlib isn't installed.
+            ColumnNotFoundError: no such column.
+        """
+        from vaxseq.report.plots import plot_column
+
+        return plot_column(self[name], ax=ax, bins=bins)
+
+    def heatmap(self, x: str, y: str, *, bins: int = 60, ax: Any = None) -> Any:
+        """Draws how many rows lie at each pair of values, of all rows. Returns the matplotlib Axes.
+
+        Raises:
+            MissingExtraError: matplotlib isn't installed.
+            OptionError: an array column.
+        """
+        from vaxseq.report.plots import plot_heatmap
+
+        return plot_heatmap(self[x], self[y], *self.counts2d(x, y, bins=bins), ax=ax)
+
+    def counts2d(self, x: str, y: str, *, bins: int = 60) -> tuple[npt.NDArray[np.int64], Any, Any]:
+        """Rows at each pair of values, shape (x bins, y bins), from another pass over two columns.
+
+        Returns:
+            The counts, and what the bins of x and y are: edges of numbers and times, or the commonest texts.
+        """
+        from vaxseq.report.pairs import counts2d
+
+        return counts2d(self._source, self[x], self[y], bins)
+
+    def correlation(self, names: Sequence[str] | None = None, *, progress: bool = True) -> Any:
+        """Pearson's correlation of number columns, over the rows where both are there, as a pandas DataFrame.
+
+        Args:
+            names: columns; by default all scalar columns of numbers.
+            progress: shows a bar when standard error is a terminal.
+
+        Raises:
+            OptionError: a column that isn't one of numbers.
+        """
+        import pandas as pd
+
+        from vaxseq.report.pairs import correlation
+
+        numeric = [one.name for one in self._columns.values() if one.kind in ("int", "float", "bool") and not one.shape]
+        chosen = numeric if names is None else list(names)
+        values = correlation(self._source, [self[name] for name in chosen], progress=progress)
+        return pd.DataFrame(values, index=chosen, columns=chosen)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return {
+            "rows": self.rows,
+            "columns": [
+                {
+                    "name": one.name, "type": one.type, "unit": one.unit, "rows": one.rows, "missing": one.missing,
+                    "infinite": one.infinite, "distinct": one.distinct.estimate, "distinct_error": one.distinct.error,
+                    "min": _json(one.moment(one.min)), "max": _json(one.moment(one.max)),
+                    "mean": one.mean, "std": one.std,
+                    "quantiles": {str(q): _json(one.moment(v)) for q, v in zip(SHARES, _quantiles(one), strict=True)}
+                    if one.kind != "text" and one.count else {},
+                    "top": [[_json(value), count] for value, count in one.top(10)],
+                    "gaps": [[_json(a), _json(b)] for a, b in one.gaps()],
+                }
+                for one in self._columns.values()
+            ],
+            "unreadable": self.unreadable,
+        }  # fmt: skip
+
+    def __rich__(self) -> Any:
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = Table(
+            title=Text(self._title()), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        )
+        for heading in _HEADINGS:
+            right = heading.kind == "number"
+            style = "dim" if heading.kind == "quiet" else ""
+            shown.add_column(heading.title, justify="right" if right else "left", style=style, no_wrap=right)
+        for row in self._rows():
+            shown.add_row(*[Text(cell) for cell in row])
+        return Group(shown, *[Text(note) for note in self._notes()])
+
+    def __repr__(self) -> str:
+        from rich.console import Console
+
+        console = Console(file=io.StringIO(), width=140, color_system=None)
+        console.print(self)
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]
+        return text.rstrip()
+
+    def _repr_html_(self) -> str:
+        shown = table(_HEADINGS, self._rows(), label=self._title())
+        return page_part(paragraph(self._title()), shown, *[paragraph(note) for note in self._notes()])
+
+    def _title(self) -> str:
+        return f"{self.rows:,} rows, {len(self):,} columns"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [_line(one) for one in self._columns.values()]
+
+    def _notes(self) -> list[str]:
+        notes = [f"{name}: left out, {why}" for name, why in self.unreadable.items()]
+        for one in self._columns.values():
+            for start, stop in one.gaps():
+                notes.append(f"{one.name}: no rows between {number(start)} and {number(stop)}")
+        if any(not one.distinct.exact for one in self._columns.values()):
+            notes.append("≈: estimated, standard error 1.6 %")
+        return notes
+
+
+def explore(frame: Any, *, columns: Sequence[str] | None = None, progress: bool = True) -> Exploration:
+    """What every column holds, from one pass over the rows that the frame's filter leaves.
+
+    Memory doesn't grow with the rows. The result is kept under the data's fingerprint in $VAXSEQ_CACHE
+    (by default ~/.cache/vaxseq), so that the second time costs nothing.
+
+    Args:
+        frame: an open vaex frame, or a dataset's path.
+        columns: which; by default all but hidden ones.
+        progress: shows a bar when standard error is a terminal.
+
+    Raises:
+        SelectionError: the frame's filter leaves no row.
+        ColumnNotFoundError: an unknown column.
+
+    >>> import vaex
+    >>> found = explore(vaex.from_arrays(x=np.array([1.0, 2.0, np.nan])))
+    >>> found["x"].mean, found["x"].missing, found["x"].distinct.estimate
+    (1.5, 1, 2)
+    """
+    source = source_of(frame)
+    known = source.types()
+    asked = list(known) if columns is None else list(dict.fromkeys(columns))
+    for name in asked:
+        if name not in known:
+            raise ColumnNotFoundError(f"column {name!r}: not in the data.{did_you_mean(name, known)}")
+    unreadable = {name: known[name].split(": ", 1)[1] for name in asked if known[name].startswith("unreadable")}
+    types = {name: known[name] for name in asked if name not in unreadable}
+    units = _units(frame)
+    file = cache.cache_file(source.fingerprint(), types)
+    found = cache.load(file)
+    if found is None:
+        found = scan(source, types, units, progress=progress)
+        cache.save(file, found)
+    for name, one in found.items():
+        one.unit = units.get(name)
+    explored = Exploration(source, found, unreadable)
+    if not explored.rows:
+        raise SelectionError(f"explore: no rows; the frame's filter leaves none of its {source.n_rows:,}. Loosen it.")
+    return explored
+
+
+def _units(frame: Any) -> dict[str, str]:
+    """Units from the manifest of a dataset, or from the vaex frame."""
+    if isinstance(frame, (str, os.PathLike)):
+        from vaxseq.manifest import Manifest
+
+        try:
+            manifest = Manifest.load(os.fspath(frame))
+        except (DatasetError, OSError):  # a dataset of another maker has none
+            return {}
+        return {one.name: one.unit for one in manifest.schema.columns if one.unit}
+    return {name: str(unit) for name, unit in getattr(frame, "units", {}).items()}
+
+
+def _quantiles(one: ColumnSummary) -> list[float]:
+    return [float(value) for value in one.quantiles()] if one.kind != "text" else [float("nan")] * len(SHARES)
+
+
+def _json(value: Any) -> Any:
+    return str(value) if isinstance(value, (np.datetime64, np.timedelta64)) else value
+
+
+def _line(one: ColumnSummary) -> tuple[str, ...]:
+    about = "" if one.distinct.exact else "≈ "
+    numbers = [""] * 4
+    if one.kind != "text" and one.count:
+        median = one.moment(float(one.quantiles([0.5])[0]))
+        numbers = [number(one.moment(one.min)), number(median), number(one.mean), number(one.moment(one.max))]
+    top = [(value, count) for value, count in one.top(3) if one.kind == "text" or count >= 0.01 * one.count]
+    common = ", ".join(f"{number(value)} ({share(count / max(1, one.count))})" for value, count in top)
+    if one.distinct.exact and one.distinct.estimate == one.count > 1:
+        common = "all different"
+    return (
+        one.name + (f" ({one.unit})" if one.unit else ""),
+        one.type,
+        share(one.missing / max(1, one.rows)) if one.missing else "",
+        f"{about}{one.distinct.estimate:,}",
+        *numbers,
+        common,
+    )
