@@ -186,6 +186,19 @@ def test_slow_augment() -> None:
     assert found.advice[0].gain > 1.5
 
 
+def jittered(batch: Any, rng: np.random.Generator) -> Any:
+    x, y = batch
+    return np.stack([row + rng.normal(0, 0.1, row.shape).astype(row.dtype) for row in x]), y
+
+
+def test_slow_augment_ours() -> None:
+    frame = vaex.from_arrays(**table())
+    sequence = vaxseq.Sequence(frame, inputs=X, targets="y", batch_size=512, augment=jittered)
+    found = vaxseq.profile(sequence, seconds=SECONDS, shuffle=False)
+    assert found.verdict == "augment", found
+    assert re.match(r"Augmentation takes \d+% of the time", found.advice[0].text)
+
+
 @pytest.mark.backend
 def test_slow_model() -> None:
     for dataset in (Plain(), vaxseq.Sequence(vaex.from_arrays(**table()), inputs=X, targets="y", batch_size=512)):
@@ -264,9 +277,9 @@ def test_a_model_that_is_not_built_yet() -> None:
 def test_the_sequence_is_as_before() -> None:
     sequence = vaxseq.Sequence(vaex.from_arrays(**table(4096)), inputs=X, targets="y", batch_size=512, shuffle="global")
     before = np.asarray(sequence[1][0])
-    epoch = sequence._latch.epoch
+    epoch = sequence._passes.latch.epoch
     vaxseq.profile(sequence, seconds=0.3)
-    assert sequence._latch.epoch == epoch
+    assert sequence._passes.latch.epoch == epoch
     np.testing.assert_array_equal(before, np.asarray(sequence.batch(epoch, 1)[0]))
 
 

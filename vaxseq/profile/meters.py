@@ -75,11 +75,11 @@ class Queue:
 class Meter:
     """Adds up a piece of work of the thread that made it.
 
-    ``seconds`` is the clock's, ``queued_s`` of them a busy machine took away, ``waited_s`` the thread waited for
-    something: disk, network, another thread or process.
+    ``seconds`` is the clock's; ``busy_s`` the thread ran; ``waited_s`` it waited for something: disk, network, another
+    thread or process. The rest a busy machine took away.
     """
 
-    __slots__ = ("_begin", "_queue", "queued_s", "seconds", "waited_s")
+    __slots__ = ("_begin", "_queue", "busy_s", "seconds", "waited_s")
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -87,22 +87,23 @@ class Meter:
 
     def clear(self) -> None:
         """Back to nothing."""
-        self.seconds = self.queued_s = self.waited_s = 0.0
+        self.seconds = self.busy_s = self.waited_s = 0.0
 
     @property
     def own_s(self) -> float:
         """Seconds that the work itself took, on a busy machine as on a quiet one."""
-        return max(0.0, self.seconds - self.queued_s)
+        return self.busy_s + self.waited_s
 
     def __enter__(self) -> None:
-        self._begin = self._queue.seconds(), time.thread_time(), time.perf_counter()
+        # the queue is read outside of the others: what is taken away meanwhile must not look like waiting
+        self._begin = self._queue.seconds(), time.perf_counter(), time.thread_time()
 
     def __exit__(self, *_: object) -> None:
-        wall = time.perf_counter() - self._begin[2]
-        busy = time.thread_time() - self._begin[1]
+        busy = time.thread_time() - self._begin[2]
+        wall = time.perf_counter() - self._begin[1]
         queued = self._queue.seconds() - self._begin[0]
         self.seconds += wall
-        self.queued_s += queued
+        self.busy_s += busy
         self.waited_s += max(0.0, wall - busy - queued)
 
 

@@ -33,23 +33,19 @@ def measure_parts(inside: Insides, order: Callable[[int], Sequence[int]], second
     recipe = _timed_recipe(inside.recipe, clocks) if lazy else inside.recipe
     reader = Reader(_TimedSource(inside.source, clocks), recipe) if lazy else inside.reader  # type: ignore[arg-type]
     timed = _TimedReader(reader, clocks.reader)
-    loader = Loader(timed, inside.index, inside.plan, 0, _timed_finish(inside, clocks.finish))
-    batches, end = 0, 0.0
-    for number, (epoch, index) in enumerate(_walk(order)):
+    loader = Loader(timed, inside.index, inside.plan, 0, _timed_finish(inside, clocks))
+    to_tensors(loader.batch(0, inside.plan.num_batches - 1))  # out of turn, so alone: it pays for pages and caches
+    clocks.clear()
+    served, end = 0, time.perf_counter() + seconds
+    for epoch, index in _walk(order):
         with clocks.loader:
             batch = loader.batch(epoch, index)
         with clocks.tensors:
             to_tensors(batch)
-        batches += 1
-        # whole chunks only: a chunk's cost belongs to all of its batches
-        whole = (number + 1) % loader.chunk_batches == 0 or index + 1 == inside.plan.num_batches
-        now = time.perf_counter()
-        if number == 0:  # the first one paid for pages and caches
-            clocks.clear()
-            batches, end = 0, now + seconds
-        elif now >= end and (whole or now >= end + seconds):
+        served += 1
+        if time.perf_counter() >= end:
             break
-    return _stages(clocks, inside, batches, lazy)
+    return _stages(clocks, inside, served)
 
 
 class _Clocks:
@@ -57,6 +53,7 @@ class _Clocks:
 
     def __init__(self) -> None:
         self.queue = Queue()
+        self.made = 0
         self.loader, self.reader, self.finish, self.tensors = (Meter(self.queue) for _ in range(4))
         self.columns: dict[str, Meter] = {}
         self.nodes: dict[int, float] = {}
@@ -70,6 +67,7 @@ class _Clocks:
     def clear(self) -> None:
         for meter in (self.loader, self.reader, self.finish, self.tensors, *self.columns.values()):
             meter.clear()
+        self.made = 0
         self.nodes.clear()
 
 
@@ -121,9 +119,10 @@ class _TimedReader:
         return arrays
 
 
-def _timed_finish(inside: Insides, meter: Meter) -> Callable[[Loaded], Any]:
+def _timed_finish(inside: Insides, clocks: _Clocks) -> Callable[[Loaded], Any]:
     def finish(loaded: Loaded) -> Any:
-        with meter:
+        clocks.made += 1  # a chunk makes more batches than were handed out when time was up
+        with clocks.finish:
             return inside.finish(loaded)
 
     return finish
@@ -154,8 +153,9 @@ def _walk(order: Callable[[int], Sequence[int]]) -> Iterator[tuple[int, int]]:
         epoch += 1
 
 
-def _stages(clocks: _Clocks, inside: Insides, batches: int, lazy: bool) -> tuple[Stage, ...]:
-    each = 1 / max(1, batches)
+def _stages(clocks: _Clocks, inside: Insides, served: int) -> tuple[Stage, ...]:
+    each = 1 / max(1, clocks.made)
+    lazy = isinstance(inside.reader, Reader)
     virtual = set(inside.source.frame().virtual_columns) if lazy else set()
     stages = []
     if lazy:
@@ -170,12 +170,19 @@ def _stages(clocks: _Clocks, inside: Insides, batches: int, lazy: bool) -> tuple
         inner = sum(meter.own_s for meter in clocks.columns.values()) + sum(clocks.nodes.values())
         stages.append(Stage("write", "", max(0.0, clocks.reader.own_s - inner) * each, 0.0))
     else:
-        stages.append(Stage("store", "", clocks.reader.own_s * each, clocks.reader.waited_s * each))
+        stages.append(
+            Stage(
+                "store" if inside.reader.random_access else "windows",
+                "",
+                clocks.reader.own_s * each,
+                clocks.reader.waited_s * each,
+            )
+        )
     rest = clocks.loader.own_s - clocks.reader.own_s - clocks.finish.own_s
     stages.append(Stage("order", "", max(0.0, rest) * each, 0.0))
     finish = clocks.finish
     stages.append(Stage("augment" if inside.augmented else "batch", "", finish.own_s * each, finish.waited_s * each))
-    stages.append(Stage("tensors", "", clocks.tensors.own_s * each, 0.0))
+    stages.append(Stage("tensors", "", clocks.tensors.own_s / served, 0.0))
     return tuple(stages)
 
 

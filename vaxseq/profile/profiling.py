@@ -15,6 +15,7 @@ from vaxseq.profile.result import Profile, Stage
 from vaxseq.training.probe import (
     Steps,
     check_dataset,
+    chunk_batches,
     insides,
     is_sequence,
     resized,
@@ -90,14 +91,15 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
 def _sequence(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Facts, Loaded]:
     """One of ours, on a copy."""
     subject = resized(dataset, dataset.batch_size)
-    loaded = load(subject, share, shuffle=shuffle)
+    loaded = load(subject, share, shuffle=shuffle, chunk=chunk_batches(subject))
     large = None
     if loaded.rows < _SMALL_ROWS and dataset.num_rows >= _SCALE * loaded.rows:
-        large = load(resized(dataset, _SCALE * dataset.batch_size), share / 2, shuffle=shuffle)
+        larger = resized(dataset, _SCALE * dataset.batch_size)
+        large = load(larger, share / 2, shuffle=shuffle, chunk=chunk_batches(larger))
     inside = insides(subject)
     in_order = None
     if shuffle:
-        in_order = load(subject, share / 2, shuffle=False).each_s
+        in_order = load(subject, share / 2, shuffle=False, chunk=chunk_batches(subject)).each_s
     stages = measure_parts(inside, lambda epoch: batch_order(subject, epoch, shuffle=shuffle), share)
     large_batch = None if large is None else large.kept[0]
     under = _under(model, subject, loaded.kept, large_batch, share, shuffle)

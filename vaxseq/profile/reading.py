@@ -15,6 +15,7 @@ from vaxseq.profile.result import Stage
 from vaxseq.profile.sampling import Sampler, Seen, watched
 
 _KEPT = 8  # batches kept, for steps without reading
+_PATIENCE = 5  # times the seconds asked for
 _LINES = 40  # lines told apart; the others of a function are its last line
 
 
@@ -33,14 +34,17 @@ class Loaded(NamedTuple):
     stages: tuple[Stage, ...]
 
 
-def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False) -> Loaded:
-    """Reads for about so long, at least one batch besides the first; with ``stacks``, notes the lines it is in."""
+def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False, chunk: int = 1) -> Loaded:
+    """Reads for about so long, at least one batch besides the first; with ``stacks``, notes the lines it is in.
+
+    A dataset that loads ``chunk`` batches at once is read by whole chunks, unless that takes much longer.
+    """
     walk = _walk(dataset, shuffle)
     kept = [next(walk)()]  # the first pays for opening files and for caches
     meter, before, children, count = Meter(Queue()), Usage.now(), child_cpu_s(), 0
     sampler = Sampler() if stacks else None
     with sampler or nullcontext():
-        while count == 0 or meter.seconds < seconds:
+        while count == 0 or meter.seconds < seconds or (count % chunk and meter.seconds < _PATIENCE * seconds):
             read = next(walk)
             with meter:
                 batch = watched(read)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 StageKind = Literal[
-    "column", "virtual column", "feature", "write", "store", "augment", "order", "batch", "tensors", "line"
+    "column", "virtual column", "feature", "write", "store", "windows", "augment", "order", "batch", "tensors", "line"
 ]
 Verdict = Literal[
     "model", "batch_size", "feature", "compressed", "storage", "augment", "code", "processes", "tensors", "order",
@@ -21,6 +21,7 @@ TITLES: dict[StageKind, str] = {
     "feature": "feature",
     "write": "write rows into the batch",
     "store": "read the packed store",
+    "windows": "read columns, compute features, cut windows",
     "augment": "augment",
     "order": "order, index and slices",
     "batch": "put the batch together",

@@ -216,15 +216,15 @@ class Insides:
 
 def insides(sequence: Sequence) -> Insides:
     """The parts of a Sequence, to be run apart from it."""
-    loader = sequence._loader
+    items, whole = sequence._items, sequence._passes.whole
     return Insides(
-        loader._reader,
-        loader._index,
-        loader._plan,
-        loader._finish,
+        items.reader,
+        items.index,
+        whole.plan,
+        whole.loader._finish,
         sequence._source,
         sequence._recipe,
-        sequence._options.get("augment") is not None,
+        sequence._options["augment"] is not None,
     )
 
 
@@ -233,9 +233,15 @@ def is_sequence(dataset: Any) -> bool:
     return isinstance(dataset, Sequence)
 
 
+def chunk_batches(sequence: Sequence) -> int:
+    """Batches that it loads at once."""
+    return sequence._passes.whole.loader.chunk_batches
+
+
 def resized(sequence: Sequence, batch_size: int) -> Sequence:
     """The same Sequence, with batches of this size, and with an epoch and threads of its own."""
     other = object.__new__(type(sequence))
     other.__dict__.update(sequence.__dict__)
-    other._passes = Passes(sequence._finishing.loader, replace(sequence._plan, batch_size=batch_size))
+    other._passes = Passes(sequence._finishing.loader, replace(sequence._passes.whole.plan, batch_size=batch_size))
+    other._passes._hinted = True  # a profile gives its own advice about the order
     return other
