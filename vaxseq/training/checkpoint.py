@@ -68,13 +68,15 @@ class Checkpoint:
             raise PositionError(f"{file}: expected version {_VERSION}. Delete the folder to train from the start.")
         return found
 
-    def restore(self, model: keras.Model, record: Mapping[str, Any]) -> None:
-        """Put the weights, the optimizer and the seeds into a model.
+    def restore(self, model: keras.Model, record: Mapping[str, Any], inputs: Any) -> None:
+        """Put the weights, the optimizer and the seeds into a model, built on ``inputs`` if it isn't yet.
 
         Raises:
             PositionError: it is another model.
         """
         file = self.folder / record["weights"]
+        if not model.built:  # TensorFlow builds in the first step
+            model(keras.tree.map_structure(keras.ops.convert_to_tensor, inputs), training=False)
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         try:

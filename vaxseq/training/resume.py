@@ -76,7 +76,7 @@ class ResumeTraining(keras.callbacks.Callback):
         else:
             position = Position.from_dict(record["position"])
             passes.seek(position)  # refuses a foreign position before anything is changed
-            self._checkpoint.restore(self.model, record)
+            self._checkpoint.restore(self.model, record, self._sequence.batch(0, 0)[0])
             self._epoch = passes.latch.epoch
             self.model._initial_epoch = self._epoch
             if passes.current is not passes.whole:
