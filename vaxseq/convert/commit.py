@@ -140,7 +140,7 @@ def _settle(stage: Stage, reread: Reread) -> None:
             for key in keys:
                 table = reread(key, stage.types)
                 for name in late:
-                    if name in stage.coders and stage.coders[name].encode(table[name].cast(pa.string())) is None:
+                    if name in stage.coders and stage.coders[name].encode(table[name].cast(pa.string()).chunks) is None:
                         stage.give_up(name)
 
 
@@ -230,7 +230,7 @@ class _Tables:
                     if pa.types.is_dictionary(chunk.type) and field.name not in reread:
                         codes = chunk.indices  # a draft's codes are the dataset's
                     else:
-                        codes = self._stage.coders[field.name].encode(pa.chunked_array([chunk.cast(pa.string())]))
+                        codes = self._stage.coders[field.name].encode([chunk.cast(pa.string())])
                     parts.append(pa.DictionaryArray.from_arrays(codes, words))
                 columns.append(pa.chunked_array(parts, field.type))
             elif pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,16 +18,18 @@ class Coder:
         self.values: list[str] = list(values or [])
         self._codes = {value: code for code, value in enumerate(self.values)}
 
-    def encode(self, column: pa.ChunkedArray) -> pa.Array | None:
-        """int32 codes of the column, null where missing; None when there are too many values (nothing is learned then)."""
+    def encode(self, chunks: Iterable[pa.Array]) -> pa.Array | None:
+        """int32 codes of text, null where missing; None when there are too many values (nothing is learned then)."""
         parts = []
         fresh: list[str] = []
         codes = self._codes
-        for chunk in column.chunks:
-            encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-            if len(encoded.dictionary) > 4 * MAX_VALUES:  # a dictionary may list values that no row has
-                encoded = encoded.dictionary_decode().dictionary_encode()
-            words = encoded.dictionary.to_pylist()
+        for chunk in chunks:
+            encoded = _encoded(chunk)
+            words = encoded.dictionary.to_pylist() if encoded is not None else []
+            if encoded is None:
+                for word in fresh:
+                    del codes[word]
+                return None
             for word in words:
                 if word is not None and word not in codes:
                     codes[word] = len(self.values) + len(fresh)
@@ -42,3 +46,18 @@ class Coder:
     def array(self) -> pa.Array:
         """The dictionary."""
         return pa.array(self.values, pa.string())
+
+
+def _encoded(chunk: pa.Array) -> pa.DictionaryArray | None:
+    """The chunk with a dictionary of the values that its rows have; None when they are certainly too many."""
+    if pa.types.is_dictionary(chunk.type):
+        if len(chunk.dictionary) <= MAX_VALUES:
+            return chunk
+        used = pc.unique(chunk.indices).drop_null()  # a dictionary may list values that no row has
+        if len(used) > MAX_VALUES:
+            return None
+        chunk = chunk.dictionary_decode()
+    elif len(chunk) > 2 * MAX_VALUES and len(pc.unique(chunk.slice(0, 2 * MAX_VALUES))) > MAX_VALUES + 1:
+        return None  # a look at the first rows spares the hashing of all
+    found = chunk.dictionary_encode()
+    return found if len(found.dictionary) <= MAX_VALUES else None

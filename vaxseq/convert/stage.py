@@ -170,9 +170,7 @@ class Stage:
             parts = [one.table[name] for _, one in self._held]
             kind = self.types[name]
             if pa.types.is_dictionary(kind):
-                words = [chunk for part in parts for chunk in _as_text(part)]
-                column = pa.chunked_array(words, None if words else CATEGORY)
-                codes = self.coders[name].encode(column)
+                codes = self.coders[name].encode(chunk for part in parts for chunk in _as_text(part))
                 if codes is None:
                     self.give_up(name)
                     kind = pa.string()
@@ -298,10 +296,7 @@ class Stage:
 
 
 def _as_text(column: pa.ChunkedArray) -> list[pa.Array]:
-    """Chunks of one type, dictionary-encoded."""
+    """Chunks of text, dictionary-encoded where they are."""
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
-    return [
-        chunk if pa.types.is_dictionary(chunk.type) else chunk.cast(pa.string()).dictionary_encode()
-        for chunk in column.chunks
-    ]
+    return [chunk if pa.types.is_dictionary(chunk.type) else chunk.cast(pa.string()) for chunk in column.chunks]

@@ -151,8 +151,7 @@ def _infer_number(cells: pa.Array, how: TextFormat, where: str) -> pa.DataType |
     points = pc.replace_substring(cells, how.decimal, ".") if how.decimal != "." else cells
     if (
         not _casts(points, pa.float64())
-        or pc.any(pc.match_substring_regex(points, "[iIaA]")).as_py()
-        and how.decimal == ","
+        or (how.decimal == "," and pc.any(pc.match_substring_regex(points, "[iIaA]")).as_py())
     ):
         return None
     integers = cells.filter(whole)
@@ -184,6 +183,7 @@ def _timestamps(cells: pa.Array, kind: pa.DataType, how: TextFormat) -> pa.Array
 
 def _casts(cells: pa.Array, kind: pa.DataType) -> bool:
     try:
+        cells.slice(0, 8).cast(kind)  # a failing cast costs more than one that succeeds, and most fail at once
         cells.cast(kind)
     except pa.ArrowInvalid:
         return False

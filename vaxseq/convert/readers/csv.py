@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -185,13 +185,11 @@ class CsvReader(TextReader):
             return pa.table({name: pa.array([], types[name]) for name in columns})
 
         if piece.raw.max() > 127:  # pyarrow can't hand on a misfit row that isn't UTF-8, so it would be lost uncounted
-            try:
-                piece.raw.tobytes().decode()
-            except UnicodeDecodeError as error:
+            if (at := scan.not_utf8(piece.raw)) is not None:
                 raise SourceError(
-                    f"{self.where}: the text isn't UTF-8 at byte {piece.start + error.start}. "
+                    f"{self.where}: the text isn't UTF-8 at byte {piece.start + at}. "
                     f"Pass encoding=, for example 'latin-1', or repair the file."
-                ) from error
+                )
 
         def skip(row: pacsv.InvalidRow) -> str:
             invalid.append((row.number - 1, f"got {row.actual_columns} fields, expected {row.expected_columns}"))
@@ -224,12 +222,7 @@ class CsvReader(TextReader):
                 invalid.clear()
 
     def _has_quoted_newlines(self, piece: Piece) -> bool:
-        quote = self.set["quote"]
-        return (
-            bool(quote) and memoryview(piece.raw).tobytes().find(quote.encode()) >= 0
-            if len(piece.raw) < _BLOCK
-            else bool(quote)
-        )
+        return bool(self.set["quote"]) and scan.holds(piece.raw, self.set["quote"].encode())
 
     def _blamed(self, error: pa.ArrowInvalid, piece: Piece) -> str:
         found = _COLUMN.search(str(error))
@@ -292,7 +285,7 @@ def _direct(kind: pa.DataType) -> bool:
 
 def _sniff(head: bytes, path: str) -> str:
     """The delimiter that the first line shows most often."""
-    if path.split(".")[-1].lower() in ("tsv", "tab"):
+    if path.rsplit(".", 1)[-1].lower() in ("tsv", "tab"):
         return "\t"
     line = re.sub(rb'"[^"]*"', b"", head.split(b"\n", 1)[0])
     best = max(b",;\t|", key=lambda one: (line.count(one), one == ord(",")))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Bytes = npt.NDArray[np.uint8]
 _TILE = 1 << 16  # comparisons of a tile stay in the cache
@@ -106,14 +107,29 @@ def records(data: Bytes, dialect: Dialect, skip_blank: bool) -> Iterator[tuple[i
 
 def count_codes(data: Bytes, dialect: Dialect) -> int:
     """How many whole fields are integers with leading zeros or hexadecimal: ``00123``, ``-07``, ``0x1F``."""
-    view = data.data
-    letters = any(_holds(view, letter) for letter in (b"x", b"X"))
+    letters = holds(data, b"x") or holds(data, b"X")
     buffers = np.empty(_TILE, bool), np.empty(_TILE, bool), np.empty(_TILE, np.uint8)
     return sum(_codes_in(data, at, dialect, letters, buffers) for at in range(0, len(data), _TILE))
 
 
-def _holds(view: memoryview, letter: bytes) -> bool:
-    return any(bytes(view[at : at + _TILE]).find(letter) >= 0 for at in range(0, len(view), _TILE))
+def holds(data: Bytes, letter: bytes) -> bool:
+    """Whether the letter occurs; stops where it does."""
+    view = data.data
+    return any(letter in bytes(view[at : at + _TILE]) for at in range(0, len(view), _TILE))
+
+
+def not_utf8(data: Bytes) -> int | None:
+    """The place of the first byte that isn't UTF-8."""
+    ends = pa.py_buffer(np.array([0, len(data)], np.int64))
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(data)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        try:
+            data.tobytes().decode()
+        except UnicodeDecodeError as error:
+            return error.start
+    return None
 
 
 def _codes_in(data: Bytes, at: int, dialect: Dialect, letters: bool, buffers: tuple[Any, Any, Any]) -> int:
@@ -125,11 +141,10 @@ def _codes_in(data: Bytes, at: int, dialect: Dialect, letters: bool, buffers: tu
     zero, flag, scratch = (buffer[:count] for buffer in buffers)
     before = data[at - 1 : stop - 1] if at else np.concatenate([np.array([_NEWLINE], np.uint8), data[: stop - 1]])
     after = data[at + 1 : stop + 1]
-    np.equal(before, _NEWLINE, out=zero)
-    if not _SPACE <= dialect.delimiter < _SPACE + 14:
+    np.less_equal(before, _MINUS, out=zero)  # line ends, tab, space, quote, comma and minus, and little else
+    if dialect.delimiter > _MINUS or (dialect.quote or 0) > _MINUS:
         np.logical_or(zero, np.equal(before, dialect.delimiter, out=flag), out=zero)
-    np.subtract(before, _SPACE, out=scratch)  # space, quote, comma and minus lie in 32..45
-    np.logical_or(zero, np.less(scratch, 14, out=flag), out=zero)
+        np.logical_or(zero, np.equal(before, dialect.quote or dialect.delimiter, out=flag), out=zero)
     np.logical_and(zero, np.equal(data[at:stop], _ZERO, out=flag), out=zero)
     hexadecimal = np.flatnonzero(zero & ((after | 32) == 120)) if letters else None
     np.subtract(after, _ZERO, out=scratch)
