@@ -332,7 +332,8 @@ def run(step, value: Value, learned: dict) -> Value:
 
 
 def test_every_step_has_a_case():
-    assert {case.name for case in CASES} == set(STEPS)
+    looking_back = {name for name, step in STEPS.items() if step.looks_back}  # tests/test_history.py has these
+    assert {case.name for case in CASES} == set(STEPS) - looking_back
 
 
 @cases

@@ -85,7 +85,10 @@ class Served:
                     f"fitted: got {type(self.fitted).__name__}, expected FittedFeatures. Call fit() first."
                 )
             types = self.source.types()
-            return self.fitted.recipe(types, roles=_roles(self.fitted, types))
+            roles = _roles(self.fitted, types)
+            recipe = self.fitted.recipe(types, roles=roles)
+            self.source = self.fitted.source_of(self.source, roles)
+            return recipe
         if inputs is None:
             raise OptionError("inputs: nothing to serve. Give fitted features, or inputs=[columns].")
         named = [*_listed(inputs), *_listed(targets), *_listed(sample_weight)]

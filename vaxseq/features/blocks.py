@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from vaxseq.errors import ExpressionError, did_you_mean
+from vaxseq.errors import ExpressionError, OptionError, did_you_mean
 from vaxseq.expressions import Expression, parse
 from vaxseq.features.document import Problem
 from vaxseq.features.transforms import Step, read_step
+from vaxseq.plan.window import gap_of
 
 COLUMN_KINDS = ("number", "float", "int", "bool", "text", "datetime", "timedelta")
 RESERVED_INPUTS = ("target", "weight")
@@ -239,6 +240,31 @@ class Weights(Noted):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         raise_problems(_source_problems(self, ("column", "expr")))
+        return self
+
+
+class SeriesBlock(Block):
+    """Which rows follow one another, for steps that look back: those of a group, in the order of a column."""
+
+    group_by: ColumnNames | None = Field(None, description="Columns whose change begins a new series.")
+    order_by: ColumnName | None = Field(None, description="The column that orders a series; rows are in order without.")
+    max_gap: str | int | float | None = Field(
+        None, description="A longer gap in order_by begins a new series, as '30min'."
+    )
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Self:
+        problems: list[Problem] = []
+        if self.max_gap is not None:
+            if self.order_by is None:
+                problems.append(Problem(("max_gap",), "needs a column to measure. Name it in order_by"))
+            try:
+                gap = gap_of(self.max_gap, "max_gap")
+                if not gap > type(gap)(0):
+                    problems.append(Problem(("max_gap",), f"got {self.max_gap!r}, expected more than 0"))
+            except OptionError as error:
+                problems.append(Problem(("max_gap",), str(error).removeprefix("max_gap: ")))
+        raise_problems(problems)
         return self
 
 

@@ -13,9 +13,21 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from vaxseq.errors import DefinitionError, SourceError, SourceNotFoundError, did_you_mean
 from vaxseq.features import blocks
-from vaxseq.features.blocks import NOTES, DerivedColumn, Feature, Input, Name, Target, Weights, WindowBlock, plain
+from vaxseq.features.blocks import (
+    NOTES,
+    DerivedColumn,
+    Feature,
+    Input,
+    Name,
+    SeriesBlock,
+    Target,
+    Weights,
+    WindowBlock,
+    plain,
+)
 from vaxseq.features.document import Document, Path, Problem, read_yaml
 from vaxseq.features.graph import order_columns
+from vaxseq.features.history.history import Series
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -44,6 +56,7 @@ class FeatureSet(blocks.Block):
     inputs: dict[Name, Input] = Field(min_length=1, description="The model's inputs by name.")
     targets: dict[Name, Target] = Field(default_factory=dict, description="The model's targets by name.")
     weights: Weights | None = Field(None, description="Sample weights.")
+    series: SeriesBlock | None = Field(None, description="What steps that look back look back in.")
     window: WindowBlock | None = Field(None, description="Train on windows of rows.")
 
     _document: Document | None = PrivateAttr(None)
@@ -51,7 +64,9 @@ class FeatureSet(blocks.Block):
 
     @model_validator(mode="after")
     def _meaningful(self) -> Self:
-        blocks.raise_problems(list(_meaning_problems(self.columns, self.inputs)))
+        problems = list(_meaning_problems(self.columns, self.inputs))
+        problems.extend(_order_problems(self.inputs, self.targets, self.past is not None))
+        blocks.raise_problems(problems)
         return self
 
     @classmethod
@@ -107,6 +122,13 @@ class FeatureSet(blocks.Block):
         order, _ = order_columns({name: column.expr.names for name, column in self.columns.items()})
         return {name: self.columns[name].expr for name in order}
 
+    @property
+    def past(self) -> Series | None:
+        """What steps that look back look back in: the series block, else the groups and the order of the windows."""
+        if self.series is not None:
+            return Series(self.series.group_by or (), self.series.order_by, self.series.max_gap)
+        return None if self.window is None else Series(self.window.group_by or (), self.window.order_by)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of what the definition means: notes don't count, options left at their defaults do."""
@@ -120,6 +142,8 @@ class FeatureSet(blocks.Block):
             "weights": self.weights and _meaning(self.weights),
             "window": self.window and _meaning(self.window),
         }
+        if self.series is not None:
+            meaning["series"] = _meaning(self.series)
         text = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -202,7 +226,9 @@ def _read(document: Document, where: str) -> FeatureSet:
     except ValidationError as error:
         found = [problem for one in error.errors() for problem in _problems_of(one)]
         if not any(one["type"] == "problems" and not one["loc"] for one in error.errors()):
-            found.extend(_meaning_problems(_valid(data, "columns", DerivedColumn), _valid(data, "inputs", Input)))
+            inputs, targets = _valid(data, "inputs", Input), _valid(data, "targets", Target)
+            found.extend(_meaning_problems(_valid(data, "columns", DerivedColumn), inputs))
+            found.extend(_order_problems(inputs, targets, bool(data.get("series") or data.get("window"))))
         problems.extend(found)
     if problems:
         raise _error(problems, document, where)
@@ -254,6 +280,24 @@ def _meaning_problems(columns: Mapping[str, DerivedColumn], inputs: Mapping[str,
                 virtual.setdefault(here, show_path(path))
 
 
+def _order_problems(inputs: Mapping[str, Any], targets: Mapping[str, Any], in_series: bool) -> Iterator[Problem]:
+    """Steps that look back where they can't: after steps of a row alone, or without a series."""
+    found: list[tuple[Path, Any]] = [(("targets", name), target) for name, target in targets.items()]
+    for name, block in inputs.items():
+        listed = block.features if isinstance(block, Input) else block
+        found.extend((("inputs", name, "features", number), one) for number, one in enumerate(listed))
+    for path, one in found:
+        steps = one.steps if one is not None else ()
+        for number, step in enumerate(steps):
+            here: Path = (*path, "steps", number)
+            if step.looks_back and number and not steps[number - 1].looks_back:
+                what = f"{step.name!r} looks back, so it can't come after {steps[number - 1].name!r}"
+                yield Problem(here, f"{what}. Put it first")
+            if step.looks_back and not in_series:
+                what = f"{step.name!r} looks back, but in what isn't said"
+                yield Problem(here, f"{what}. Add series: {{group_by: ..., order_by: ...}} to the definition")
+
+
 def feature_names(feature: Feature) -> tuple[str, ...]:
     """The names that the feature has before any data is seen (none for pattern and dtype)."""
     if feature.name is not None:
@@ -263,7 +307,7 @@ def feature_names(feature: Feature) -> tuple[str, ...]:
     return feature.columns or ()
 
 
-_BLOCKS: dict[str, Any] = {"weights": Weights, "window": WindowBlock}
+_BLOCKS: dict[str, Any] = {"series": SeriesBlock, "weights": Weights, "window": WindowBlock}
 _NAMED: dict[str, Any] = {"columns": DerivedColumn, "inputs": Input, "targets": Target}
 
 

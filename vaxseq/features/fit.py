@@ -162,7 +162,8 @@ def _take_counts(
 
 def _refuse_missing(plan: FitPlan, ends: list[int | None], rows: int) -> None:
     problems = [
-        f"{chain.name} ({chain.source.text}): {count:,} of {rows:,} training rows have no value after its steps"
+        f"{chain.name} ({chain.reads or chain.source.text}): {count:,} of {rows:,} training rows have no value "
+        "after its steps"
         for chain, count in zip(plan.chains, ends, strict=True)
         if count
     ]

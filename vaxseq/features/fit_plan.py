@@ -16,13 +16,14 @@ class Chain:
 
     ``name`` names it in errors and in the result, as ``numeric.distance``. With ``complete``, a fit
     refuses when its last value is missing in a training row (a target that may be missing on request
-    is declared with ``complete=False``).
+    is declared with ``complete=False``). ``reads`` is what the source stands for, where messages say it.
     """
 
     name: str
     source: Expression
     steps: tuple[Step, ...] = ()
     complete: bool = True
+    reads: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.compile import type_problems
 from vaxseq.features.fit import fit_features
 from vaxseq.features.fit_plan import Chain, FitPlan
-from vaxseq.features.resolve import Group, Place, resolve
+from vaxseq.features.history.checking import past_problems
+from vaxseq.features.history.columns import with_histories
+from vaxseq.features.resolve import Group, Place, histories_of, resolve
 from vaxseq.features.state import FittedFeatures
 from vaxseq.features.statefile import FitState, library_versions
 from vaxseq.features.used import UsedFeatures
@@ -33,7 +35,8 @@ def check(definition: FeatureSet, frame: Any) -> tuple[Group, ...]:
     groups, problems = resolve(definition, types)
     readable = [name for name, kind in types.items() if not kind.startswith("unreadable")]
     empty: dict[str, Value] = dict(source.empty(readable))
-    typed = type_problems(definition.derived, groups, empty)
+    past = past_problems(groups, empty)
+    typed = [*past, *type_problems(definition.derived, groups, empty)]
     if problems or typed:
         raise definition.error([*problems, *typed], DefinitionError if problems else FeatureTypeError)
     return groups
@@ -61,15 +64,18 @@ def fit(
     source = source_of(frame)
     selection = None if where is None else parse(where, where="where")
     groups = check(definition, source)
+    read = with_histories(source, histories_of(groups))
     columns = tuple((name, column.expr) for name, column in definition.columns.items())
     places = [place for group in groups for place in group.places]
     learned: dict[str, tuple[dict[str, Any], ...]] = {}
     missing: dict[str, int] = {}
     rows = scans = 0
     for level in _levels(places):
-        chains = tuple(Chain(one.key, one.source, one.steps, complete=one.role == "input") for one in level)
+        chains = tuple(
+            Chain(one.key, one.source, one.steps, complete=one.role == "input", reads=one.reads.text) for one in level
+        )
         used = tuple(dict.fromkeys(one for place in level for one in place.uses))
-        rowed = UsedFeatures(source, definition.derived, used, learned) if used else source
+        rowed = UsedFeatures(read, definition.derived, used, learned) if used else read
         result = fit_features(FitPlan(chains, columns, selection), rowed, executor=executor, progress=progress)
         learned |= {name: tuple(values) for name, values in result.learned.items()}
         missing |= result.missing

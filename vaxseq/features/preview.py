@@ -47,6 +47,7 @@ def preview(fitted: FittedFeatures, frame: Any, *, rows: int, where: str | None)
         if groups and all(fitted.reads(group) <= present for group in groups):
             roles.append(role)
     recipe = fitted.recipe(source.types(), roles=roles)
+    source = fitted.source_of(source, roles)
     values, count = _first_rows(fitted, source, recipe.program.columns, rows, where)
     outputs = recipe.program.run(values)
     arrays = fill(recipe, outputs, count, may_miss=[field.name for field in recipe.fields])

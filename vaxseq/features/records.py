@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, MissingValueError, OptionError, did_you_mean
 from vaxseq.expressions.values import Value
+from vaxseq.features.history.history import History
+from vaxseq.features.history.run import HistoryRun
 from vaxseq.features.intake import Intake
 from vaxseq.layout import Field, Recipe
 
@@ -20,16 +22,33 @@ _COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.ap
 
 
 class Records:
-    """Runs a recipe on records; a missing value in the result is refused, but in the fields that ``may_miss``."""
+    """Runs a recipe on records; a missing value in the result is refused, but in the fields that ``may_miss``.
 
-    def __init__(self, recipe: Recipe, types: Mapping[str, str], *, may_miss: Collection[str] = ()) -> None:
+    Columns of the past are computed from the records, which are all the past that there is.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        types: Mapping[str, str],
+        *,
+        may_miss: Collection[str] = (),
+        past: Sequence[History] = (),
+    ) -> None:
         self._recipe = recipe
         self._may_miss = may_miss
-        self._intakes = {name: Intake(name, types[name]) for name in recipe.program.columns}
+        self._past = tuple(past)
+        made = {one.column for one in past}
+        names = [name for name in recipe.program.columns if name not in made]
+        names += [name for one in past for name in one.reads]
+        self._intakes = {name: Intake(name, types[name]) for name in dict.fromkeys(names)}
 
     def arrays(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """Each field's array by name."""
         values, rows = self._values(records)
+        if self._past:
+            run = HistoryRun(self._past)
+            values |= {name: Value(column) for name, column in run.block(values, rows).items()}
         return fill(self._recipe, self._recipe.program.run(values), rows, may_miss=self._may_miss)
 
     def _values(self, records: Any) -> tuple[dict[str, Value], int]:

@@ -13,6 +13,8 @@ from vaxseq.expressions import Expression, parse
 from vaxseq.features.classes import Classes
 from vaxseq.features.document import Path, Problem
 from vaxseq.features.graph import order_columns
+from vaxseq.features.history.history import History, distinct, history_of
+from vaxseq.features.transforms.history import LookBack
 from vaxseq.layout import Role
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 class Place:
     """One feature, target or weight: what it reads, its steps, and where in the definition it stands.
 
-    ``uses`` are the features that its expression reads by their virtual columns' names.
+    ``uses`` are the features that its expression reads by their virtual columns' names. With a ``history``, the
+    steps that look back are in there, and ``source`` is the column that it becomes.
     """
 
     role: Role
@@ -36,6 +39,17 @@ class Place:
     steps: tuple[Step, ...]
     path: Path
     uses: tuple[Place, ...] = ()
+    history: History | None = None
+
+    @property
+    def reads(self) -> Expression:
+        """What it reads in the data, before all its steps."""
+        return self.source if self.history is None else self.history.source
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """Its steps, those that look back included."""
+        return self.steps if self.history is None else (*self.history.steps, *self.steps)
 
     @property
     def key(self) -> str:
@@ -128,7 +142,46 @@ def resolve(definition: FeatureSet, types: Mapping[str, str]) -> tuple[tuple[Gro
     if definition.window is not None:
         wanted = (*(definition.window.group_by or ()), *filter(None, [definition.window.order_by]))
         problems.extend(_unknown(("window",), wanted, known))
-    return tuple(groups), problems
+    if definition.series is not None and definition.past is not None:
+        problems.extend(_unknown(("series",), definition.past.columns, known))
+    return tuple(_looking_back(group, definition, problems) for group in groups), problems
+
+
+def _looking_back(group: Group, definition: FeatureSet, problems: list[Problem]) -> Group:
+    """The group with the steps that look back taken into each place's history."""
+    return replace(group, places=tuple(_with_history(place, definition, problems) for place in group.places))
+
+
+def _with_history(place: Place, definition: FeatureSet, problems: list[Problem]) -> Place:
+    place = replace(place, uses=tuple(_with_history(one, definition, problems) for one in place.uses))
+    steps = tuple(step for step in place.steps if isinstance(step, LookBack))
+    series = definition.past
+    if not steps or series is None:
+        return place
+    if place.uses:
+        what = f"{steps[0].name!r} looks back, so it can't read the feature {place.uses[0].column!r}"
+        problems.append(Problem(place.path, f"{what}. Read the data's columns, or derive one"))
+        return replace(place, steps=place.steps[len(steps) :])
+    history = history_of(place.source, steps, series, definition.derived)
+    placed = replace(place, source=column_expression(history.column), steps=place.steps[len(steps) :], history=history)
+    return _placed(placed)
+
+
+def histories_of(groups: Iterable[Group]) -> tuple[History, ...]:
+    """The columns of the past that the groups need, through the features that they use too."""
+    found: list[History] = []
+    stack = [place for group in groups for place in group.places]
+    while stack:
+        place = stack.pop()
+        found.extend([place.history] if place.history is not None else [])
+        stack.extend(place.uses)
+    return distinct(found[::-1])
+
+
+def data_columns(columns: Iterable[str], groups: Iterable[Group]) -> tuple[str, ...]:
+    """These columns with those of the past replaced by the data's own columns that they are made of."""
+    made = {one.column: one.reads for one in histories_of(groups)}
+    return tuple(dict.fromkeys(name for column in columns for name in made.get(column, (column,))))
 
 
 def _linked(groups: Sequence[Group], known: Mapping[str, str], problems: list[Problem]) -> list[Group]:

@@ -17,7 +17,8 @@ from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value
 from vaxseq.features.cast import cast_to
 from vaxseq.features.compile import column_nodes, empty_value, needed_columns, place_node, source_node, told
-from vaxseq.features.resolve import Place
+from vaxseq.features.history.checking import TYPE_NAME
+from vaxseq.features.resolve import Place, histories_of
 from vaxseq.features.transforms import Step, compile_steps
 from vaxseq.features.transforms.base import Learned
 from vaxseq.layout import Field, Part, Recipe
@@ -124,7 +125,8 @@ def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
         outputs.append((place.column, builder.apply(told(place, _codes if codes else _numbers), node)))
         outputs.extend((name, builder.apply(_numbers, side)) for name, side in zip(side_names, sides, strict=True))
     program = builder.build([node for _, node in outputs])
-    empty = {name: empty_value(fitted.state.columns[name]) for name in program.columns}
+    types = {**fitted.state.columns, **dict.fromkeys((one.column for one in histories_of(groups)), TYPE_NAME)}
+    empty = {name: empty_value(types[name]) for name in program.columns}
     fields = []
     for number, ((name, _), value) in enumerate(zip(outputs, program.run(empty), strict=True)):
         width = int(np.prod(value.shape, dtype=np.int64))

@@ -15,8 +15,11 @@ from vaxseq.expressions.values import Value
 from vaxseq.features import statefile
 from vaxseq.features.compile import compile_recipe, empty_value, needed_columns
 from vaxseq.features.definition import FeatureSet
+from vaxseq.features.history.checking import TYPE_NAME
+from vaxseq.features.history.columns import with_histories
+from vaxseq.features.history.history import History
 from vaxseq.features.records import Records
-from vaxseq.features.resolve import Group, resolve
+from vaxseq.features.resolve import Group, data_columns, histories_of, resolve
 from vaxseq.features.statefile import FitState
 from vaxseq.features.virtual import virtual_columns
 from vaxseq.layout import Recipe, Role
@@ -24,6 +27,7 @@ from vaxseq.layout import Recipe, Role
 if TYPE_CHECKING:
     from vaxseq.features.display import Display
     from vaxseq.features.serving import Encoding
+    from vaxseq.frame import Source
     from vaxseq.training.layer import FittedLayer
 
 ROLES: tuple[Role, ...] = ("input", "target", "weight")
@@ -95,7 +99,10 @@ class FittedFeatures:
         return fitted
 
     def transform(self, frame: Any) -> Any:
-        """A copy of the vaex frame with a virtual column for each derived column and feature; nothing is read.
+        """A copy of the vaex frame with a virtual column for each derived column and feature.
+
+        Nothing is read, unless features look back: what they see of the past is computed in one pass over the frame's
+        rows and kept in the cache folder.
 
         A feature ``distance`` of the input ``numeric`` becomes ``numeric__distance``, targets ``target__late``,
         weights ``weight__w``. A target or weight whose columns aren't in the frame is left out, so that rows
@@ -111,9 +118,12 @@ class FittedFeatures:
             from vaxseq.frame import open as open_frame
 
             frame = open_frame(frame)
-        types = source_of(frame).types()
+        source = source_of(frame)
+        types = source.types()
         groups = [group for group in self.groups if group.role == "input" or self._has(group, types)]
         self.check_types(types, groups)
+        if histories := histories_of(groups):
+            frame = with_histories(source, histories).frame()
         return bind(frame, virtual_columns(self.feature_set.derived, groups, self.state.learned, types))
 
     def recipe(self, source_types: Mapping[str, str] | None = None, *, roles: Sequence[Role] = ROLES) -> Recipe:
@@ -134,6 +144,7 @@ class FittedFeatures:
         if source_types is not None:
             self.check_types(source_types, groups)
             types = dict(source_types)
+        types = {**types, **dict.fromkeys((one.column for one in histories_of(groups)), TYPE_NAME)}
         names = needed_columns(self.feature_set.derived, groups)
         return compile_recipe(
             self.feature_set.derived, groups, self.state.learned, {name: empty_value(types[name]) for name in names}
@@ -141,6 +152,9 @@ class FittedFeatures:
 
     def transform_records(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """The inputs of plain records, to the last bit what training reads.
+
+        Features that look back see the records before: pass a series' records together and in order, from as far back
+        as the features look.
 
         Args:
             records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, a pandas
@@ -264,13 +278,30 @@ class FittedFeatures:
         return preview(self, frame, rows=rows, where=where)
 
     def reads(self, group: Group) -> frozenset[str]:
-        """The physical columns that a group needs."""
-        return frozenset(needed_columns(self.feature_set.derived, [group]))
+        """The data's columns that a group needs."""
+        return frozenset(data_columns(needed_columns(self.feature_set.derived, [group]), [group]))
+
+    def source_of(self, frame: Any, roles: Sequence[Role] = ROLES) -> Source:
+        """The frame's Source, with what these roles' features see of the past as further columns.
+
+        Raises:
+            ColumnNotFoundError: a column isn't there.
+            StateError: a column is of another type than the fitted one.
+            SelectionError: rows of a series aren't together and in order.
+        """
+        from vaxseq.frame import source_of
+
+        source = source_of(frame)
+        groups = [group for group in self.groups if group.role in roles]
+        histories = histories_of(groups)
+        if histories:
+            self.check_types(source.types(), groups)
+        return with_histories(source, histories)
 
     def check_types(self, types: Mapping[str, str], groups: Sequence[Group] | None = None) -> None:
         """Refuses columns that the groups need and that aren't there or are of another kind than the fitted ones."""
         groups = self.groups if groups is None else groups
-        needed = needed_columns(self.feature_set.derived, groups)
+        needed = data_columns(needed_columns(self.feature_set.derived, groups), groups)
         absent = [name for name in needed if name not in types]
         if absent:
             raise ColumnNotFoundError(
@@ -308,24 +339,30 @@ class FittedFeatures:
 
     @cached_property
     def _inputs(self) -> Records:
-        return Records(self.recipe(roles=("input",)), self.state.columns)
+        return Records(self.recipe(roles=("input",)), self.state.columns, past=self._past("input"))
 
     @cached_property
     def _targets(self) -> Records:
-        return Records(self.recipe(roles=("target",)), self.state.columns)
+        return Records(self.recipe(roles=("target",)), self.state.columns, past=self._past("target"))
 
     @cached_property
     def _encoded(self) -> Records:
         from vaxseq.features.serving import encoding_recipe
 
         may_miss = [one.name for one in self.encodings() if one.may_miss]
-        return Records(encoding_recipe(self), self.state.columns, may_miss=may_miss)
+        return Records(encoding_recipe(self), self.state.columns, may_miss=may_miss, past=self._past("input"))
+
+    def _past(self, role: Role) -> tuple[History, ...]:
+        return histories_of(group for group in self.groups if group.role == role)
 
     def _has(self, group: Group, types: Mapping[str, str]) -> bool:
         return self.reads(group) <= types.keys()
 
     def _undone(self, group: Group, number: int, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         place = group.places[number]
+        if place.history is not None:
+            name = place.history.steps[-1].name
+            raise FeatureTypeError(f"{place.key}: step {name!r} looks back, so it can't be undone from a row")
         learned = self.state.learned[place.key]
         for step, known in zip(reversed(place.steps), reversed(learned), strict=True):
             try:

@@ -43,7 +43,7 @@ def fitted_table(fitted: FittedFeatures) -> Display:
                 (
                     place.name,
                     _reads(place),
-                    ", ".join(show_step(step) for step in place.steps) or "as it is",
+                    ", ".join(show_step(step) for step in place.all_steps) or "as it is",
                     "; ".join(
                         _learned(one, values) for one, values in zip(place.steps, learned, strict=True) if values
                     ),
@@ -54,7 +54,7 @@ def fitted_table(fitted: FittedFeatures) -> Display:
             data[place.key] = {
                 "column": place.column,
                 "reads": _reads(place),
-                "steps": [write_step(step) for step in place.steps],
+                "steps": [write_step(step) for step in place.all_steps],
                 "learned": [dict(one) for one in learned],
                 "width": part.width,
                 "missing": share,
@@ -126,10 +126,10 @@ def _notes(block: Any) -> str:
 
 
 def _reads(place: Place) -> str:
-    names = place.source.names
-    if len(names) == 1 and place.source.text in (f"col({name!r})" for name in names):
+    names = place.reads.names
+    if len(names) == 1 and place.reads.text in (f"col({name!r})" for name in names):
         return next(iter(names))
-    return place.source.text
+    return place.reads.text
 
 
 def _learned(step: Step, values: Mapping[str, Any]) -> str:
