@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,7 +57,8 @@ def csv_types(tmp_path: Path, text: str | bytes, **options: object) -> tuple[lis
         (["", "x"], "text", [None, "x"]),
         (['"NA"', "NA"], "text", ["NA", None]),
         (["2020-01-31", ""], "date", [pd.Timestamp("2020-01-31").date(), None]),
-        (["2020-01-31", "2020-02-01 01:02"], "timestamp[s]", [pd.Timestamp("2020-01-31"), pd.Timestamp("2020-02-01 01:02")]),
+        (["2020-01-31", "2020-02-01 01:02"], "timestamp[s]",
+         [pd.Timestamp("2020-01-31"), pd.Timestamp("2020-02-01 01:02")]),
         (["2020-01-01 00:00:00.25"], "timestamp[ms]", [pd.Timestamp("2020-01-01 00:00:00.25")]),
         (["2014-01-01T01:00:00+01:00", "2014-07-01T02:00:00+02:00"], "timestamp[s]",
          [pd.Timestamp("2014-01-01"), pd.Timestamp("2014-07-01")]),
@@ -385,67 +381,6 @@ def test_pandas_batches_and_readers(tmp_path) -> None:
         made = convert(data, tmp_path / f"{number}.arrow", progress=False)
         assert table_of(made)["x"].to_pylist() == [0, 1, 2, 3, 4]
         assert table_of(made)["s"].to_pylist() == ["a", None, "b", "", "c"]
-
-
-KILLED = """
-import sys, os
-from vaxseq.convert import convert, stage
-from vaxseq.convert.readers import delimited
-delimited._SMALLEST, delimited._ROWS, stage.MIN_BATCH_ROWS = 8_000, 1, 400
-print("go", flush=True)
-convert(sys.argv[1], sys.argv[2], progress=False, schema={"columns": {"v": "float64"}}, on_bad_rows="reject", fragment_bytes=50_000)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", ["o.arrow", "set", "o.hdf5"])
-def test_sigkill_at_random_moments(tmp_path, target) -> None:
-    source = tmp_path / "a.csv"
-    rng = np.random.default_rng(0)
-    with open(source, "w") as file:
-        file.write("i,x,v,w\n")
-        for i in range(12_000):
-            file.write(f"{i},{i if i < 8_000 else i / 8},{'bad' if i % 997 == 0 else i * 0.5},w{i // 600}\n")
-    command = [sys.executable, "-c", KILLED, str(source)]
-
-    def started(made: Path) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([*command, str(made)], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()  # it has imported everything and begins
-        process.stdout.close()
-        return process
-
-    whole = tmp_path / f"whole-{target}"
-    process = started(whole)
-    begun = time.monotonic()
-    assert process.wait() == 0
-    took = time.monotonic() - begun
-    kills = attempt = 0
-    while kills < 10:
-        attempt += 1
-        made = tmp_path / f"{attempt}-{target}"
-        while True:
-            process = started(made)
-            try:
-                process.wait(rng.uniform(0.0, took))
-            except subprocess.TimeoutExpired:
-                os.kill(process.pid, signal.SIGKILL)
-                kills += 1
-            process.wait()
-            if process.returncode == 0 or (made.exists() and not made.with_name(made.name + ".partial").exists()):
-                break
-            assert process.returncode == -signal.SIGKILL
-        assert _contents(made) == _contents(whole)
-        assert not made.with_name(made.name + ".partial").exists()
-
-
-def _contents(path: Path) -> object:
-    manifest = Manifest.load(path)
-    rejects = pq.read_table(path.with_name(path.name + ".rejects.parquet")).to_pylist()
-    if manifest.format == "arrow":
-        return manifest.schema, manifest.n_rows, table_of(manifest).to_pydict(), rejects
-    back = convert(path, path.with_suffix(".back.arrow"), progress=False, overwrite=True)
-    return manifest.schema, manifest.n_rows, table_of(back).to_pydict(), rejects
 
 
 def test_the_schema_file(tmp_path) -> None:
