@@ -174,7 +174,7 @@ def test_encoded_records_are_what_a_layer_can_take(fitted: FittedFeatures, frame
     assert encoded["image__grid"].shape == (ROWS, 2, 2)
     known = {one.name: one for one in fitted.encodings()}
     assert list(known) == [name for name in encoded if "__side" not in name]
-    assert known["codes__word"].encoded and not known["numeric__wide"].encoded
+    assert known["codes__word"].boundary == 1 and known["numeric__wide"].boundary == 0
 
 
 def record(**changes: Any) -> dict[str, Any]:

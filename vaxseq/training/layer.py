@@ -102,3 +102,8 @@ class FittedLayer(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The name and the fitted state's JSON."""
         return {"name": self.name, "state": self.fitted.to_json()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FittedLayer:
+        """The layer of a saved config; a state that was edited or damaged is refused by name."""
+        return cls(**config)
