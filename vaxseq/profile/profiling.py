@@ -15,7 +15,6 @@ from vaxseq.profile.result import Profile, Stage
 from vaxseq.training.probe import (
     Steps,
     check_dataset,
-    chunk_batches,
     insides,
     is_sequence,
     resized,
@@ -35,7 +34,8 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
     It reads batches as ``model.fit`` would, alone and under the model. A Sequence is measured on a copy, piece by
     piece: each column, each feature, the gather, the write, the conversion to tensors. Any other PyDataset is read
     with its own ``__getitem__`` (and its ``on_epoch_end`` when an epoch is over), and a look at the stack every 2 ms
-    tells which of its lines the time goes to. Nothing is slowed down when no profile is running.
+    tells which of its lines the time goes to; a small function called in a loop may count for the loop's line.
+    Nothing is slowed down when no profile is running.
 
     The model trains for some seconds; its weights, optimizer and seeds are put back afterwards.
 
@@ -91,15 +91,14 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
 def _sequence(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Facts, Loaded]:
     """One of ours, on a copy."""
     subject = resized(dataset, dataset.batch_size)
-    loaded = load(subject, share, shuffle=shuffle, chunk=chunk_batches(subject))
+    loaded = load(subject, share, shuffle=shuffle)
     large = None
     if loaded.rows < _SMALL_ROWS and dataset.num_rows >= _SCALE * loaded.rows:
-        larger = resized(dataset, _SCALE * dataset.batch_size)
-        large = load(larger, share / 2, shuffle=shuffle, chunk=chunk_batches(larger))
+        large = load(resized(dataset, _SCALE * dataset.batch_size), share / 2, shuffle=shuffle)
     inside = insides(subject)
     in_order = None
     if shuffle:
-        in_order = load(subject, share / 2, shuffle=False, chunk=chunk_batches(subject)).each_s
+        in_order = load(subject, share / 2, shuffle=False).each_s
     stages = measure_parts(inside, lambda epoch: batch_order(subject, epoch, shuffle=shuffle), share)
     large_batch = None if large is None else large.kept[0]
     under = _under(model, subject, loaded.kept, large_batch, share, shuffle)

@@ -15,7 +15,7 @@ from vaxseq.profile.result import Stage
 from vaxseq.profile.sampling import Sampler, Seen, watched
 
 _KEPT = 8  # batches kept, for steps without reading
-_PATIENCE = 5  # times the seconds asked for
+_GIVEN = 0.2  # of the mean time: a batch that takes less was loaded with the ones before it
 _LINES = 40  # lines told apart; the others of a function are its last line
 
 
@@ -34,20 +34,24 @@ class Loaded(NamedTuple):
     stages: tuple[Stage, ...]
 
 
-def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False, chunk: int = 1) -> Loaded:
+def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False) -> Loaded:
     """Reads for about so long, at least one batch besides the first; with ``stacks``, notes the lines it is in.
 
-    A dataset that loads ``chunk`` batches at once is read by whole chunks, unless that takes much longer.
+    When time is up, it goes on as long as batches come for nothing: a dataset may load many at once.
     """
     walk = _walk(dataset, shuffle)
     kept = [next(walk)()]  # the first pays for opening files and for caches
     meter, before, children, count = Meter(Queue()), Usage.now(), child_cpu_s(), 0
     sampler = Sampler() if stacks else None
     with sampler or nullcontext():
-        while count == 0 or meter.seconds < seconds or (count % chunk and meter.seconds < _PATIENCE * seconds):
-            read = next(walk)
+        while True:
+            read, before_s, waited_s = next(walk), meter.seconds, meter.waited_s
             with meter:
                 batch = watched(read)
+            took_s = meter.seconds - before_s
+            if count and before_s >= seconds and took_s > _GIVEN * before_s / count:
+                meter.seconds, meter.waited_s = before_s, waited_s
+                break
             if batch is _EPOCH_END:
                 continue
             count += 1

@@ -233,11 +233,6 @@ def is_sequence(dataset: Any) -> bool:
     return isinstance(dataset, Sequence)
 
 
-def chunk_batches(sequence: Sequence) -> int:
-    """Batches that it loads at once."""
-    return sequence._passes.whole.loader.chunk_batches
-
-
 def resized(sequence: Sequence, batch_size: int) -> Sequence:
     """The same Sequence, with batches of this size, and with an epoch and threads of its own."""
     other = object.__new__(type(sequence))

@@ -1,0 +1,22 @@
+"""The three ported classes run, and the profile names what is wrong with each before it is ported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+def test_the_porting_benchmark_runs() -> None:
+    script = Path(__file__).with_name("bench_porting.py")
+    command = [sys.executable, str(script), "--rows", "20000", "--seconds", "0.6", "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=240)
+    found = json.loads(done.stdout.splitlines()[-1])
+    verdicts = {row["class"]: row["verdict"] for row in found if row["step"] == "as it was"}
+    assert verdicts == {"work on each item": "code", "h5py slices": "code", "a process pool": "processes"}
+    assert [row["class"] for row in found].count("work on each item") == 4
