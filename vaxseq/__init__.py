@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.profile import profile as profile
     from vaxseq.report.exploration import Exploration as Exploration
     from vaxseq.report.exploration import explore as explore
+    from vaxseq.report.reporting import report as report
     from vaxseq.split import split as split
     from vaxseq.store import materialize as materialize
     from vaxseq.training.layer import FittedLayer as FittedLayer
@@ -52,6 +53,7 @@ _EXPORTS = {
     "materialize": "vaxseq.store",
     "open": "vaxseq.frame",
     "profile": "vaxseq.profile",
+    "report": "vaxseq.report.reporting",
     "split": "vaxseq.split",
 }
 
