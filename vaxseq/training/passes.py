@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
-import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vaxseq.errors import PositionError
 from vaxseq.loader import Loader
@@ -104,17 +102,3 @@ def within(index: int, plan: BatchPlan) -> int:
     if not 0 <= place < size:
         raise IndexError(f"batch {index}: expected 0 to {size - 1}")
     return place
-
-
-_asked: dict[int, weakref.ref[Any]] = {}
-
-
-def note_asked(sequence: Any) -> None:
-    """Remember which Sequence this thread asked last for its number of batches: as fit does before it trains."""
-    _asked[threading.get_ident()] = weakref.ref(sequence)
-
-
-def last_asked() -> Any:
-    """That Sequence, or None."""
-    found = _asked.get(threading.get_ident())
-    return None if found is None else found()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-import warnings
 from typing import Any
 
 import keras
@@ -12,10 +12,7 @@ import keras
 from vaxseq.errors import OptionError
 from vaxseq.plan.position import Position
 from vaxseq.training.checkpoint import Checkpoint
-from vaxseq.training.passes import last_asked
 from vaxseq.training.sequence import Sequence
-
-_RAN_OUT = "Your input ran out of data"  # what Keras says of the shorter, resumed epoch
 
 
 class ResumeTraining(keras.callbacks.Callback):
@@ -30,7 +27,6 @@ class ResumeTraining(keras.callbacks.Callback):
         folder: where to save; one for each training. Of several ranks each saves into a folder of its own.
         every_batches: save when so many batches were trained on since the last save.
         every_s: save when so many seconds have passed since the last save. Without either: every 60 seconds.
-        sequence: what fit trains on, if it can't be told: when the Sequence is wrapped in something else.
 
     Raises:
         PositionError: what was saved is of another Sequence or model.
@@ -45,7 +41,6 @@ class ResumeTraining(keras.callbacks.Callback):
         *,
         every_batches: int | None = None,
         every_s: float | None = None,
-        sequence: Sequence | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("every_batches", every_batches), ("every_s", every_s)):
@@ -54,21 +49,14 @@ class ResumeTraining(keras.callbacks.Callback):
         self._every_batches = every_batches
         self._every_s = 60.0 if every_batches is None and every_s is None else every_s
         self._checkpoint = Checkpoint(folder)
-        self._given = sequence
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Put the model and the Sequence where the last save left them."""
-        self._sequence = self._find()
+        self._fit = _iterator_of_fit()
+        self._sequence = self._fit.data_adapter.py_dataset
         passes = self._sequence._passes
-        steps = (self.params or {}).get("steps")
-        if steps not in (passes.whole.plan.num_batches, passes.current.plan.num_batches):
-            raise OptionError(
-                f"ResumeTraining: fit trains {steps} batches an epoch, expected the Sequence's "
-                f"{passes.whole.plan.num_batches}. Leave out steps_per_epoch, or name the Sequence: sequence=."
-            )
         passes.serve_in_turn = True
-        self._quiet: Any = None
-        self._consumed = self._shift = 0
+        self._consumed = 0
         record = self._checkpoint.record()
         if record is None:
             passes.latch.begin(0)
@@ -79,8 +67,9 @@ class ResumeTraining(keras.callbacks.Callback):
             self._checkpoint.restore(self.model, record, self._sequence.batch(0, 0)[0])
             self._epoch = passes.latch.epoch
             self.model._initial_epoch = self._epoch
-            if passes.current is not passes.whole:
-                self._quiet = _ignore_running_out()
+            # Keras would run into the end of a shorter epoch: it warns, and on TensorFlow the step that finds no
+            # data still moves random seeds and the optimizer's counter on
+            self._fit._num_batches = passes.current.plan.num_batches
         passes.trained(0)
         self._saved_at, self._saved_batches = time.monotonic(), 0
 
@@ -102,8 +91,6 @@ class ResumeTraining(keras.callbacks.Callback):
         consumed = min(batch + 1, plan.num_batches)  # with steps_per_execution several at once
         self._saved_batches += consumed - self._consumed
         self._consumed = consumed
-        if passes.latch.reads == 0 or passes.latch.epoch < self._epoch:
-            raise OptionError("ResumeTraining: fit doesn't train on this Sequence. Name the one it does: sequence=.")
         passes.trained(consumed)
         due = self._every_batches is not None and self._saved_batches >= self._every_batches
         due = due or (self._every_s is not None and time.monotonic() - self._saved_at >= self._every_s)
@@ -112,7 +99,7 @@ class ResumeTraining(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Go on to the next epoch."""
-        self._end_quiet()
+        self._fit._num_batches = self._sequence._passes.whole.plan.num_batches
         if self._consumed >= self._sequence._passes.of(self._epoch).plan.num_batches:
             self._epoch += 1
             self._consumed = 0
@@ -124,25 +111,28 @@ class ResumeTraining(keras.callbacks.Callback):
         passes.serve_in_turn = False
         passes.trained(None)
         self.model._initial_epoch = None
-        self._end_quiet()
 
     def _save(self, position: Position) -> None:
         self._checkpoint.save(self.model, {"position": position.to_dict()})
         self._saved_at, self._saved_batches = time.monotonic(), 0
 
-    def _find(self) -> Sequence:
-        found = last_asked() if self._given is None else self._given
-        if not isinstance(found, Sequence):
-            raise OptionError("ResumeTraining: fit isn't on a vaxseq.Sequence. Name it if it is wrapped: sequence=.")
-        return found
 
-    def _end_quiet(self) -> None:
-        if self._quiet is not None and self._quiet in warnings.filters:
-            warnings.filters.remove(self._quiet)  # type: ignore[attr-defined]
-        self._quiet = None
-
-
-def _ignore_running_out() -> Any:
-    """Add a filter for that one warning of Keras; the filter, to be taken out again."""
-    warnings.filterwarnings("ignore", message=_RAN_OUT)
-    return warnings.filters[0]
+def _iterator_of_fit() -> Any:
+    """The epoch iterator of the fit that is running: Keras shows callbacks neither the data nor its length."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        found = frame.f_locals.get("epoch_iterator")
+        if found is not None and hasattr(found, "data_adapter"):
+            break
+        frame = frame.f_back  # type: ignore[assignment]
+    else:
+        raise OptionError("ResumeTraining: no fit of Keras is running. Pass it to model.fit(callbacks=[...]).")
+    data = getattr(found.data_adapter, "py_dataset", None)
+    if not isinstance(data, Sequence):
+        raise OptionError("ResumeTraining: fit isn't on a vaxseq.Sequence. Pass one, not wrapped in anything else.")
+    if found.steps_per_epoch:
+        raise OptionError(
+            f"ResumeTraining: got steps_per_epoch={found.steps_per_epoch}, expected None: an epoch is a whole pass. "
+            "Leave it out."
+        )
+    return found

@@ -29,7 +29,7 @@ from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.exits import to_tf, to_torch
 from vaxseq.training.finishing import Finishing, rows_of
-from vaxseq.training.passes import Passes, note_asked, within
+from vaxseq.training.passes import Passes, within
 from vaxseq.training.shards import shard_of
 
 if TYPE_CHECKING:
@@ -195,7 +195,6 @@ class Sequence(keras.utils.PyDataset):
     @property
     def num_batches(self) -> int:
         """Batches of an epoch. Keras asks before each pass over the data, which is how epochs are told apart."""
-        note_asked(self)
         return self._passes.announced()
 
     def position(self) -> dict[str, Any]:
