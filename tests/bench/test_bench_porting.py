@@ -14,7 +14,7 @@ import pytest
 @pytest.mark.slow
 def test_the_porting_benchmark_runs() -> None:
     script = Path(__file__).with_name("bench_porting.py")
-    command = [sys.executable, str(script), "--rows", "20000", "--seconds", "0.6", "--json"]
+    command = [sys.executable, str(script), "--rows", "100000", "--seconds", "0.6", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=240)
     found = json.loads(done.stdout.splitlines()[-1])
     verdicts = {row["class"]: row["verdict"] for row in found if row["step"] == "as it was"}
