@@ -20,6 +20,12 @@ from vaxseq.report.bins import Bins, floats_of, keys_of
 from vaxseq.report.cache import cache_file
 from vaxseq.report.distinct import KEPT, Distinct, Tops
 
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("VAXSEQ_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 

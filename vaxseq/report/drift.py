@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ SOME, CLEAR = 0.1, 0.25  # customary thresholds of the PSI
 MISSING_APART = 0.1
 _STRETCHES = 10
 _MOST_TEXTS = 255
-_NOISE = 3  # times the PSI that chance alone brings
+_NOISE = 6  # standard deviations over the PSI that chance alone brings
 
 Level = Literal["none", "some", "clear"]
 
@@ -37,8 +38,9 @@ class Drift:
 def drift(reference: ColumnSummary, other: ColumnSummary, part: str, against: str) -> Drift:
     """Population stability index over tenths of the reference (or its texts), and Kolmogorov and Smirnov's distance.
 
-    Source: PSI: Yurdakul 2018, "Statistical Properties of Population Stability Index" (the size that chance brings:
-    (cells - 1)(1/n + 1/m)). KS: Smirnov 1948, doi:10.1214/aoms/1177730256.
+    Source: PSI: Yurdakul 2018, "Statistical Properties of Population Stability Index" (by chance alone
+    it is chi-squared with cells - 1 degrees of freedom, times 1/n + 1/m).
+    KS: Smirnov 1948, doi:10.1214/aoms/1177730256.
     """
     psi = ks = None
     chance = 0.0
@@ -46,18 +48,23 @@ def drift(reference: ColumnSummary, other: ColumnSummary, part: str, against: st
         ks = _ks(reference.bins, other.bins)
         first, second = _stretches(reference, other)
         psi = _psi(first, second)
-        chance = (len(first) - 1) * (1 / reference.count + 1 / other.count)
+        chance = _chance(len(first) - 1, reference.count, other.count)
     elif reference.count and other.count and max(reference.distinct.estimate, other.distinct.estimate) <= _MOST_TEXTS:
         first, second = _texts(reference, other)
         psi = _psi(first, second)
-        chance = (len(first) - 1) * (1 / reference.count + 1 / other.count)
+        chance = _chance(len(first) - 1, reference.count, other.count)
     missing = other.missing / max(1, other.rows) - reference.missing / max(1, reference.rows)
     level: Level = "none"
-    if psi is not None and psi >= max(SOME, _NOISE * chance):
+    if psi is not None and psi >= max(SOME, chance):
         level = "clear" if psi >= CLEAR else "some"
     if abs(missing) >= MISSING_APART:
         level = "clear"
     return Drift(reference.name, part, psi, ks, missing, level, _words(reference, other, part, against, psi, level))
+
+
+def _chance(freedom: int, first: int, second: int) -> float:
+    """What chance brings to the PSI at most, nearly always."""
+    return (freedom + _NOISE * math.sqrt(2 * max(0, freedom))) * (1 / first + 1 / second)
 
 
 def _words(
