@@ -40,7 +40,7 @@ GROUPS = [
             "h5py slices, in order",
             "HF datasets (arrow), in order",
             "tf.data slices, in order",
-            "torch BatchSampler, in order",
+            "torch DataLoader, in order",
             "vaex to_keras_generator, in order",
         ),
         (
@@ -69,7 +69,7 @@ GROUPS = [
             "Grain, batches of columns, global",
             "Grain, row by row, global",
             "tf.data index and gather, global",
-            "torch BatchSampler, global",
+            "torch DataLoader, global",
             "HF datasets (arrow), global",
             "vaex to_keras_generator, global",
         ),

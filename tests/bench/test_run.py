@@ -13,7 +13,7 @@ import pytest
 LEFT_OUT = [
     "vaxseq hdf5, in order",  # as arrow
     "tf.data slices, in order",
-    "torch BatchSampler, in order",
+    "torch DataLoader, in order",
     "vaex to_keras_generator, in order",
     *(f"vaxseq {rows} rows, {order}, start" for rows in ("all", "half the") for order in ("in order", "global")),
     "vaxseq all rows, global, end",
