@@ -10,8 +10,25 @@ import typer
 
 def convert(
     paths: Annotated[
-        list[str], typer.Argument(help="Sources (files, folders, globs), then the target.", show_default=False)
+        list[str], typer.Argument(help="Sources (files, folders, globs, URLs), then the target.", show_default=False)
     ],
+    sql: Annotated[str | None, typer.Option(help="A query, in place of sources.", show_default=False)] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to ask it: postgresql://user@host/database (the password from PGPASSWORD), sqlite:///file.db.",
+            show_default=False,
+        ),
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH: the source is a folder of images.", show_default=False)
+    ] = None,
+    sort_by: Annotated[
+        str | None, typer.Option(help="Columns to sort the rows by, separated by commas.", show_default=False)
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="tcp://..., a Dask scheduler whose workers read.", show_default=False)
+    ] = None,
     schema: Annotated[str | None, typer.Option(help="A YAML file of names, types, bounds and categories.")] = None,
     columns: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
     rename: Annotated[list[str] | None, typer.Option(help="old=new; may be given more than once.")] = None,
@@ -33,21 +50,28 @@ def convert(
 
     Example: vaxseq convert raw/*.csv.gz flights.arrow
     """
+    from vaxseq.cli._cluster import cluster
     from vaxseq.convert import convert as run
     from vaxseq.errors import OptionError
 
-    if len(paths) < 2:
+    if sql is None and uri is None and len(paths) < 2:
         raise OptionError(f"convert: got {len(paths)} path, expected sources and a target. Name the target last.")
     *sources, target = paths
+    given = dict(_option(one) for one in option or ())
+    if images is not None:
+        given["images"] = images
     try:
-        manifest = run(
-            sources, target, schema=schema, columns=columns.split(",") if columns else None,
-            rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows, resume=resume,
-            overwrite=overwrite, append=append, workers=workers, format=format, target_format=target_format,
-            path_column=path_column, progress=not quiet, **dict(_option(one) for one in option or ()),
-        )  # fmt: skip
+        with cluster(scheduler) as executor:
+            manifest = run(
+                sources or None, target, sql=sql, uri=uri, sort_by=sort_by.split(",") if sort_by else None,
+                executor=executor, schema=schema, columns=columns.split(",") if columns else None,
+                rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
+                resume=resume, overwrite=overwrite, append=append, workers=workers, format=format,
+                target_format=target_format, path_column=path_column, progress=not quiet, **given,
+            )  # fmt: skip
     except KeyboardInterrupt:
-        typer.echo(f"stopped; run the same command again and {target} goes on where it was", err=True)
+        again = "begins again" if sql is not None and "key" not in given else "goes on where it was"
+        typer.echo(f"stopped; run the same command again and {target} {again}", err=True)
         raise typer.Exit(130) from None
     if not quiet:
         left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""

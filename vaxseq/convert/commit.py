@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from vaxseq.convert.dictionary import MIN_REPEATS
 from vaxseq.convert.journal import JOURNAL_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
+from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, PieceKey, Stage
 from vaxseq.convert.writers import writers
 from vaxseq.convert.writers.ipc import IpcFile
@@ -42,6 +43,7 @@ def final_types(stage: Stage, format_name: str) -> dict[str, pa.DataType]:
 def commit(
     stage: Stage, work: Path, target: Path, format_name: str, *, folder: bool, declared: Schema | None,
     sources: tuple[SourcePrint, ...], reread: Reread, before: Manifest | None = None,
+    sort_by: tuple[str, ...] = (), fragment_bytes: int | None = None,
 ) -> Manifest:  # fmt: skip
     """Makes the dataset of the staged rows and moves it to ``target`` in one step."""
     _settle(stage, reread)
@@ -53,6 +55,9 @@ def commit(
     schema = pa.schema(fields)
     words = {name: stage.coders[name].array() for name, kind in types.items() if pa.types.is_dictionary(kind)}
     drafts = [draft for draft in stage.drafts if draft.groups]
+    if sort_by:
+        rows_in_order = _Tables(stage, drafts, types, schema, words, reread)
+        drafts = sorted_drafts(rows_in_order, work, schema, words, sort_by, fragment_bytes)
     manifest = Manifest(
         Schema.from_arrow(schema, declared),
         stage.rows,

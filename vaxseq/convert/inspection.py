@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Reader
-from vaxseq.convert.sources import find_sources
+from vaxseq.convert.sources import find_sources, fingerprint
 from vaxseq.errors import DatasetError
 from vaxseq.expressions.values import from_raw
 from vaxseq.manifest import MANIFEST_NAME, Manifest
@@ -47,7 +47,7 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
                 for name in table.column_names:
                     columns.setdefault(name, _Tally()).add(table[name])
     declared = {one.name: one for one in manifest.schema.columns} if manifest is not None else {}
-    size = sum(os.path.getsize(source.path) for source in sources if source.path)
+    size = sum(fingerprint(source).size_bytes for source in sources)
     return {
         "path": str(path), "format": manifest.format if manifest else sources[0].format, "rows": rows, "size_bytes": size,
         "fragments": len(sources), "memory_maps": not obstacles, "obstacles": obstacles,

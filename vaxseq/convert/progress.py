@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vaxseq.convert.readers.base import Source, Unit
+from vaxseq.convert.readers.base import Unit
+from vaxseq.manifest import SourcePrint
 
 _LINE_S = 10.0
 
@@ -15,9 +16,9 @@ _LINE_S = 10.0
 class Progress:
     """Rows, bytes, rows a second and the time left."""
 
-    def __init__(self, sources: tuple[Source, ...], on: bool, target: Path, rows: int) -> None:
+    def __init__(self, prints: tuple[SourcePrint, ...], on: bool, target: Path, rows: int) -> None:
         self._on, self._target, self._rows, self._from = on, target, rows, rows
-        self._sizes = [Path(one.path).stat().st_size if one.path else 0 for one in sources]
+        self._sizes = [one.size_bytes for one in prints]
         self._before = [sum(self._sizes[:index]) for index in range(len(self._sizes))]
         self._started = self._said = time.monotonic()
         self._bar: Any = None

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from vaxseq.convert.commit import clear, commit, publish, recover
-from vaxseq.convert.fanout import in_order, process_pool
+from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
@@ -22,23 +22,26 @@ from vaxseq.convert.progress import Progress
 from vaxseq.convert.readers import check_options, readers
 from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.readers.kinds import storable_type
+from vaxseq.convert.readers.sql import Query
+from vaxseq.convert.sorting import check_sort
 from vaxseq.convert.sources import find_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.text import TextFormat, infer
 from vaxseq.convert.writers import writer_for, writers
 from vaxseq.errors import DatasetError, OptionError, SchemaError, did_you_mean
-from vaxseq.manifest import Manifest
+from vaxseq.manifest import Manifest, SourcePrint
 from vaxseq.schema import Schema, type_name
 
 _FRAGMENT_BYTES = 1 << 30
 
 
 def convert(
-    sources: Any, target: str | os.PathLike[str], *, schema: Schema | str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    sources: Any = None, target: str | os.PathLike[str] | None = None, *, sql: str | None = None, uri: str | None = None,
+    schema: Schema | str | os.PathLike[str] | Mapping[str, Any] | None = None,
     columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
     on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False, workers: int = 1,
-    executor: Executor | None = None, progress: bool = True, format: str | None = None, path_column: str | None = None,
+    sort_by: str | Iterable[str] | None = None, executor: Executor | None = None, progress: bool = True, format: str | None = None, path_column: str | None = None,
     target_format: str | None = None, fragment_bytes: int = _FRAGMENT_BYTES, **reader_options: Any,
 ) -> Manifest:  # fmt: skip
     """Converts data of any size to a dataset that memory-maps.
@@ -47,24 +50,32 @@ def convert(
     It appears when it is complete. A run that was stopped or killed goes on where it was when it is called again.
 
     Args:
-        sources: a path, glob or folder, a list of them, a pandas DataFrame, a pyarrow Table, or an iterable of batches.
+        sources: a path, URL, glob or folder, a list of them, a pandas DataFrame, a pyarrow Table, or an iterable of batches.
         target: the file or folder to make.
+        sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
+            begins again, unless the option ``key`` names a column of the result without missing and equal values: then
+            rows come in its order, and the run goes on if the result still has as many rows between the same keys.
+        uri: where to ask: ``postgresql://user@host/database``, or ``sqlite:///path/to/file.db``. The password comes from
+            PGPASSWORD or from the variable that the option ``password_env`` names, and is never shown or stored.
         schema: types, nullability, bounds and categories that the rows must obey; a Schema, a YAML file or a mapping.
         columns: names in the source of the columns to keep, in order.
         rename: new names by names in the source.
         where: an expression over the dataset's columns; rows for which it isn't true are dropped and counted.
+        sort_by: columns of the dataset to sort the rows by, in bounded memory and about three times the dataset's room on
+            the disk. Equal rows keep their order, missing values come last. When it is stopped, the sort begins again,
+            but not the reading.
         on_bad_rows: "error" stops at a row that doesn't fit; "reject" sets it aside in ``<target>.rejects.parquet``.
         resume: goes on with what an earlier, unfinished call left.
         overwrite: replaces a target that exists.
         append: adds to a folder target; its fragments stay as they are.
-        workers: local processes that read.
+        workers: local processes that read, this one among them.
         executor: any concurrent.futures.Executor that reads instead.
         progress: shows rows, bytes and the time left.
         format: the sources' format, when their names don't tell.
         path_column: a name for a column that holds each row's source path.
         target_format: "arrow" or "hdf5", the format of a folder's fragments.
         fragment_bytes: the size at which a folder's next fragment begins.
-        **reader_options: the reader's, such as ``delimiter``, ``null_values`` or ``encoding`` of CSV.
+        **reader_options: the reader's, such as ``delimiter``, ``null_values`` or ``encoding`` of CSV, ``key`` of SQL.
 
     Returns:
         The dataset's manifest.
@@ -86,7 +97,8 @@ def convert(
         plan.target.parent.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(work, plan.target))
         recover(work, plan.target)
-        key = _key(plan)
+        prints = tuple(fingerprint(source) for source in plan.job.sources)
+        key = _key(plan, prints)
         note = Stage.ready_note(work)
         if note is not None and plan.resume and plan.restartable and (Stage.header(work) or {}).get("key") == key:
             manifest = publish(work, plan.target, note)
@@ -102,10 +114,13 @@ def convert(
         stack.callback(own.close)
         stage = _stage(plan, work, key, own, words)
         stack.callback(stage.close)
-        shown = stack.enter_context(Progress(plan.job.sources, plan.progress, plan.target, stage.rows))
-        check_space(plan.target, plan.format, own)
-        pool = executor or (stack.enter_context(process_pool(workers)) if workers > 1 and plan.restartable else None)
-        manifest = _run(plan, stage, work, before, own, pool if plan.restartable else None, shown)
+        shown = stack.enter_context(Progress(prints, plan.progress, plan.target, stage.rows))
+        if plan.sort_by:
+            check_sort(plan.sort_by, stage.types)
+        copies = (1 if plan.format == "arrow" else 2) + (2 if plan.sort_by else 0)  # staged as Arrow, runs, sorted
+        check_space(plan.target, own, sum(one.size_bytes for one in prints), copies)
+        pool = executor or (stack.enter_context(process_pool(workers)) if workers > 1 and plan.parallel else None)
+        manifest = _run(plan, prints, stage, work, before, own, pool if plan.parallel else None, shown)
         clear(work)
     return manifest
 
@@ -122,6 +137,8 @@ class _Plan:
     progress: bool
     fragment_bytes: int
     restartable: bool
+    parallel: bool
+    sort_by: tuple[str, ...]
 
 
 def _plan(given: dict[str, Any]) -> _Plan:
@@ -131,13 +148,15 @@ def _plan(given: dict[str, Any]) -> _Plan:
             raise OptionError(f"convert: option {name}; got {given[name]!r}, expected one of {allowed}.")
     if not isinstance(given["workers"], int) or given["workers"] < 1:
         raise OptionError(f"convert: option workers; got {given['workers']!r}, expected a whole number from 1.")
+    if given["target"] is None:
+        raise OptionError("convert: no target; expected the path of a file or folder to make. Pass target=.")
     target = Path(given["target"])
     writer = writer_for(target.suffix)
     if given["append"] and (writer is not None or given["overwrite"]):
         raise OptionError(f"convert: option append; got the target {target}, expected a folder, and no overwrite.")
     if writer is not None and given["target_format"] not in (None, writer.name):
         raise OptionError(f"convert: option target_format; got {given['target_format']!r} for {target}. Leave it out.")
-    sources = find_sources(given["sources"], given["format"])
+    sources = find_sources(_query(given) or given["sources"], given["format"])
     check_options({source.format for source in sources}, given["reader_options"])
     schema = given["schema"]
     if isinstance(schema, Mapping):
@@ -151,12 +170,33 @@ def _plan(given: dict[str, Any]) -> _Plan:
         sources, dict(given["reader_options"]), None if columns is None else tuple(columns), dict(given["rename"] or {}),
         schema, given["where"], given["on_bad_rows"], given["path_column"],
     )  # fmt: skip
-    restartable = all(source.path is not None for source in sources)
+    restartable = all(source.restartable for source in sources)
+    sort_by = given["sort_by"] or ()
+    sort_by = (sort_by,) if isinstance(sort_by, str) else tuple(sort_by)
+    if sort_by and given["append"]:
+        raise OptionError("convert: option sort_by; got it with append, which leaves earlier rows where they are.")
+    parallel = all(source.path is not None for source in sources)
     name = writer.name if writer else given["target_format"] or "arrow"
     return _Plan(
         job, target, writer is None, name, given["overwrite"], given["append"], given["resume"], given["progress"],
-        given["fragment_bytes"], restartable,
+        given["fragment_bytes"], restartable, parallel, sort_by,
     )  # fmt: skip
+
+
+def _query(given: dict[str, Any]) -> Query | None:
+    """The query that is asked for in place of files."""
+    if given["sql"] is None and given["uri"] is None and given["sources"] is not None:
+        return None
+    for name in ("sql", "uri"):
+        if not isinstance(given[name], str):
+            raise OptionError(
+                f"convert: option {name}; got {type(given[name]).__name__}, expected text. "
+                "Name sources, or pass sql= and uri=."
+            )
+    if given["sources"] is not None:
+        raise OptionError("convert: got both sources and sql=. Convert them apart; the target is passed as target=.")
+    options = given["reader_options"]
+    return Query(given["sql"], given["uri"], options.get("key"), options.get("password_env"))
 
 
 def _existing(plan: _Plan) -> Manifest | None:
@@ -170,12 +210,12 @@ def _existing(plan: _Plan) -> Manifest | None:
     return None
 
 
-def _key(plan: _Plan) -> str:
+def _key(plan: _Plan, now: tuple[SourcePrint, ...]) -> str:
     """A fingerprint of the work: the sources as they are, and every option that shapes the result."""
-    prints = [(one.name, one.digest) for one in map(fingerprint, plan.job.sources)]
+    prints = [(one.name, one.digest) for one in now]
     job = replace(plan.job, sources=(), schema=None)
     schema = plan.job.schema and plan.job.schema.to_dict()
-    return key_of([prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append])
+    return key_of([prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by])
 
 
 def _stage(plan: _Plan, work: Path, key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
@@ -280,20 +320,18 @@ def _pieces(
     first, skip = stage.next
     todo = ((number, unit) for number, unit in _numbered_units(plan, own) if number >= first)
     if pool is not None:
-        yield from in_order(pool, plan.job, todo, stage.types, work, (first, skip))
-        return
+        started = pool.submit(warm)  # its workers start while the first unit shows the types to start with
     for number, unit in todo:
-        last: Finished | None = None
-        for finished in own.read(unit, stage.types, skip if number == first else 0):
-            if last is not None:
-                yield (number, last.number), last, (number, last.number + 1)
-            last = finished
-        if last is not None:
-            yield (number, last.number), last, (number + 1, 0)
+        yield from keyed(number, own.read(unit, stage.types, skip if number == first else 0))
+        if pool is not None:
+            with explained_pool(plan.job.sources[0].name):
+                started.result()
+                yield from in_order(pool, own, todo, stage.types, work, helps=isinstance(pool, ProcessPoolExecutor))
 
 
 def _run(
     plan: _Plan,
+    prints: tuple[SourcePrint, ...],
     stage: Stage,
     work: Path,
     before: Manifest | None,
@@ -302,7 +340,6 @@ def _run(
     shown: Progress,
 ) -> Manifest:
     """Reads what is left, stages it, and commits."""
-    prints = tuple(fingerprint(source) for source in plan.job.sources)
     units: dict[int, Unit] = {}
 
     def reread(key: PieceKey, types: Mapping[str, pa.DataType]) -> Finished:
@@ -337,8 +374,9 @@ def _run(
         raise DatasetError(
             f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
         )
-    shown.say("writing the dataset")
+    shown.say("sorting and writing the dataset" if plan.sort_by else "writing the dataset")
     return commit(
         stage, work, plan.target, plan.format, folder=plan.folder, declared=plan.job.schema, sources=prints,
-        reread=lambda key, types: reread(key, types).table, before=before,
+        reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by,
+        fragment_bytes=plan.fragment_bytes if plan.folder else None,
     )  # fmt: skip

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from vaxseq.convert import places
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Source
+from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.readers.streams import bare_suffix
 from vaxseq.errors import OptionError, SourceError, SourceNotFoundError, did_you_mean
 from vaxseq.manifest import SourcePrint
 
-_EDGE = 1 << 16
-
 
 def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
-    """Every source that ``given`` names, files in sorted order.
+    """Every source that ``given`` names, files in sorted order; a Query is one.
 
     Raises:
         SourceNotFoundError: nothing there.
@@ -28,32 +28,23 @@ def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
     """
     if format_name is not None and format_name not in readers():
         raise OptionError(f"convert: option format; got {format_name!r}.{did_you_mean(format_name, readers())}")
+    if isinstance(given, Query):
+        return (given.source(),)
     if isinstance(given, str | os.PathLike):
         given = [given]
     if isinstance(given, Mapping) or not _are_paths(given):
         return (_in_memory(given),)
-    found = [source for one in given for source in _files(os.fspath(one), format_name)]
+    found = [source for one in given for source in _files(places.local_path(os.fspath(one)), format_name)]
     if not found:
         raise SourceNotFoundError("convert: no source; got an empty list, expected files, folders or globs.")
     return tuple(found)
 
 
 def fingerprint(source: Source) -> SourcePrint:
-    """What the source is now: its size, and a digest of its first and last bytes and its time of change."""
-    if source.path is None:
-        return SourcePrint(source.name, 0, "")
-    try:
-        with open(source.path, "rb") as file:
-            about = os.fstat(file.fileno())
-            digest = hashlib.sha256(f"{about.st_size} {about.st_mtime_ns}".encode())
-            digest.update(file.read(_EDGE))
-            file.seek(max(about.st_size - _EDGE, 0))
-            digest.update(file.read(_EDGE))
-    except FileNotFoundError as error:
-        raise SourceNotFoundError(f"{source.path}: no such file. Check the path.") from error
-    except OSError as error:
-        raise SourceError(f"{source.path}: can't read the file: {error}.") from error
-    return SourcePrint(source.name, about.st_size, digest.hexdigest()[:32])
+    """What the source is now: its size, and a digest of what changes when it does."""
+    reader = readers()[source.format]
+    size, mark = reader.stamp(source)
+    return SourcePrint(source.name, size, hashlib.sha256(mark).hexdigest()[:32] if mark else "")
 
 
 def _are_paths(given: Any) -> bool:
@@ -68,31 +59,23 @@ def _in_memory(given: Any) -> Source:
 
 
 def _files(path: str, format_name: str | None) -> list[Source]:
-    if os.path.isdir(path):
-        names = sorted(
-            os.path.join(folder, name)
-            for folder, folders, files in os.walk(path) for name in files if not name.startswith((".", "_"))
-        )  # fmt: skip
-        inside = [
-            name
-            for name in names
-            if not any(part.startswith((".", "_")) for part in Path(name).relative_to(path).parts)
-        ]
-        known = [name for name in inside if _format_of(name) or format_name]
-        if not known:
-            raise SourceNotFoundError(
-                f"{path}: no data files in the folder; got {len(inside)} others. Check the path or pass format=."
-            )
-        return [_source(name, format_name, path) for name in known]
-    if os.path.exists(path):
-        return [_source(path, format_name, None)]
-    matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
-    if not matches:
+    if format_name is not None and readers()[format_name].takes_folders:
+        return [Source(places.shown(path), format_name, path)]
+    found = places.find(path)
+    if not found and not os.path.isdir(path):
         what = "no file matches the glob" if glob.has_magic(path) else "no such file"
         folder = os.path.dirname(path) or "."
         near = did_you_mean(os.path.basename(path), os.listdir(folder)) if os.path.isdir(folder) else ""
-        raise SourceNotFoundError(f"{path}: {what}. Check the path.{near if what == 'no such file' else ''}")
-    return [one for match in matches for one in _files(match, format_name)]
+        raise SourceNotFoundError(
+            f"{places.shown(path)}: {what}. Check the path.{near if what == 'no such file' else ''}"
+        )
+    known = [(name, root) for name, root in found if root is None or format_name or _format_of(name)]
+    if not known:
+        raise SourceNotFoundError(
+            f"{places.shown(path)}: no data files in the folder; got {len(found)} others. "
+            "Check the path or pass format=."
+        )
+    return [_source(name, format_name, root) for name, root in known]
 
 
 def _source(path: str, format_name: str | None, root: str | None) -> Source:
@@ -100,13 +83,14 @@ def _source(path: str, format_name: str | None, root: str | None) -> Source:
     if found is None:
         known = sorted({suffix for reader in readers().values() for suffix in reader.suffixes})
         raise SourceError(
-            f"{path}: unknown format; got suffix {Path(path).suffix!r}, expected one of {known}. Pass format=."
+            f"{places.shown(path)}: unknown format; got suffix {Path(path).suffix!r}, expected one of {known}. "
+            "Pass format=."
         )
-    folders = Path(path).relative_to(root).parts[:-1] if root else ()
+    folders = places.below(path, root)[:-1] if root else ()
     partitions = tuple(
         (name, unquote(value)) for name, mark, value in (part.partition("=") for part in folders) if mark
     )
-    return Source(path, found, path, None, partitions)
+    return Source(places.shown(path), found, path, None, partitions)
 
 
 def _format_of(path: str) -> str | None:

@@ -12,20 +12,23 @@ from vaxseq.convert.piece import UnitReader
 from vaxseq.errors import DatasetError
 
 
-def check_space(target: Path, format_name: str, own: UnitReader) -> None:
-    """Refuses a conversion that can't fit.
+def check_space(target: Path, own: UnitReader, size_bytes: int, copies: int = 1) -> None:
+    """Refuses a conversion that can't fit, as far as its sources' sizes tell.
+
+    Args:
+        target: where it will be.
+        own: the job's reader.
+        size_bytes: of all sources; 0 when unknown.
+        copies: how many of the dataset are on the disk at once.
 
     Raises:
         DatasetError: with the bytes that are needed and free.
     """
-    sources = own.job.sources
-    if sources[0].path is None:
+    if size_bytes == 0:
         return
     first = own.reader(0)
     share = first.estimate_bytes() / max(first.total_bytes(), 1)
-    needed = int(sum(Path(one.path).stat().st_size for one in sources if one.path) * share)
-    if format_name != "arrow":
-        needed *= 2  # it is staged as Arrow first
+    needed = int(size_bytes * share) * copies
     free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise DatasetError(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vaxseq.convert import places
 from vaxseq.errors import OptionError, SchemaError
 from vaxseq.schema import type_name
 
@@ -24,6 +25,11 @@ class Source:
     path: str | None = None
     data: Any = field(default=None, compare=False)
     partitions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def restartable(self) -> bool:
+        """Whether it can be read again from where a run stopped."""
+        return self.path is not None or bool(getattr(self.data, "restartable", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Reader(ABC):
     options: ClassVar[Mapping[str, Any]] = {}
     is_text: ClassVar[bool] = False  # types must be inferred, and every value can be read again as text
     splittable = True
+    takes_folders: ClassVar[bool] = False  # a folder is one source
 
     def __init__(self, source: Source, options: Mapping[str, Any]) -> None:
         self.source = source
@@ -93,6 +100,11 @@ class Reader(ABC):
     def accepts(cls, data: Any) -> bool:
         """Whether it reads this object in memory."""
         return False
+
+    @classmethod
+    def stamp(cls, source: Source) -> tuple[int, bytes]:
+        """The source's size, and bytes that change when it does; nothing for what can't be read twice."""
+        return places.stamp(source.path) if source.path is not None else (0, b"")
 
     @property
     def where(self) -> str:
@@ -126,7 +138,7 @@ class Reader(ABC):
 
     def total_bytes(self) -> int:
         """Size of the source, as progress counts it."""
-        return 0
+        return places.size_of(self.source.path) if self.source.path else 0
 
     def estimate_bytes(self) -> int:
         """About how many bytes of dataset it makes."""

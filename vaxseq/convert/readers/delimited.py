@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert import text
+from vaxseq.convert import places, text
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
 from vaxseq.errors import SourceError
@@ -20,7 +19,7 @@ _SMALLEST, _LARGEST, _ROWS = 16 << 20, 64 << 20, 1 << 17
 
 
 class TextReader(Reader):
-    """Text in records that end with a newline. A file that must be decompressed or transcoded is one unit of many pieces."""
+    """Text in records that end with a newline; one unit if it must be fetched, decompressed or transcoded."""
 
     is_text = True
     options = {"encoding": "utf-8", "null_values": None, "decimal": ".", "timestamp_format": ()}
@@ -46,7 +45,7 @@ class TextReader(Reader):
                 self.where, "encoding", self.set["encoding"], "an encoding's name, like 'latin-1'"
             ) from error
         assert self.source.path is not None
-        self.splittable = plain and not streams.is_compressed(self.source.path)
+        self.splittable = plain and not streams.is_compressed(self.source.path) and not places.is_url(self.source.path)
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
         self._known_line = (0, 0)
@@ -156,6 +155,3 @@ class TextReader(Reader):
             lines += int(np.count_nonzero(self._map[start : min(start + (1 << 16), piece.start)] == 10))
         self._known_line = (piece.start, lines)
         return lines + 1
-
-    def total_bytes(self) -> int:
-        return os.path.getsize(self.source.path or "")

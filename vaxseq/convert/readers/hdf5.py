@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pyarrow as pa
 
+from vaxseq.convert import places
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.base import Piece, TypedReader, Unit, bad_option
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
@@ -37,10 +38,11 @@ class Hdf5Reader(TypedReader):
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
-        if not os.path.exists(source.path):
+        remote = places.is_url(source.path)
+        if not remote and not os.path.exists(source.path):
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.")
         try:
-            self._file = h5py.File(source.path, "r")
+            self._file = h5py.File(places.open_bytes(source.path) if remote else source.path, "r")
             self._columns = self._find()
             self._schema = pa.schema([(name, self._kind(name, place)) for name, place in self._columns.items()])
             lengths = {name: self._length(place) for name, place in self._columns.items()}
@@ -141,9 +143,6 @@ class Hdf5Reader(TypedReader):
         elif "null_bitmap" in place:
             mask = ~_bits(place["null_bitmap"], start, stop)
         return to_arrow(data[start:stop].view(_dtype(data)), mask, where)
-
-    def total_bytes(self) -> int:
-        return os.path.getsize(self.source.path or "")
 
     def close(self) -> None:
         self._file.close()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
+from vaxseq.convert import places
 from vaxseq.convert.readers.base import Piece, TypedReader, Unit
 from vaxseq.convert.readers.kinds import storable, wanted_schema
 from vaxseq.errors import SourceError, SourceNotFoundError
@@ -24,7 +24,8 @@ class IpcReader(TypedReader):
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         try:
-            self._map = pa.memory_map(source.path)
+            remote = places.is_url(source.path)
+            self._map = pa.PythonFile(places.open_bytes(source.path), "r") if remote else pa.memory_map(source.path)
             self._file = pa.ipc.open_file(self._map) if self._map.read(6) == b"ARROW1" else None
             self._map.seek(0)
             schema = self._file.schema if self._file is not None else pa.ipc.open_stream(self._map).schema
@@ -68,9 +69,6 @@ class IpcReader(TypedReader):
         else:
             self._map.seek(0)
             yield from pa.ipc.open_stream(self._map)
-
-    def total_bytes(self) -> int:
-        return os.path.getsize(self.source.path or "")
 
     def close(self) -> None:
         self._map.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vaxseq.convert import places
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.base import Piece, TypedReader, Unit
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
@@ -28,6 +28,8 @@ class NpyReader(TypedReader):
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
+        if places.is_url(source.path):
+            raise SourceError(f"{self.where}: a NumPy file is memory-mapped, so it can't be a URL. Copy it here first.")
         try:
             loaded = np.load(source.path, mmap_mode="r", allow_pickle=False)
             if isinstance(loaded, np.ndarray):
@@ -63,9 +65,6 @@ class NpyReader(TypedReader):
             columns = {name: to_arrow(array[unit.start : unit.stop], None, f"{self.where}: {name!r}")
                        for name, array in self._arrays.items()}  # fmt: skip
             yield Piece(pa.table(columns), unit.start)
-
-    def total_bytes(self) -> int:
-        return os.path.getsize(self.source.path or "")
 
     def estimate_bytes(self) -> int:
         return sum(array.nbytes for array in self._arrays.values())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vaxseq.convert import places
 from vaxseq.convert.readers.base import Parsed, Piece, Request, TypedReader, Unit
 from vaxseq.convert.readers.kinds import storable, wanted_schema
 from vaxseq.errors import SourceError, SourceNotFoundError
@@ -25,18 +25,25 @@ class ParquetReader(TypedReader):
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         try:
-            self._file = pq.ParquetFile(source.path, memory_map=True)
+            self._file = self._opened()
             self._schema = wanted_schema(self._file.schema_arrow, self.where)
             text = [field.name for field in self._schema if pa.types.is_string(field.type)]
             self._encoded = [name for name in text if self._is_encoded(name)]
             if self._encoded:  # the file's own dictionaries, without writing out and encoding again
-                self._file = pq.ParquetFile(source.path, memory_map=True, read_dictionary=self._encoded)
+                self._file.close()
+                self._file = self._opened(self._encoded)
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
         except (OSError, pa.ArrowException) as error:
             raise SourceError(
                 f"{self.where}: can't read the Parquet file: {error}. It is damaged or no Parquet."
             ) from error
+
+    def _opened(self, encoded: list[str] | None = None) -> pq.ParquetFile:
+        path = self.source.path or ""
+        if places.is_url(path):
+            return pq.ParquetFile(places.open_bytes(path), read_dictionary=encoded, pre_buffer=True)
+        return pq.ParquetFile(path, memory_map=True, read_dictionary=encoded)
 
     def schema(self) -> pa.Schema:
         return self._schema
@@ -81,9 +88,6 @@ class ParquetReader(TypedReader):
 
     def parse(self, piece: Piece, request: Request) -> Parsed:
         return Parsed(piece.raw.select(list(request.columns)))
-
-    def total_bytes(self) -> int:
-        return os.path.getsize(self.source.path or "")
 
     def close(self) -> None:
         self._file.close()

@@ -11,13 +11,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.errors import SourceError, SourceNotFoundError
+from vaxseq.convert import places
+from vaxseq.errors import SourceError, SourceNotFoundError, VaxseqError
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 _READ = 1 << 20
@@ -25,13 +27,22 @@ _READ = 1 << 20
 
 def bare_suffix(path: str) -> str:
     """The suffix without a compression's: ``.csv`` of ``a.csv.gz``."""
-    name = Path(path)
+    name = _bare(path)
     return (name.with_suffix("") if name.suffix in COMPRESSIONS else name).suffix.lower()
 
 
 def is_compressed(path: str) -> bool:
     """Whether the name says so."""
-    return Path(path).suffix in COMPRESSIONS
+    return _suffix(path) in COMPRESSIONS
+
+
+def _suffix(path: str) -> str:
+    return _bare(path).suffix
+
+
+def _bare(path: str) -> Path:
+    """The name without what a web address adds to it."""
+    return Path(urlsplit(path).path if path.startswith(("http://", "https://")) else path)
 
 
 def map_bytes(path: str) -> npt.NDArray[np.uint8]:
@@ -50,12 +61,17 @@ def map_bytes(path: str) -> npt.NDArray[np.uint8]:
 
 @contextmanager
 def _opened(path: str) -> Iterator[Any]:
-    suffix = Path(path).suffix
+    suffix = _suffix(path)
     opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(suffix)
-    stream: IO[bytes] | pa.NativeFile
-    stream = opener(path, "rb") if opener else pa.input_stream(path, compression="zstd" if suffix == ".zst" else None)
-    with stream:
-        yield stream
+    with places.open_bytes(path) as file:
+        if opener:
+            with opener(file, "rb") as stream:
+                yield stream
+        elif suffix == ".zst":
+            with pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd") as stream:
+                yield stream
+        else:
+            yield file
 
 
 def chunks(path: str, encoding: str) -> Iterator[bytes]:
@@ -79,13 +95,17 @@ def chunks(path: str, encoding: str) -> Iterator[bytes]:
                     yield out
                 if not block:
                     return
+    except VaxseqError:
+        raise
     except FileNotFoundError as error:
-        raise SourceNotFoundError(f"{path}: no such file. Check the path.") from error
+        raise SourceNotFoundError(f"{places.shown(path)}: no such file. Check the path.") from error
     except UnicodeError as error:
-        raise SourceError(f"{path}: the text isn't {encoding}: {error}. Pass the right encoding=.") from error
+        raise SourceError(
+            f"{places.shown(path)}: the text isn't {encoding}: {error}. Pass the right encoding=."
+        ) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SourceError(
-            f"{path}: can't decompress the file: {error}. It is damaged or cut off; get it again."
+            f"{places.shown(path)}: can't decompress the file: {error}. It is damaged or cut off; get it again."
         ) from error
 
 

@@ -1,0 +1,191 @@
+"""Where a source lies, a local file or a URL, through one set of questions; and its name without secrets."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from vaxseq.errors import MissingExtraError, SourceError, SourceNotFoundError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # a single letter is a drive
+_SECRET = re.compile(r"pass|secret|token|signature|credential|api-?key|access-?key|^sig$", re.IGNORECASE)
+_STAMPS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "created", "modified")
+_EDGE = 1 << 16
+_READ_AHEAD = 4 << 20
+
+
+def is_url(path: str) -> bool:
+    """Whether it has a scheme: ``s3://bucket/key``."""
+    return bool(_URL.match(path))
+
+
+def shown(path: str) -> str:
+    """The name for messages, manifests and journals: without a password, and without a signed URL's keys."""
+    if not is_url(path):
+        return path
+    parts = urlsplit(path)
+    host = parts.netloc
+    if "@" in host:
+        user, _, host = host.rpartition("@")
+        host = f"{user.partition(':')[0]}@{host}"
+    query = parts.query
+    if any(_SECRET.search(key) for key, _ in parse_qsl(query, keep_blank_values=True)):
+        query = urlencode([(key, value) for key, value in parse_qsl(query) if not _SECRET.search(key)])
+    return f"{path[: path.index(':')]}://{host}{parts.path}{'?' if query else ''}{query}"
+
+
+def secrets_of(path: str) -> tuple[str, ...]:
+    """What ``shown`` leaves out of a URL, as it stands there and decoded."""
+    if not is_url(path):
+        return ()
+    parts = urlsplit(path)
+    found = [parts.netloc.rpartition("@")[0].partition(":")[2]]
+    for item in parts.query.split("&"):
+        key, _, value = item.partition("=")
+        if _SECRET.search(unquote(key)):
+            found.append(value)
+    return tuple(dict.fromkeys(one for raw in found for one in (raw, unquote(raw)) if one))
+
+
+def local_path(path: str) -> str:
+    """``file://`` URLs as the paths that they are; others unchanged."""
+    if path.startswith("file://"):
+        return unquote(urlsplit(path).path)
+    return path
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Errors of storage as ours, without secrets.
+
+    Raises:
+        SourceNotFoundError: nothing there.
+        SourceError: it can't be read.
+    """
+    try:
+        yield
+    except SourceError:
+        raise
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(f"{shown(path)}: no such file. Check the path.") from (
+            None if is_url(path) else error
+        )
+    except Exception as error:  # each kind of storage has its own; the chain may hold secrets, so it ends here
+        if not is_url(path):
+            if not isinstance(error, OSError):
+                raise
+            raise SourceError(f"{path}: can't read the file: {error}.") from error
+        text = str(error)
+        for secret in secrets_of(path):
+            text = text.replace(secret, "***")
+        raise SourceError(
+            f"{shown(path)}: can't be read: {type(error).__name__}: {text}. Check the address and the credentials."
+        ) from None
+
+
+def filesystem(path: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it.
+
+    Raises:
+        MissingExtraError: fsspec, or what it needs for this scheme, isn't installed.
+        SourceError: no such scheme.
+    """
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtraError(f"{shown(path)}: fsspec isn't installed. pip install 'vaxseq[s3]'") from error
+    try:
+        found: tuple[Any, str] = fsspec.core.url_to_fs(path)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{shown(path)}: {error}. For s3:// that is pip install 'vaxseq[s3]'; for others, what fsspec names"
+        ) from error
+    except ValueError as error:
+        known = [one for one in ("s3", "gs", "https", "memory", "file") if one in fsspec.available_protocols()]
+        raise SourceError(f"{shown(path)}: {error}; expected a scheme that fsspec knows, such as {known}.") from None
+    return found
+
+
+def open_bytes(path: str) -> Any:
+    """The source as a binary file that can be sought; of a URL only the parts that are read are fetched."""
+    if not is_url(path):
+        return open(path, "rb")
+    system, inside = filesystem(path)
+    with explained(path):
+        return system.open(inside, "rb", block_size=_READ_AHEAD)
+
+
+def size_of(path: str) -> int:
+    """Bytes there; 0 where a server doesn't say."""
+    if not is_url(path):
+        return os.path.getsize(path)
+    system, inside = filesystem(path)
+    with explained(path):
+        return int(system.size(inside) or 0)
+
+
+def stamp(path: str) -> tuple[int, bytes]:
+    """Size, and bytes that change when the source does: a file's edges and time of change, a URL's entity tag."""
+    if not is_url(path):
+        with explained(path), open(path, "rb") as file:
+            about = os.fstat(file.fileno())
+            edges = file.read(_EDGE)
+            file.seek(max(about.st_size - _EDGE, 0))
+            return about.st_size, f"{about.st_size} {about.st_mtime_ns}".encode() + edges + file.read(_EDGE)
+    system, inside = filesystem(path)
+    with explained(path):
+        system.invalidate_cache()
+        about = system.info(inside)
+        size = int(about.get("size") or 0)
+        return size, repr([size, *(str(about.get(key)) for key in _STAMPS)]).encode()
+
+
+def find(path: str) -> list[tuple[str, str | None]]:
+    """(file, the folder it was found in or None) for each file that a path, folder, glob or URL stands for, sorted.
+
+    Hidden files, and what lies in hidden folders, are left out. Empty when there is nothing.
+    """
+    if is_url(path):
+        return _find_remote(path)
+    if os.path.isdir(path):
+        names = sorted(os.path.join(folder, name) for folder, _, files in os.walk(path) for name in files)
+        return [(name, path) for name in names if not _hidden(Path(name).relative_to(path).parts)]
+    if os.path.exists(path):
+        return [(path, None)]
+    matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
+    return [one for match in matches for one in find(match)]
+
+
+def _find_remote(path: str) -> list[tuple[str, str | None]]:
+    system, inside = filesystem(path)
+    with explained(path):
+        system.invalidate_cache()
+        if path.startswith(("http://", "https://")):
+            return [(path, None)]  # ? and * mean something else there, and a page is no folder
+        if glob.has_magic(inside):
+            matches = sorted(system.glob(inside))
+            return [one for match in matches for one in _find_remote(system.unstrip_protocol(match))]
+        if system.isfile(inside):
+            return [(path, None)]
+        root = inside.rstrip("/")
+        names = sorted(name for name in system.find(root) if not _hidden(_below(name, root)))
+        return [(system.unstrip_protocol(name), system.unstrip_protocol(root)) for name in names]
+
+
+def below(path: str, root: str) -> tuple[str, ...]:
+    """The parts of a found file's path under its folder."""
+    return _below(path, root) if is_url(path) else Path(path).relative_to(root).parts
+
+
+def _below(name: str, root: str) -> tuple[str, ...]:
+    return tuple(part for part in name[len(root) :].split("/") if part)
+
+
+def _hidden(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith((".", "_")) for part in parts)
