@@ -7,35 +7,58 @@ import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from vaxseq.convert.piece import Finished, Job, Reject, UnitReader
+from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Unit
+from vaxseq.errors import SourceError
 
 _AHEAD = 4  # units that may wait for their turn
 
 
 @contextmanager
 def process_pool(workers: int) -> Iterator[Executor]:
-    """Local processes. They are spawned: a fork of a process with threads may hang."""
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    """Local processes beside this one. They are spawned: a fork of a process with threads may hang."""
+    pool = ProcessPoolExecutor(workers - 1, mp_context=multiprocessing.get_context("spawn"))
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def read_unit(job: Job, unit: Unit, number: int, types: Mapping[str, pa.DataType], skip: int, folder: str) -> list[str]:
+def warm() -> None:
+    """Runs in a worker: what it needs is imported before the first unit comes."""
+    readers()
+
+
+@contextmanager
+def explained_pool(where: str) -> Iterator[None]:
+    """Workers that ended by themselves as one clear error.
+
+    Raises:
+        SourceError: with the usual causes.
+    """
+    try:
+        yield
+    except BrokenExecutor as error:
+        raise SourceError(
+            f"{where}: a worker process ended while it read ({error}). A script that calls convert(workers=...) must do so "
+            f"under `if __name__ == '__main__':`; else memory may have run out: take fewer workers. Run it again to go on."
+        ) from error
+
+
+def read_unit(job: Job, unit: Unit, number: int, types: Mapping[str, pa.DataType], folder: str) -> list[str]:
     """Runs in a worker: writes the unit's finished pieces as files and returns their paths."""
     reader = UnitReader(job)
     paths = []
     try:
-        for finished in reader.read(unit, types, skip):
+        for finished in reader.read(unit, types):
             path = os.path.join(folder, f"unit-{number:06d}-{finished.number:06d}.arrow")
             note = {
                 "rejects": [asdict(one) for one in finished.rejects],
@@ -52,42 +75,74 @@ def read_unit(job: Job, unit: Unit, number: int, types: Mapping[str, pa.DataType
     return paths
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A unit whose turn comes: a worker's, or read here."""
+
+    number: int
+    unit: Unit
+    future: Future[list[str]]
+    here: list[Finished] | None = None
+
+
 def in_order(
-    pool: Executor,
-    job: Job,
-    units: Iterable[tuple[int, Unit]],
-    types: Mapping[str, pa.DataType],
-    work: Path,
-    start: tuple[int, int],
-) -> Iterator[tuple[tuple[int, int], Finished, tuple[int, int]]]:
-    """(key, finished piece, key after it) in order, whichever worker was first."""
+    pool: Executor, job: Job, units: Iterable[tuple[int, Unit]], types: Mapping[str, pa.DataType], work: Path, *,
+    helps: bool,
+) -> Iterator[tuple[tuple[int, int], Finished, tuple[int, int]]]:  # fmt: skip
+    """(key, finished piece, key after it) in order, whichever worker was first; ``helps``: this process reads too."""
     folder = work / "units"
     folder.mkdir(exist_ok=True)
     for stray in folder.iterdir():  # of a run that was killed
         stray.unlink()
-    waiting: deque[tuple[int, Unit, Future[list[str]]]] = deque()
+    waiting: deque[_Waiting] = deque()
     width = _AHEAD + (getattr(pool, "_max_workers", None) or 4)
     rest = iter(units)
+    here = UnitReader(job)
     try:
         while True:
             while len(waiting) < width and (found := next(rest, None)) is not None:
                 number, unit = found
-                skip = start[1] if number == start[0] else 0
-                waiting.append(
-                    (number, unit, pool.submit(read_unit, job, unit, number, dict(types), skip, str(folder.absolute())))
-                )
+                future = pool.submit(read_unit, job, unit, number, dict(types), str(folder.absolute()))
+                waiting.append(_Waiting(number, unit, future))
             if not waiting:
                 return
-            number, unit, future = waiting.popleft()
-            paths = future.result()
-            for index, path in enumerate(paths):
-                finished = _load(path, unit)
-                after = (number, finished.number + 1) if index < len(paths) - 1 else (number + 1, 0)
-                yield (number, finished.number), finished, after
-                os.unlink(path)  # the map lives on until its last buffer is gone
+            while helps and _read_one_here(waiting, here, types):
+                pass
+            head = waiting.popleft()
+            pieces = _loaded(head.future.result(), head.unit) if head.here is None else iter(head.here)
+            yield from keyed(head.number, pieces)
     finally:
-        for _, _, future in waiting:
-            future.cancel()
+        here.close()
+        for one in waiting:
+            one.future.cancel()
+
+
+def _read_one_here(waiting: deque[_Waiting], here: UnitReader, types: Mapping[str, pa.DataType]) -> bool:
+    """While the first isn't there: reads a unit that no worker has begun. One of unknown length isn't held in memory."""
+    if waiting[0].here is not None or waiting[0].future.done():
+        return False
+    for one in waiting:
+        if one.here is None and one.unit.stop >= 0 and one.future.cancel():
+            one.here = list(here.read(one.unit, types))
+            return True
+    return False
+
+
+def keyed(number: int, pieces: Iterable[Finished]) -> Iterator[tuple[tuple[int, int], Finished, tuple[int, int]]]:
+    """A unit's pieces, each with its key and the key after it."""
+    last: Finished | None = None
+    for finished in pieces:
+        if last is not None:
+            yield (number, last.number), last, (number, last.number + 1)
+        last = finished
+    if last is not None:
+        yield (number, last.number), last, (number + 1, 0)
+
+
+def _loaded(paths: list[str], unit: Unit) -> Iterator[Finished]:
+    for path in paths:
+        yield _load(path, unit)
+        os.unlink(path)  # the map lives on until its last buffer is gone
 
 
 def _load(path: str, unit: Unit) -> Finished:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,7 +75,8 @@ def convert(
         path_column: a name for a column that holds each row's source path.
         target_format: "arrow" or "hdf5", the format of a folder's fragments.
         fragment_bytes: the size at which a folder's next fragment begins.
-        **reader_options: the reader's, such as ``delimiter``, ``null_values`` or ``encoding`` of CSV, ``key`` of SQL.
+        **reader_options: the reader's, such as ``delimiter``, ``null_values`` or ``encoding`` of CSV, ``key`` of SQL, or
+            ``images="64x64"`` (height × width) for a folder of images, with ``labels``, ``color_mode`` and ``resize``.
 
     Returns:
         The dataset's manifest.
@@ -156,7 +157,8 @@ def _plan(given: dict[str, Any]) -> _Plan:
         raise OptionError(f"convert: option append; got the target {target}, expected a folder, and no overwrite.")
     if writer is not None and given["target_format"] not in (None, writer.name):
         raise OptionError(f"convert: option target_format; got {given['target_format']!r} for {target}. Leave it out.")
-    sources = find_sources(_query(given) or given["sources"], given["format"])
+    images = "images" if "images" in given["reader_options"] else None
+    sources = find_sources(_query(given) or given["sources"], given["format"] or images)
     check_options({source.format for source in sources}, given["reader_options"])
     schema = given["schema"]
     if isinstance(schema, Mapping):
@@ -326,7 +328,9 @@ def _pieces(
         if pool is not None:
             with explained_pool(plan.job.sources[0].name):
                 started.result()
-                yield from in_order(pool, own, todo, stage.types, work, helps=isinstance(pool, ProcessPoolExecutor))
+                yield from in_order(
+                    pool, plan.job, todo, stage.types, work, helps=isinstance(pool, ProcessPoolExecutor)
+                )
 
 
 def _run(
