@@ -37,12 +37,15 @@ _FRAGMENT_BYTES = 1 << 30
 
 
 def convert(
-    sources: Any = None, target: str | os.PathLike[str] | None = None, *, sql: str | None = None, uri: str | None = None,
+    sources: Any = None, target: str | os.PathLike[str] | None = None, *,
+    sql: str | None = None, uri: str | None = None,
     schema: Schema | str | os.PathLike[str] | Mapping[str, Any] | None = None,
     columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
     on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False, workers: int = 1,
-    sort_by: str | Iterable[str] | None = None, executor: Executor | None = None, progress: bool = True, format: str | None = None, path_column: str | None = None,
-    target_format: str | None = None, fragment_bytes: int = _FRAGMENT_BYTES, **reader_options: Any,
+    sort_by: str | Iterable[str] | None = None, executor: Executor | None = None, progress: bool = True,
+    format: str | None = None, path_column: str | None = None, target_format: str | None = None,
+    fragment_bytes: int = _FRAGMENT_BYTES,
+    **reader_options: Any,
 ) -> Manifest:  # fmt: skip
     """Converts data of any size to a dataset that memory-maps.
 
@@ -50,20 +53,21 @@ def convert(
     It appears when it is complete. A run that was stopped or killed goes on where it was when it is called again.
 
     Args:
-        sources: a path, URL, glob or folder, a list of them, a pandas DataFrame, a pyarrow Table, or an iterable of batches.
+        sources: a path, URL, glob or folder, a list of them; a pandas DataFrame, a pyarrow Table, or an iterable of
+            batches.
         target: the file or folder to make.
         sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
             begins again, unless the option ``key`` names a column of the result without missing and equal values: then
             rows come in its order, and the run goes on if the result still has as many rows between the same keys.
-        uri: where to ask: ``postgresql://user@host/database``, or ``sqlite:///path/to/file.db``. The password comes from
-            PGPASSWORD or from the variable that the option ``password_env`` names, and is never shown or stored.
+        uri: where to ask: ``postgresql://user@host/database``, or ``sqlite:///path/to/file.db``. The password comes
+            from PGPASSWORD or the variable that the option ``password_env`` names, and is never shown or stored.
         schema: types, nullability, bounds and categories that the rows must obey; a Schema, a YAML file or a mapping.
         columns: names in the source of the columns to keep, in order.
         rename: new names by names in the source.
         where: an expression over the dataset's columns; rows for which it isn't true are dropped and counted.
-        sort_by: columns of the dataset to sort the rows by, in bounded memory and about three times the dataset's room on
-            the disk. Equal rows keep their order, missing values come last. When it is stopped, the sort begins again,
-            but not the reading.
+        sort_by: columns of the dataset to sort the rows by, in bounded memory and three times the dataset's room on the
+            disk. Equal rows keep their order, missing values come last. When it is stopped, the sort begins again, but
+            not the reading.
         on_bad_rows: "error" stops at a row that doesn't fit; "reject" sets it aside in ``<target>.rejects.parquet``.
         resume: goes on with what an earlier, unfinished call left.
         overwrite: replaces a target that exists.
@@ -75,8 +79,10 @@ def convert(
         path_column: a name for a column that holds each row's source path.
         target_format: "arrow" or "hdf5", the format of a folder's fragments.
         fragment_bytes: the size at which a folder's next fragment begins.
-        **reader_options: the reader's, such as ``delimiter``, ``null_values`` or ``encoding`` of CSV, ``key`` of SQL, or
-            ``images="64x64"`` (height × width) for a folder of images, with ``labels``, ``color_mode`` and ``resize``.
+        **reader_options: the reader's, such as ``delimiter``, ``null_values`` or ``encoding`` of CSV, ``key`` of SQL;
+            ``images="64x64"`` (height × width) reads a folder of images: a column ``file``, a column ``label`` (the
+            sub-folder's name, or the columns of the CSV that ``labels`` names, whose first column is the file) and the
+            column ``image``; ``color_mode`` is rgb, rgba or grayscale, ``resize`` is stretch, crop or pad.
 
     Returns:
         The dataset's manifest.
@@ -159,6 +165,8 @@ def _plan(given: dict[str, Any]) -> _Plan:
         raise OptionError(f"convert: option target_format; got {given['target_format']!r} for {target}. Leave it out.")
     images = "images" if "images" in given["reader_options"] else None
     sources = find_sources(_query(given) or given["sources"], given["format"] or images)
+    if images and given["reader_options"].get("labels") is not None:  # part of what the source is
+        sources = tuple(replace(one, data=os.fspath(given["reader_options"]["labels"])) for one in sources)
     check_options({source.format for source in sources}, given["reader_options"])
     schema = given["schema"]
     if isinstance(schema, Mapping):
@@ -169,7 +177,8 @@ def _plan(given: dict[str, Any]) -> _Plan:
     if isinstance(columns, str):
         columns = [columns]
     job = Job(
-        sources, dict(given["reader_options"]), None if columns is None else tuple(columns), dict(given["rename"] or {}),
+        sources, dict(given["reader_options"]), None if columns is None else tuple(columns),
+        dict(given["rename"] or {}),
         schema, given["where"], given["on_bad_rows"], given["path_column"],
     )  # fmt: skip
     restartable = all(source.restartable for source in sources)
@@ -225,7 +234,8 @@ def _stage(plan: _Plan, work: Path, key: str, own: UnitReader, words: dict[str, 
     header = Stage.header(work)
     if header is not None and plan.resume and plan.restartable and header.get("key") != key:
         raise DatasetError(
-            f"{plan.target}: an unfinished conversion is there, of other sources or options than now (a source may have changed). "
+            f"{plan.target}: an unfinished conversion is there, of other sources or options than now (a source may "
+            "have changed). "
             f"Start anew with resume=False (--no-resume)."
         )
     if header is None or not plan.resume or not plan.restartable:
@@ -252,7 +262,8 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
             wider = kind if new not in types else join(types[new], kind)
             if wider is None:
                 raise SchemaError(
-                    f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in the sources "
+                    f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in "
+                    "the sources "
                     f"before. Declare one type for it in schema=."
                 )
             types[new] = (
@@ -359,7 +370,8 @@ def _run(
                 names = [name for name in finished.table.column_names if stage.is_stale(finished, name)]
                 raise SchemaError(
                     f"{plan.job.sources[finished.unit.source].name}: column {names[0]!r}: got "
-                    f"{type_name(finished.table[names[0]].type)}, expected text as before. Declare one type for it in schema=."
+                    f"{type_name(finished.table[names[0]].type)}, expected text as before. Declare one type for it "
+                    "in schema=."
                 )
         return finished
 
