@@ -5,6 +5,7 @@ The order depends on the row's width alone, so a row's bits don't depend on its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -32,7 +33,7 @@ def _rows(name: str, value: Value) -> Array:
         )
     if 0 in value.shape:
         raise FeatureTypeError(f"{name} has nothing to reduce; got rows of shape {value.shape}.")
-    return floats(value).reshape(len(value), -1)
+    return floats(value).reshape(len(value), math.prod(value.shape))
 
 
 @function("sum", takes("x"), group="array columns", method=True, doc="sum of each row's elements")

@@ -390,6 +390,8 @@ def _address_span(pieces: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.uint8]
 
 def _one_array(parts: list[pa.Array], kind: pa.DataType) -> pa.Array:
     if not parts:
+        if isinstance(kind, pa.BaseExtensionType):  # pa.array makes no empty tensors
+            return pa.ExtensionArray.from_storage(kind, pa.array([], kind.storage_type))
         return pa.array([], kind)
     if len(parts) == 1:
         return parts[0]

@@ -72,6 +72,8 @@ class Impute(Step):
     def placeholder(self, value: Value) -> dict[str, Any]:
         if self.strategy == "constant":
             return {}
+        if self.strategy == "mode" and value.kind in ("int", "bool"):
+            return {"fill": 0}
         return {"fill": "" if value.kind == "text" else 0.0}
 
     def compile(self, learned: Learned) -> Apply:
