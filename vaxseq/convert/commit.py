@@ -98,7 +98,8 @@ def commit(
     if before is not None:
         _check_appended(before.schema, manifest.schema, target)
         manifest = replace(
-            manifest, schema=before.schema, fragments=(*before.fragments, *fragments), n_rows=before.n_rows + manifest.n_rows,
+            manifest, schema=before.schema, fragments=(*before.fragments, *fragments),
+            n_rows=before.n_rows + manifest.n_rows,
             sources=(*before.sources, *sources), rejected_rows=before.rejected_rows + manifest.rejected_rows,
             dropped_rows=before.dropped_rows + manifest.dropped_rows,
         )  # fmt: skip
@@ -139,7 +140,8 @@ def _settle(stage: Stage, reread: Reread) -> None:
     for draft in stage.drafts:
         late = [
             name for name, kind in stage.types.items()
-            if pa.types.is_dictionary(kind) and not is_text(draft.types[name]) and not pa.types.is_null(draft.types[name])
+            if pa.types.is_dictionary(kind) and not is_text(draft.types[name])
+            and not pa.types.is_null(draft.types[name])
         ]  # fmt: skip
         for keys, _, _ in draft.groups if late else []:
             for key in keys:
@@ -153,7 +155,8 @@ def _check_appended(old: Schema, new: Schema, target: Path) -> None:
     for column in old.columns:
         if new.column(column.name).type != column.type:
             raise DatasetError(
-                f"{target}: column {column.name!r}: got {new.column(column.name).type} to append, expected {column.type}. "
+                f"{target}: column {column.name!r}: got {new.column(column.name).type} to append, expected "
+                f"{column.type}. "
                 f"Convert all sources together, or declare types in schema= from the start."
             )
 

@@ -48,8 +48,10 @@ def explained_pool(where: str) -> Iterator[None]:
         yield
     except BrokenExecutor as error:
         raise SourceError(
-            f"{where}: a worker process ended while it read ({error}). A script that calls convert(workers=...) must do so "
-            f"under `if __name__ == '__main__':`; else memory may have run out: take fewer workers. Run it again to go on."
+            f"{where}: a worker process ended while it read ({error}). A script that calls convert(workers=...) "
+            "must do so "
+            "under `if __name__ == '__main__':`; else memory may have run out: take fewer workers. Run it again to "
+            "go on."
         ) from error
 
 
@@ -118,7 +120,7 @@ def in_order(
 
 
 def _read_one_here(waiting: deque[_Waiting], here: UnitReader, types: Mapping[str, pa.DataType]) -> bool:
-    """While the first isn't there: reads a unit that no worker has begun. One of unknown length isn't held in memory."""
+    """While the first isn't there: reads a unit that no worker has begun, unless its length is unknown."""
     if waiting[0].here is not None or waiting[0].future.done():
         return False
     for one in waiting:

@@ -49,9 +49,11 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     declared = {one.name: one for one in manifest.schema.columns} if manifest is not None else {}
     size = sum(fingerprint(source).size_bytes for source in sources)
     return {
-        "path": str(path), "format": manifest.format if manifest else sources[0].format, "rows": rows, "size_bytes": size,
+        "path": str(path), "format": manifest.format if manifest else sources[0].format, "rows": rows,
+        "size_bytes": size,
         "fragments": len(sources), "memory_maps": not obstacles, "obstacles": obstacles,
-        "rejected_rows": manifest.rejected_rows if manifest else None, "dropped_rows": manifest.dropped_rows if manifest else None,
+        "rejected_rows": manifest.rejected_rows if manifest else None,
+        "dropped_rows": manifest.dropped_rows if manifest else None,
         "columns": [
             {"name": name, "type": declared[name].type if name in declared else type_name(one.type),
              "unit": declared[name].unit if name in declared else None, **one.facts()}

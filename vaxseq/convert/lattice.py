@@ -73,7 +73,8 @@ def cast_exactly(column: pa.ChunkedArray, kind: pa.DataType, where: str) -> pa.C
         if len(rounded := column.filter(pc.not_equal(back, column))):
             worst = rounded[0].as_py()
             raise SchemaError(
-                f"{where}: integers beyond 2**53 next to fractions; got {worst}, which a {type_name(kind)} would round. "
+                f"{where}: integers beyond 2**53 next to fractions; got {worst}, which a {type_name(kind)} would "
+                "round. "
                 f"Declare the column in schema= as text or decimal(38,0), or as float64 to accept rounding."
             )
     try:

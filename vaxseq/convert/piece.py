@@ -78,7 +78,7 @@ class UnitReader:
             self._open = None
 
     def read(self, unit: Unit, types: Mapping[str, pa.DataType], skip: int = 0) -> Iterator[Finished]:
-        """The unit's pieces, finished. ``types`` are the dataset's types so far, by its own names; it may change between."""
+        """The unit's pieces, finished. ``types`` are the dataset's so far, by its own names; they may change."""
         reader = self.reader(unit.source)
         names = chosen(self.job, reader)
         given = {*names.values(), *constants(self.job, reader.source)}

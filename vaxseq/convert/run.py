@@ -18,7 +18,6 @@ from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool,
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
-from vaxseq.convert.progress import Progress
 from vaxseq.convert.readers import check_options, readers
 from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.readers.kinds import storable_type
@@ -31,6 +30,7 @@ from vaxseq.convert.text import TextFormat, infer
 from vaxseq.convert.writers import writer_for, writers
 from vaxseq.errors import DatasetError, OptionError, SchemaError, did_you_mean
 from vaxseq.manifest import Manifest, SourcePrint
+from vaxseq.progress import FileProgress
 from vaxseq.schema import Schema, type_name
 
 _FRAGMENT_BYTES = 1 << 30
@@ -121,7 +121,9 @@ def convert(
         stack.callback(own.close)
         stage = _stage(plan, work, key, own, words)
         stack.callback(stage.close)
-        shown = stack.enter_context(Progress(prints, plan.progress, plan.target, stage.rows))
+        shown = stack.enter_context(
+            FileProgress(plan.target.name, [one.size_bytes for one in prints], stage.rows, show=plan.progress)
+        )
         if plan.sort_by:
             check_sort(plan.sort_by, stage.types)
         copies = (1 if plan.format == "arrow" else 2) + (2 if plan.sort_by else 0)  # staged as Arrow, runs, sorted
@@ -352,7 +354,7 @@ def _run(
     before: Manifest | None,
     own: UnitReader,
     pool: Executor | None,
-    shown: Progress,
+    shown: FileProgress,
 ) -> Manifest:
     """Reads what is left, stages it, and commits."""
     units: dict[int, Unit] = {}
@@ -382,7 +384,7 @@ def _run(
         for held, one in stage.stale_held():
             stage.replace_held(held, current(held, one))
         stage.add(key, finished, after)
-        shown.update(finished.unit, finished.table.num_rows)
+        shown.update(finished.unit.source, finished.unit.stop, finished.table.num_rows)
     stage.flush()
     stage.sync()
     changed = [a.name for a, b in zip(prints, map(fingerprint, plan.job.sources), strict=True) if a != b]

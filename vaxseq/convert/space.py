@@ -46,5 +46,6 @@ def explained(target: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DatasetError(
-            f"{target}: the disk is full ({error}). Nothing is at the target; free some room and run the same conversion again."
+            f"{target}: the disk is full ({error}). Nothing is at the target; free some room and run the same "
+            "conversion again."
         ) from error

@@ -1,4 +1,4 @@
-"""The drafts of a dataset: finished pieces appended to Arrow files, each file of one set of types, all of it journaled."""
+"""The drafts of a dataset: finished pieces appended to Arrow files, each of one set of types, all journaled."""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ class Draft:
 
 
 class Stage:
-    """Appends pieces in order. After a kill, ``Stage`` on the same folder stands where the last journaled group ended."""
+    """Appends pieces in order. After a kill, ``Stage`` on the same folder stands behind the last journaled group."""
 
-    def __init__(self, folder: Path, key: str, types: dict[str, pa.DataType], fixed: frozenset[str], draft_bytes: int | None,
+    def __init__(self, folder: Path, key: str, types: dict[str, pa.DataType], fixed: frozenset[str],
+    draft_bytes: int | None,
                  words: dict[str, list[str]] | None = None) -> None:  # fmt: skip
         self.folder, self.fixed, self._draft_bytes = folder, fixed, draft_bytes
         self.types = dict(types)
@@ -146,8 +147,10 @@ class Stage:
         self.rejected += len(rejects)
         self.dropped += sum(one.dropped for _, one in self._held)
         self._journal.add({
-            "draft": len(self.drafts) - 1, "pieces": keys, "rows": table.num_rows, "blocks": added, "length": draft.length,
-            "values": self._new_values(), "next": self.next, "rejected": len(rejects), "rejects_length": self._rejects_length,
+            "draft": len(self.drafts) - 1, "pieces": keys, "rows": table.num_rows, "blocks": added,
+            "length": draft.length,
+            "values": self._new_values(), "next": self.next, "rejected": len(rejects),
+            "rejects_length": self._rejects_length,
             "dropped": self.dropped, "types": {name: type_name(kind) for name, kind in self.types.items()},
         })  # fmt: skip
         self._held = []

@@ -149,9 +149,8 @@ def _infer_number(cells: pa.Array, how: TextFormat, where: str) -> pa.DataType |
     if _all(whole) and _casts(cells, pa.int64()):
         return pa.int64()
     points = pc.replace_substring(cells, how.decimal, ".") if how.decimal != "." else cells
-    if (
-        not _casts(points, pa.float64())
-        or (how.decimal == "," and pc.any(pc.match_substring_regex(points, "[iIaA]")).as_py())
+    if not _casts(points, pa.float64()) or (
+        how.decimal == "," and pc.any(pc.match_substring_regex(points, "[iIaA]")).as_py()
     ):
         return None
     integers = cells.filter(whole)
@@ -162,7 +161,8 @@ def _infer_number(cells: pa.Array, how: TextFormat, where: str) -> pa.DataType |
     if any(abs(int(text)) >= 2**63 for text in rounded):
         return pa.string()
     raise SchemaError(
-        f"{where}: integers beyond 2**53 ({EXACT_INTEGER}) next to fractions; got {rounded[0]}, which a float64 would round. "
+        f"{where}: integers beyond 2**53 ({EXACT_INTEGER}) next to fractions; got {rounded[0]}, which a float64 "
+        "would round. "
         f"Declare the column in schema= as text or decimal(38,6), or as float64 to accept rounding."
     )
 

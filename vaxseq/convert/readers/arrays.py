@@ -29,7 +29,8 @@ def arrow_type(dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> pa.D
         raise SchemaError(f"{where}: dtype {dtype} can't be converted. Leave the column out with columns=.")
     if shape and (dtype.kind in "SUOMm" or 0 in shape):
         raise SchemaError(
-            f"{where}: an array column of {dtype} with shape {shape} can't be converted; expected numbers. Leave it out."
+            f"{where}: an array column of {dtype} with shape {shape} can't be converted; expected numbers. Leave it "
+            "out."
         )
     for size in reversed(shape):
         kind = pa.list_(kind, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A range of one source, in the reader's own measure (bytes, row groups, rows): work to be done again or skipped."""
+    """A range of one source in the reader's measure (bytes, row groups, rows): work to be done again or skipped."""
 
     source: int
     start: int
@@ -148,7 +148,7 @@ class Reader(ABC):
         """Lets go of the source."""
         return
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -25,7 +25,7 @@ _COLUMN = re.compile(r"In CSV column #(\d+)")
 
 
 class CsvReader(TextReader):
-    """Records of fields. A record of the wrong width is a bad row; a cell that doesn't fit its column widens the column."""
+    """Records of fields. One of the wrong width is a bad row; a cell that doesn't fit its column widens the column."""
 
     name = "csv"
     suffixes = (".csv", ".tsv", ".tab", ".txt", ".psv")
@@ -98,7 +98,8 @@ class CsvReader(TextReader):
                 f"{self.where}: the header isn't UTF-8: {error}. Pass encoding=, for example 'latin-1'."
             ) from error
         quote = self.set["quote"]
-        dialect = {"delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
+        dialect = {"delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"],
+        "quotechar": quote or None,
                    "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE}  # fmt: skip
         try:
             return next(csv.reader([line.replace("\r", " ")], **dialect), [])
@@ -211,7 +212,8 @@ class CsvReader(TextReader):
                     pacsv.ConvertOptions(
                         column_types=dict(types), include_columns=list(columns), null_values=list(self.nulls),
                         strings_can_be_null=True, quoted_strings_can_be_null=False, true_values=list(text.TRUE_TOKENS),
-                        false_values=list(text.FALSE_TOKENS), decimal_point=self.set["decimal"], timestamp_parsers=formats,
+                        false_values=list(text.FALSE_TOKENS), decimal_point=self.set["decimal"],
+                        timestamp_parsers=formats,
                         auto_dict_max_cardinality=1 << 20,
                     ),
                 )  # fmt: skip
@@ -247,7 +249,7 @@ class CsvReader(TextReader):
     def _strict(
         self, piece: Piece, table: pa.Table, types: Mapping[str, pa.DataType], declared: frozenset[str]
     ) -> dict[str, pa.DataType]:
-        """Columns that the parser took for numbers although their text says more: codes, and integers that would round."""
+        """Columns taken for numbers although their text says more: codes, and integers that would round."""
         numbers = [
             name for name in table.column_names if name not in declared and types[name] in (pa.int64(), pa.float64())
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,7 @@ _FAST = (pa.bool_(), pa.int64(), pa.float64(), pa.string(), CATEGORY)
 class _Fraction(float):
     """A number with a point or an exponent, and how it was written."""
 
-    def __new__(cls, written: str) -> _Fraction:
+    def __new__(cls, written: str) -> Self:
         made = super().__new__(cls, written)
         made.written = written
         return made
@@ -93,7 +93,8 @@ class JsonLinesReader(TextReader):
         plain = {name: pa.string() if is_text(types[name]) else types[name] for name in columns}
         try:
             table = pajson.read_json(
-                pa.BufferReader(pa.py_buffer(piece.raw)), pajson.ReadOptions(use_threads=False, block_size=max(len(piece.raw), 1 << 20)),
+                pa.BufferReader(pa.py_buffer(piece.raw)), pajson.ReadOptions(use_threads=False,
+                block_size=max(len(piece.raw), 1 << 20)),
                 pajson.ParseOptions(explicit_schema=pa.schema(list(plain.items())), unexpected_field_behavior="error",
                                     newlines_in_values=False),
             )  # fmt: skip
@@ -163,7 +164,8 @@ class JsonLinesReader(TextReader):
                 return kind
         if kinds & {list, dict}:
             raise SchemaError(
-                f"{self.where}: column {name!r}: nested values can't be converted; flatten them, or choose others with columns=."
+                f"{self.where}: column {name!r}: nested values can't be converted; flatten them, or choose others "
+                "with columns=."
             )
         return CATEGORY
 

@@ -49,7 +49,7 @@ def storable_type(kind: pa.DataType, where: str, column: str) -> pa.DataType:
 
 
 def wanted_schema(schema: pa.Schema, where: str) -> pa.Schema:
-    """The schema with storable types; a column that can't be converted keeps its type and is refused when it is asked for."""
+    """The schema with storable types; a column that can't be converted keeps its type, refused when it is asked for."""
     fields = []
     for field in schema:
         try:

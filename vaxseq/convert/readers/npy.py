@@ -16,7 +16,8 @@ from vaxseq.convert.readers.base import Piece, TypedReader, Unit
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
 _PIECE_BYTES = 32 << 20
-_DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, OverflowError, NotImplementedError, TypeError,
+_DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, OverflowError, NotImplementedError,
+TypeError,
            RuntimeError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 

@@ -47,7 +47,8 @@ class Hdf5Writer(Writer):
             if kind.precision <= 15:
                 return pa.float64()  # 15 digits survive the way through a float64
             raise SchemaError(
-                f"column {column!r}: HDF5 can't hold {type_name(kind)} exactly; got {kind.precision} digits, expected up to 15. "
+                f"column {column!r}: HDF5 can't hold {type_name(kind)} exactly; got {kind.precision} digits, "
+                "expected up to 15. "
                 f"Choose an .arrow target, or declare the column as text or float64 in schema=."
             )
         shape, inner = array_shape(kind)

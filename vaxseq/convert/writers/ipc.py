@@ -22,7 +22,7 @@ _BLOCK = struct.Struct("<qi4xq")
 
 
 class IpcFile:
-    """The draft of one IPC file with a fixed schema; ``blocks`` are (offset, metadata size, body size) of its batches."""
+    """The draft of one IPC file of one schema; ``blocks`` are (offset, metadata size, body size) of its batches."""
 
     def __init__(
         self, path: Path, schema: pa.Schema, blocks: list[tuple[int, int, int]] | None = None, length: int = 0
@@ -82,7 +82,7 @@ class IpcFile:
 
     def _write(self, content: bytes | memoryview) -> None:
         view = memoryview(content)
-        while len(view):
+        while view:
             view = view[self._file.write(view) :]
 
 
