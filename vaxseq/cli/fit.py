@@ -15,6 +15,9 @@ def fit(
     where: Annotated[
         str | None, typer.Option(help="Which rows are training rows, as 'month <= 10'.", show_default=False)
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="tcp://..., a Dask scheduler whose workers read.", show_default=False)
+    ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar in a terminal.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print what was learned as JSON.")] = False,
 ) -> None:
@@ -25,10 +28,12 @@ def fit(
     from rich.console import Console
 
     import vaxseq
+    from vaxseq.cli._cluster import cluster
     from vaxseq.features import FeatureSet
 
     definition = FeatureSet.load(features)
-    fitted = definition.fit(vaxseq.open(data), where=where, progress=progress)
+    with cluster(scheduler) as executor:
+        fitted = definition.fit(vaxseq.open(data), where=where, executor=executor, progress=progress)
     fitted.save(output)
     console = Console(highlight=False)
     if json:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
+import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -69,8 +71,10 @@ def read_unit(job: Job, unit: Unit, number: int, types: Mapping[str, pa.DataType
             }
             schema = finished.table.schema.with_metadata({b"note": json.dumps(note).encode()})
             table = finished.table.unify_dictionaries()
-            with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            draft = f"{path}.{os.getpid()}.partial"  # a cluster may run a unit twice: never write into what is mapped
+            with pa.OSFile(draft, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
                 writer.write_table(table)
+            os.replace(draft, path)
             paths.append(path)
     finally:
         reader.close()
@@ -92,10 +96,11 @@ def in_order(
     helps: bool,
 ) -> Iterator[tuple[tuple[int, int], Finished, tuple[int, int]]]:  # fmt: skip
     """(key, finished piece, key after it) in order, whichever worker was first; ``helps``: this process reads too."""
-    folder = work / "units"
-    folder.mkdir(exist_ok=True)
-    for stray in folder.iterdir():  # of a run that was killed
-        stray.unlink()
+    if (work / "units").exists():  # of a run that was killed
+        shutil.rmtree(work / "units")
+    # a name of its own, so that no run takes files, or a cluster's remembered result, for another's
+    folder = work / "units" / uuid.uuid4().hex
+    folder.mkdir(parents=True)
     waiting: deque[_Waiting] = deque()
     width = _AHEAD + (getattr(pool, "_max_workers", None) or 4)
     rest = iter(units)
