@@ -116,12 +116,18 @@ class Loader(Generic[Made]):
             )
         chunk = self._chunk_for(epoch, index)
         if chunk is not None:
-            batches = chunk.take()
+            batches = self._taken(chunk)
             found = batches.pop((epoch, index), None)
             if found is not None:
                 self._ready = batches
                 return found
         return self._finish(self._load(epoch, index, 1)[0])
+
+    def _taken(self, chunk: _Chunk[Made]) -> dict[tuple[int, int], Made]:
+        try:
+            return chunk.take()
+        except Exception:  # noqa: BLE001 - each batch is then loaded alone, so the one at fault raises, and no other
+            return {}
 
     def _chunk_for(self, epoch: int, index: int) -> _Chunk[Made] | None:
         """The chunk that holds this batch when batches are asked for in turn; sees to the chunks after it."""
