@@ -87,17 +87,18 @@ def test_an_error_ahead_is_raised_at_its_batch(frame: Any) -> None:
 
 
 def test_threads_end_with_the_object(frame: Any) -> None:
-    def ours() -> list[threading.Thread]:
-        return [thread for thread in threading.enumerate() if thread.name.startswith("vaxseq-read-ahead")]
+    def ours() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("vaxseq-read-ahead")}
 
-    before = len(ours())
+    before = ours()
     sequence = make(frame)
     for number in range(len(sequence)):
         sequence.batch(0, number)
-    assert len(ours()) > before
+    mine = ours() - before
+    assert mine
     del sequence
     gc.collect()
     deadline = time.monotonic() + 10
-    while len(ours()) > before and time.monotonic() < deadline:
+    while mine & ours() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(ours()) == before
+    assert not mine & ours()
