@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import vaxseq as vs
+from vaxseq.convert.mapping import types_table
 from vaxseq.expressions.functions import table as expressions_table
 from vaxseq.features.transforms.table import steps_table
 
@@ -77,10 +78,10 @@ def test_definitions_fit_the_flights(folder: Path) -> None:
         assert fitted.feature_set.to_dict()["version"] == 1
 
 
-@pytest.mark.parametrize("name", ["steps", "expressions"])
+@pytest.mark.parametrize("name", ["steps", "expressions", "types"])
 def test_tables_are_the_code_s_own(name: str) -> None:
     """UPDATE_README=1 writes them anew."""
-    table = {"steps": steps_table, "expressions": expressions_table}[name]()
+    table = {"steps": steps_table, "expressions": expressions_table, "types": types_table}[name]()
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     begin, end = f"<!-- table: {name} -->\n", "<!-- end -->"
     before, _, rest = text.partition(begin)
