@@ -88,11 +88,12 @@ def room_in(module: str) -> str:
 
 def imports_of(path: Path) -> list[Import]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    inside = {
+    inside = {  # of a function, or for type checkers alone: not run when the module is imported
         id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for node in ast.walk(function)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        or (isinstance(outer, ast.If) and isinstance(outer.test, ast.Name) and outer.test.id == "TYPE_CHECKING")
+        for node in ast.walk(outer)
     }
     found = []
     for node in ast.walk(tree):
