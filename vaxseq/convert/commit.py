@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vaxseq.convert.dictionary import MIN_REPEATS
-from vaxseq.convert.journal import JOURNAL_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
 from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, PieceKey, Stage
@@ -129,10 +128,14 @@ def publish(work: Path, target: Path, ready: dict[str, Any]) -> Manifest:
 
 
 def clear(work: Path) -> None:
-    """Removes the working folder, its journal last: until then the same call knows that the work is done."""
-    for entry in sorted(work.iterdir(), key=lambda one: one.name in (JOURNAL_NAME, "lock")):
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    work.rmdir()
+    """Removes the working folder in one step: until then the same call knows that the work is done."""
+    done = _done(work)
+    os.replace(work, done)
+    shutil.rmtree(done)
+
+
+def _done(work: Path) -> Path:
+    return work.with_name(work.name + "-done")
 
 
 def _settle(stage: Stage, reread: Reread) -> None:
@@ -265,7 +268,9 @@ def _swap_folder(out: Path, target: Path, work: Path) -> None:
 
 
 def recover(work: Path, target: Path) -> None:
-    """Puts a dataset back that a killed overwrite had moved away."""
+    """Puts a dataset back that a killed overwrite had moved away, and removes what a finished run had left."""
+    if _done(work).exists():
+        shutil.rmtree(_done(work))
     if (work / "replaced").exists() and not target.exists():
         os.replace(work / "replaced", target)
 

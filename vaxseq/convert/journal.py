@@ -44,6 +44,9 @@ def locked(folder: Path, target: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        if _same(path, file) and [one.name for one in folder.iterdir()] == [_LOCK_NAME]:  # nothing was begun
+            path.unlink()
+            folder.rmdir()
         file.close()
 
 
