@@ -226,7 +226,7 @@ NUMERIC = [
     {"impute": "median"},
     {"power": {"exponent": 2, "signed": True}},
     {"cast": "float32"},
-    {"scale": {"factor": 0.5, "offset": 1}},
+    {"scale": {"factor": 30, "offset": 1}},
     {"cyclical": 7},
 ]
 
@@ -278,6 +278,16 @@ def test_a_centre_far_off_is_taken_away_before_the_layer(steps: list[Any]) -> No
     x = np.random.default_rng(0).normal(2000.0, 7.0, 500)  # as float32 it would be wrong by 2e-5 of a deviation
     fitted = fit(vaex.from_arrays(x=x), one_input("x", steps))
     assert fitted.encodings()[0].boundary >= len(steps) - 1
+    agree(fitted, {"x": x})
+
+
+@pytest.mark.parametrize(
+    "steps", [["standardize", {"scale": 1000.0}], ["standardize", {"power": {"exponent": 0.5, "signed": True}}]]
+)
+def test_what_a_step_lost_no_later_step_magnifies(steps: list[Any]) -> None:
+    x = np.random.default_rng(0).normal(50.0, 3.0, 4000)
+    fitted = fit(vaex.from_arrays(x=x), one_input("x", steps))
+    assert fitted.encodings()[0].boundary == 2
     agree(fitted, {"x": x})
 
 

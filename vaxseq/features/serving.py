@@ -90,9 +90,14 @@ def _boundary(place: Place, learned: Sequence[Learned]) -> tuple[int, bool]:
     if is_whole(place):
         return len(steps), False
     first = _after_encoder(steps, learned)
-    for number in reversed(range(first, len(steps))):
-        if steps[number].float32_loss(learned[number]) > _FLOAT32_LOSS:
-            return number + 1, False
+    lost, boundary = 0.0, None
+    for number in range(first, len(steps)):  # what is lost by a step, the next one may magnify
+        step, values = steps[number], learned[number]
+        lost = (lost * step.float32_gain(values) if lost else 0.0) + step.float32_loss(values)
+        if lost > _FLOAT32_LOSS:
+            lost, boundary = 0.0, number + 1
+    if boundary is not None:
+        return boundary, False
     return (first - 1, True) if first else (0, False)
 
 

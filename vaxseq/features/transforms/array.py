@@ -36,6 +36,12 @@ class Scale(Step):
     def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
         return x * self.factor + self.offset
 
+    def float32_loss(self, learned: Learned) -> float:
+        return abs(self.offset)
+
+    def float32_gain(self, learned: Learned) -> float:
+        return abs(self.factor)
+
     def inverse(self, array: Floats, learned: Learned) -> Floats:
         if self.factor == 0:
             return super().inverse(array, learned)
@@ -145,6 +151,9 @@ class Pca(Step):
     def float32_loss(self, learned: Learned) -> float:
         mean, weights = self._ready(learned)
         return float((np.abs(mean) @ np.abs(weights)).max())
+
+    def float32_gain(self, learned: Learned) -> float:
+        return float(np.abs(self._ready(learned)[1]).sum(axis=0).max())
 
     def float32_problem(self, learned: Learned) -> str | None:
         if max(np.abs(learned["mean"])) > _FLOAT32_RATIO * math.sqrt(max(learned["variance"])):

@@ -115,6 +115,10 @@ class Step(BaseModel):
         """
         return 0.0
 
+    def float32_gain(self, learned: Learned) -> float:
+        """How many times over an absolute error of its input shows in its output, at most."""
+        return 1.0
+
     def float32_problem(self, learned: Learned) -> str | None:
         """Why float32 can't hold this step's numbers (a sentence with a remedy), or None."""
         return None

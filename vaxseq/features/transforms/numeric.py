@@ -118,6 +118,9 @@ class Sqrt(Step):
     def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
         return ops.sqrt(x)
 
+    def float32_gain(self, learned: Learned) -> float:
+        return np.inf  # at 0
+
     def inverse(self, array: Floats, learned: Learned) -> Floats:
         return np.square(array)
 
@@ -141,6 +144,9 @@ class Power(Step):
         missing = ops.isnan(x)  # nan ** 0 is 1
         raised = ops.sign(x) * ops.power(ops.absolute(x), self.exponent) if self.signed else ops.power(x, self.exponent)
         return ops.where(missing, x, raised)
+
+    def float32_gain(self, learned: Learned) -> float:
+        return self.exponent if self.exponent >= 1 else np.inf  # at 0
 
     def _run(self, value: Value) -> Value:
         data = as_float(value).data

@@ -87,6 +87,10 @@ class Quantile(Step):
         steepest = np.maximum(np.abs(quantiles[1:]), np.abs(quantiles[:-1]))[gaps > 0] / gaps[gaps > 0]
         return float(steepest.max(initial=0.0) / len(gaps))
 
+    def float32_gain(self, learned: Learned) -> float:
+        gaps = np.diff(learned["quantiles"])
+        return float((1.0 / gaps[gaps > 0]).max(initial=0.0) / len(gaps))
+
     def float32_problem(self, learned: Learned) -> str | None:
         least, greatest = learned["quantiles"][0], learned["quantiles"][-1]
         if max(abs(least), abs(greatest)) > _FLOAT32_RATIO * (greatest - least) > 0:

@@ -50,6 +50,9 @@ class Scaling(Step):
         centre, scale = self._ready(learned)
         return float((np.abs(centre) / scale).max())
 
+    def float32_gain(self, learned: Learned) -> float:
+        return float((1.0 / self._ready(learned)[1]).max())
+
     def float32_problem(self, learned: Learned) -> str | None:
         centre, scale = self._ready(learned)
         if Scaling.float32_loss(self, learned) > _FLOAT32_RATIO:
@@ -129,6 +132,9 @@ class MinMax(_PerPosition):
 
     def float32_loss(self, learned: Learned) -> float:
         return super().float32_loss(learned) * (self.upper - self.lower)
+
+    def float32_gain(self, learned: Learned) -> float:
+        return super().float32_gain(learned) * (self.upper - self.lower)
 
     def inverse(self, array: Floats, learned: Learned) -> Floats:
         return super().inverse((np.asarray(array, dtype=np.float64) - self.lower) / (self.upper - self.lower), learned)
