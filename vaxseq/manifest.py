@@ -50,6 +50,25 @@ class Manifest:
     dropped_rows: int = 0
     location: str = field(default="", compare=False)
 
+    def _repr_html_(self) -> str:
+        from vaxseq.report.html import Heading, page_part, paragraph, table
+
+        said = f"{self.n_rows:,} rows, {len(self.schema.columns)} columns, {len(self.fragments)} {self.format} file"
+        said += "" if len(self.fragments) == 1 else "s"
+        lost = [(self.rejected_rows, "rejected"), (self.dropped_rows, "dropped")]
+        said += "".join(f", {rows:,} {what}" for rows, what in lost if rows)
+        headings = (Heading("column"), Heading("type", "code"), Heading("unit"), Heading("description", "quiet"))
+        rows = [
+            (
+                one.name,
+                f"{one.type}" if one.nullable else f"{one.type}, never missing",
+                one.unit or "",
+                one.description or "",
+            )
+            for one in self.schema.columns
+        ]
+        return page_part(paragraph(said), table(headings, rows, label="Dataset"))
+
     def paths(self) -> list[Path]:
         """The fragments' paths, ready to open."""
         root = Path(self.location)

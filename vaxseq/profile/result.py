@@ -111,7 +111,7 @@ class Profile:
     def __repr__(self) -> str:
         from rich.console import Console
 
-        console = Console(file=io.StringIO(), width=110, color_system=None)
+        console = Console(file=io.StringIO(), force_jupyter=False, width=110, color_system=None)
         console.print(self)
         text: str = console.file.getvalue()  # type: ignore[attr-defined]
         return text.rstrip()

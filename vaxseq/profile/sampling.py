@@ -117,6 +117,8 @@ def _place(frame: FrameType | None) -> tuple[Line, str] | None:
 
 def _doing(frame: FrameType, below: str) -> str:
     package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    if package == "vaex":
+        return _DOINGS[package]  # its pool is of threads
     if package in _POOLS or below == "waiting for processes":
         return "waiting for processes"
     return _DOINGS.get(package, below)  # the outermost library says it best: pandas reading through gzip is pandas

@@ -178,7 +178,7 @@ class Exploration(Mapping[str, ColumnSummary]):
     def __repr__(self) -> str:
         from rich.console import Console
 
-        console = Console(file=io.StringIO(), width=140, color_system=None)
+        console = Console(file=io.StringIO(), force_jupyter=False, width=140, color_system=None)
         console.print(self)
         text: str = console.file.getvalue()  # type: ignore[attr-defined]
         return text.rstrip()

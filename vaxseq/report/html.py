@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-# Colours are the page's own, thinned; so a dark notebook stays dark.
+# Colours are the page's own, thinned; so a dark notebook stays dark. The class is written three times because a
+# notebook's own rules for tables, which put all text to the right, would win otherwise.
 _STYLE = """
 .vaxseq{font-size:13px;line-height:1.45;color:inherit;background:transparent;overflow-x:auto;margin:4px 0 12px}
-.vaxseq p{margin:2px 0 6px}
-.vaxseq table{border-collapse:collapse;border:0;margin:0;color:inherit;background:transparent}
-.vaxseq th,.vaxseq td{padding:3px 12px 3px 0;border:0;border-bottom:1px solid rgba(128,128,128,.25);text-align:left;
+.vaxseq.vaxseq.vaxseq p{margin:2px 0 6px}
+.vaxseq.vaxseq.vaxseq table{border-collapse:collapse;border:0;margin:0;color:inherit;background:transparent}
+.vaxseq.vaxseq.vaxseq th,.vaxseq.vaxseq.vaxseq td{padding:3px 12px 3px 0;border:0;
+border-bottom:1px solid rgba(128,128,128,.25);text-align:left;
 vertical-align:top;background:transparent;color:inherit;max-width:40em;white-space:normal}
-.vaxseq th{font-weight:600;border-bottom:1px solid rgba(128,128,128,.6)}
-.vaxseq tr.group .quiet{font-weight:400;margin-left:6px}
-.vaxseq tr.group td{font-weight:600;padding-top:9px}
-.vaxseq .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.vaxseq .quiet{opacity:.65}
-.vaxseq .warning{font-weight:600}
-.vaxseq code{font-size:12px;background:rgba(128,128,128,.13);padding:0 3px;border-radius:3px;color:inherit}
+.vaxseq.vaxseq.vaxseq tr{background:transparent;text-align:left}
+.vaxseq.vaxseq.vaxseq th{font-weight:600;border-bottom:1px solid rgba(128,128,128,.6)}
+.vaxseq.vaxseq.vaxseq tr.group .quiet{font-weight:400;margin-left:6px}
+.vaxseq.vaxseq.vaxseq tr.group td{font-weight:600;padding-top:9px}
+.vaxseq.vaxseq.vaxseq .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.vaxseq.vaxseq.vaxseq .quiet{opacity:.65}
+.vaxseq.vaxseq.vaxseq .warning{font-weight:600}
+.vaxseq.vaxseq.vaxseq code{font-size:12px;background:rgba(128,128,128,.13);padding:0 3px;border-radius:3px;
+color:inherit}
 """.replace("\n", "")
 
 Kind = Literal["text", "number", "code", "quiet", "warning"]

@@ -198,7 +198,7 @@ def _missing(contents: Contents) -> str:
 
 def _track(part: float, place: int) -> str:
     inner = f'<i style="width:{100 * part:.2f}%;background:var(--s{place % 6})"></i>'
-    return f'<span class="track" aria-hidden="true">{inner}</span>{share(part)}'
+    return f'<span class="track" aria-hidden="true">{inner}</span><span class="share">{share(part)}</span>'
 
 
 def as_part(html: str) -> str:

@@ -45,6 +45,19 @@ class Parts(dict[str, Any]):
         gap = [f"dropped in the gap: {self.dropped:,} rows"] if self.dropped else []
         return f"Parts by {self.by}({', '.join(shown + gap)})"
 
+    def _repr_html_(self) -> str:
+        from vaxseq.report.html import Heading, page_part, paragraph, table
+
+        total = sum(self.rows.values()) or 1
+        headings = (Heading("part"), Heading("rows", "number"), Heading("share", "number"))
+        rows = [
+            (name, f"{self.rows[name]:,}", f"{self.rows[name] / total:.1%}") if self.rows else (name, "", "")
+            for name in self
+        ]
+        gap = f", {self.dropped:,} rows dropped in the gap" if self.dropped else ""
+        counted = "" if self.rows else ": rows aren't counted before they are read"
+        return page_part(paragraph(f"Parts by {self.by}{gap}{counted}"), table(headings, rows, label="Parts"))
+
 
 def split(
     frame: Any,

@@ -58,7 +58,7 @@
     const most = Math.max(...column.tops.map((one) => Math.max(...one.shares)), 1e-9);
     const lines = column.tops.map((one) => [one.value, make("span", {}, ...one.shares.map((share, part) => make("div", {},
       make("span", { class: "track", "aria-hidden": "true" }, make("i", { style: `width:${100 * share / most}%;background:${colour(part)}` })),
-      percent(share))))]);
+      make("span", { class: "share" }, percent(share)))))]);
     return table(["commonest", data.parts.length > 1 ? "share in each part" : "share"], lines, `Commonest values of ${column.name}`);
   }
 
@@ -69,7 +69,8 @@
     const side = make("div", { class: "side" });
     if (column.counts) side.append(histogram(column));
     if (column.tops.length) side.append(tops(column));
-    box.append(side, make("h3", {}, "In numbers"), make("div", { class: "scroll" }, table(["", ...data.parts], column.numbers, `Numbers of ${column.name}`)));
+    side.append(make("div", { class: "scroll" }, table(["", ...data.parts], column.numbers, `Numbers of ${column.name}`)));
+    box.append(side);
     return box;
   }
 
