@@ -206,6 +206,15 @@ def test_postgresql(tmp_path, server, monkeypatch, capsys) -> None:
     assert str(first["zoned"]) == "2012-12-31 22:00:00"
     assert table["digit"].null_count == 20000
 
+    with pytest.raises(SourceError, match=r"column 'big': a numeric of 2\*\*53 or more"):
+        convert(**{**wait, "target": tmp_path / "b.arrow", "sql": "select 12345678901234567890 as big"})
+    special = {
+        **wait,
+        "target": tmp_path / "n.arrow",
+        "sql": "select 'NaN'::numeric as a, null::numeric as b, 0.1 as c",
+    }
+    assert str(rows_of(convert(**special)).to_pylist()) == "[{'a': nan, 'b': None, 'c': 0.1}]"
+
     # the password from a variable of the user's own naming, on the command line; nothing that is written holds it
     monkeypatch.delenv("PGPASSWORD")
     monkeypatch.setenv("FLIGHTS_PASSWORD", secret)

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert import places
+from vaxseq.convert.lattice import EXACT_INTEGER
 from vaxseq.convert.readers.base import Piece, Source, TypedReader, Unit, bad_option
 from vaxseq.convert.readers.kinds import storable, wanted_schema
 from vaxseq.errors import MissingExtraError, OptionError, SourceError
@@ -128,6 +130,12 @@ class SqlReader(TypedReader):
             column = table[name]
             digits = [chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk for chunk in column.chunks]
             values = pa.chunked_array(digits, pa.string()).cast(pa.float64())
+            found = values.to_numpy()
+            if (np.isfinite(found) & (np.abs(found) >= EXACT_INTEGER)).any():
+                raise SourceError(
+                    f"{self.where}: column {name!r}: a numeric of 2**53 or more, which a float64 would round. "
+                    "CAST it in the query: to bigint or text to keep it, to float8 to accept rounding."
+                )
             table = table.set_column(table.column_names.index(name), name, values)
         return storable(table)
 
