@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import vaxseq as vs
 from vaxseq.errors import ColumnNotFoundError, OptionError, SelectionError
 from vaxseq.frame import source_of
-from vaxseq.report import scan
+from vaxseq.report import exploration, scan
 from vaxseq.report.bins import Bins, floats_of, keys_of
 from vaxseq.report.cache import cache_file
 from vaxseq.report.distinct import KEPT, Distinct, Tops
@@ -213,7 +213,7 @@ def test_the_second_time_costs_no_pass(monkeypatch):
     data = frame()
     first = vs.explore(data, progress=False)
     reads = []
-    monkeypatch.setattr("vaxseq.report.exploration.scan", lambda *a, **k: reads.append(a))
+    monkeypatch.setattr(exploration, "scan", lambda *a, **k: reads.append(a))
     again = vs.explore(data, progress=False)
     assert not reads
     assert json.dumps(again.to_dict()) == json.dumps(first.to_dict())

@@ -149,7 +149,7 @@ def _roles(whole: Exploration, fitted: FittedFeatures | None) -> tuple[dict[str,
             for place in group.places:
                 if place.column in whole:
                     roles[place.column] = group.role
-                    notes[place.column] = f"Reads {place.source.text}."
+                    notes[place.column] = f"Reads {place.reads.text}."
         for name in fitted.feature_set.columns:
             if name in whole:
                 roles[name] = "derived"
