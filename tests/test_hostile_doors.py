@@ -123,23 +123,20 @@ def refused(call: Callable[[], Any], text: str) -> None:
 
 
 def test_from_dict_and_load(folder: Path, texts: list[str]) -> None:
+    """Most are refused here; what reads like an expression of unknown names waits for the data (next test)."""
     path = folder / "hostile.yaml"
+    accepted = set()
     for number, text in enumerate(texts):
-        kinds = definitions(text)
-        path.write_text(yaml.safe_dump(kinds[number % len(kinds)], allow_unicode=False), encoding="utf-8")
-        definition = None
+        kind = definitions(text)[number % 4]
+        path.write_text(yaml.safe_dump(kind), encoding="utf-8")
         with never_compiled(folder, text):
-            for kind in kinds:
+            for read in (lambda kind=kind: vs.FeatureSet.from_dict(kind), lambda: vs.FeatureSet.load(path)):
                 try:
-                    definition = vs.FeatureSet.from_dict(kind)
+                    read()
                 except VaxseqError:
                     continue
-                break
-            try:
-                vs.FeatureSet.load(path)
-            except VaxseqError:
-                continue
-        assert definition is not None  # harmless names, that only these columns lack
+                accepted.add(text)
+    assert len(accepted) < len(texts) / 10, accepted
 
 
 def test_fit_and_transform(folder: Path, frame: Any, texts: list[str]) -> None:
