@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -135,6 +137,59 @@ def test_an_unfinished_run_goes_on_unless_the_object_changed(tmp_path, monkeypat
     with pytest.raises(DatasetError, match="a source may have changed"):
         convert("memory://one.csv", tmp_path / "o.arrow", progress=False)
     system.rm("/one.csv")
+
+
+def test_any_web_server_and_a_signed_address(tmp_path) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "in").mkdir()
+    files(tmp_path / "in")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        """Whole files only, as many servers serve them; one breaks off."""
+
+        def do_GET(self) -> None:
+            if self.path.startswith("/broken"):
+                self.send_response(200)
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+                self.wfile.write(b"n,x\n1,2\n")
+            else:
+                super().do_GET()
+
+        def do_HEAD(self) -> None:
+            if self.path.startswith("/broken"):
+                self.send_response(200)
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+            else:
+                super().do_HEAD()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *given: Quiet(*given, directory=str(tmp_path / "in"))
+    )
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        root = f"http://127.0.0.1:{server.server_port}"
+        for name in ("a.csv", "b.csv.gz", "c.csv.zst"):
+            made = convert(f"{root}/{name}?X-Amz-Signature=s1gned", tmp_path / f"{name}.arrow", progress=False)
+            assert rows_of(made).select(["n", "s"]).equals(TABLE.select(["n", "s"]))
+            assert made.sources[0].name == f"{root}/{name}"
+        for name in ("none.csv", "broken.csv"):
+            with pytest.raises(SourceError, match=f"{root}/{name}: ") as caught:
+                convert(f"{root}/{name}?X-Amz-Signature=s1gned", tmp_path / "o.arrow", progress=False)
+            chain: BaseException | None = caught.value
+            while chain is not None:
+                assert "s1gned" not in str(chain)
+                chain = chain.__cause__
+        assert not (tmp_path / "o.arrow").exists()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def cluster(address: str | None) -> Iterator[Executor | None]:
     from vaxseq.errors import MissingExtraError, OptionError
 
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError as error:
         raise MissingExtraError("--scheduler: distributed isn't installed. pip install 'vaxseq[dask]'") from error
     try:
@@ -38,4 +38,10 @@ def cluster(address: str | None) -> Iterator[Executor | None]:
                 f"--scheduler: got {address!r}, a scheduler without workers. Start some with dask worker {address}."
             )
         # a unit's work is files that it writes, so an equal call must run again and not be remembered
-        yield client.get_executor(pure=False)
+        try:
+            yield client.get_executor(pure=False)
+        except KilledWorker as error:
+            raise OptionError(
+                f"--scheduler: workers ended again and again at the same unit ({error}). "
+                "They may have run out of memory; the same command goes on."
+            ) from error

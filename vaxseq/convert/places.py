@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -112,13 +113,49 @@ def filesystem(path: str) -> tuple[Any, str]:
     return found
 
 
-def open_bytes(path: str) -> Any:
-    """The source as a binary file that can be sought; of a URL only the parts that are read are fetched."""
+def open_bytes(path: str, *, stream: bool = False) -> Any:
+    """The source as a binary file; of a URL only the parts that are read are fetched.
+
+    It can be sought unless ``stream`` says that it is read from its start, which any web server can serve.
+    """
     if not is_url(path):
         return open(path, "rb")
     system, inside = filesystem(path)
     with explained(path):
-        return system.open(inside, "rb", block_size=_READ_AHEAD)
+        at_once = 0 if stream and path.startswith(("http://", "https://")) else _READ_AHEAD
+        return _Remote(path, system.open(inside, "rb", block_size=at_once))
+
+
+class _Remote(io.RawIOBase):
+    """A file behind a URL, whose every error is ours and without secrets."""
+
+    def __init__(self, path: str, file: Any) -> None:
+        self._path, self._file = path, file
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        with explained(self._path):
+            found = self._file.read(len(view))
+        view[: len(found)] = found
+        return len(found)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        with explained(self._path):
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 def size_of(path: str) -> int:

@@ -201,6 +201,10 @@ class ImagesReader(Reader):
 @lru_cache(maxsize=4)
 def _listed(root: str) -> tuple[tuple[str, int, int], ...]:
     """(name below the root with /, size, time of change) of each image, sorted; hidden ones are left out."""
+    if places.is_url(root):
+        raise SourceError(
+            f"{places.shown(root)}: images are read from a local folder; got a URL. Copy them here first."
+        )
     if not os.path.isdir(root):
         raise SourceNotFoundError(f"{root}: no such folder of images. Check the path.")
     found = []

@@ -63,7 +63,7 @@ def map_bytes(path: str) -> npt.NDArray[np.uint8]:
 def _opened(path: str) -> Iterator[Any]:
     suffix = _suffix(path)
     opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(suffix)
-    with places.open_bytes(path) as file:
+    with places.open_bytes(path, stream=True) as file:
         if opener:
             with opener(file, "rb") as stream:
                 yield stream
