@@ -102,4 +102,4 @@ def _option(given: str) -> tuple[str, Any]:
         read = yaml.safe_load(value)
     except yaml.YAMLError:
         return key, value
-    return key, value if read is None or isinstance(read, float) else read
+    return key, read if isinstance(read, bool | int | str | list) else value  # a lone ? is a mapping to YAML

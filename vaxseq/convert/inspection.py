@@ -80,11 +80,12 @@ def _obstacle(reader: Reader) -> str | None:
         with pa.memory_map(path) as source:
             if source.read(6) != b"ARROW1":
                 return f"{path} is an Arrow stream, which is read from its start. {remedy}"
-            before = pa.total_allocated_bytes()
             file = pa.ipc.open_file(source)
-            batch = file.get_batch(0) if file.num_record_batches else None
-            copied = pa.total_allocated_bytes() - before
-            if batch is not None and batch.nbytes and copied > batch.nbytes // 2 + (1 << 16):
+            columns = file.get_batch(0).columns if file.num_record_batches else []
+            source.seek(0)
+            whole = source.read_buffer()
+            inside = range(whole.address, whole.address + whole.size)
+            if any(one is not None and one.size and one.address not in inside for c in columns for one in c.buffers()):
                 return f"{path} is compressed Arrow, which is unpacked into memory. {remedy}"
         return None
     if reader.name == "hdf5":
