@@ -8,6 +8,7 @@ import gzip
 import json
 import lzma
 import math
+import os
 import random
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ from vaxseq.convert.writers import writers
 from vaxseq.errors import VaxseqError
 from vaxseq.schema import type_name
 
+DAMAGES = int(os.environ.get("VAXSEQ_TEST_DAMAGES", "60"))  # by format
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
 INSTANT = st.integers(-(2**62), 2**62)
 KINDS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
@@ -117,7 +119,7 @@ class ReaderContract:
         self.save(table, source)
         good = source.read_bytes()
         chance = random.Random(0)
-        for _ in range(60):
+        for _ in range(DAMAGES):
             raw = bytearray(good)
             for _ in range(chance.randint(1, 8)):
                 raw[chance.randrange(len(raw))] = chance.randrange(256)
