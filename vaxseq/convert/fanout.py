@@ -96,8 +96,8 @@ def in_order(
     helps: bool,
 ) -> Iterator[tuple[tuple[int, int], Finished, tuple[int, int]]]:  # fmt: skip
     """(key, finished piece, key after it) in order, whichever worker was first; ``helps``: this process reads too."""
-    if (work / "units").exists():  # of a run that was killed
-        shutil.rmtree(work / "units")
+    if (work / "units").exists():  # of a run that was killed; a cluster's worker may still be writing there
+        shutil.rmtree(work / "units", ignore_errors=True)
     # a name of its own, so that no run takes files, or a cluster's remembered result, for another's
     folder = work / "units" / uuid.uuid4().hex
     folder.mkdir(parents=True)
