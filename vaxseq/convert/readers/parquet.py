@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from vaxseq.convert import places
 from vaxseq.convert.readers.base import Parsed, Piece, Request, TypedReader, Unit
 from vaxseq.convert.readers.kinds import storable, wanted_schema
-from vaxseq.errors import SourceError, SourceNotFoundError
+from vaxseq.errors import SourceError, SourceNotFoundError, VaxseqError
 
 _PIECE_BYTES = 64 << 20
+_DAMAGE = (OSError, ValueError, KeyError, OverflowError, MemoryError, pa.ArrowException)
 
 
 class ParquetReader(TypedReader):
@@ -34,7 +35,9 @@ class ParquetReader(TypedReader):
                 self._file = self._opened(self._encoded)
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
-        except (OSError, pa.ArrowException) as error:
+        except _DAMAGE as error:
+            if isinstance(error, VaxseqError):
+                raise
             raise SourceError(
                 f"{self.where}: can't read the Parquet file: {error}. It is damaged or no Parquet."
             ) from error
@@ -81,7 +84,9 @@ class ParquetReader(TypedReader):
                 if number >= skip:
                     yield Piece(storable(pa.Table.from_batches([batch])), first)
                 first += batch.num_rows
-        except (OSError, pa.ArrowException) as error:
+        except _DAMAGE as error:
+            if isinstance(error, VaxseqError):
+                raise
             raise SourceError(
                 f"{self.where}: row group {unit.start}: {error}. The file is damaged; get it again."
             ) from error
