@@ -94,11 +94,11 @@ class ColumnSummary:
         return [(self.moment(values[place].item()), int(self.bins.counts[place])) for place in order]
 
     def edges(self, count: int = 60) -> Floats:
-        """Edges for a histogram: whole steps for whole numbers; the outermost 0.1 % are cut where they stretch it."""
+        """Edges for a histogram: whole steps for whole numbers; the outermost 0.5 % are cut where they stretch it."""
         if self.min is None or self.max is None:
             return np.array([0.0, 1.0])
         low, high = float(self.min), float(self.max)
-        inner = self.quantiles([0.001, 0.999])
+        inner = self.quantiles([0.005, 0.995])
         if high - low > 4 * (inner[1] - inner[0]) > 0:
             low, high = float(inner[0]), float(inner[1])
         if self.kind in ("int", "bool") and not self.shape:

@@ -64,6 +64,7 @@ def column_facts(
         "words": words,
         "counts": None,
         "ticks": [],
+        "outside": 0,
         "tops": _tops(one, here),
         "numbers": _numbers(here),
     }
@@ -71,6 +72,7 @@ def column_facts(
         edges = one.edges(_BINS)
         facts["counts"] = [np.round(part.bins.histogram(edges)).astype(int).tolist() for part in here]
         facts["spark"] = np.round(one.bins.histogram(edges)).astype(int).tolist()
+        facts["outside"] = max(0, one.count - sum(facts["spark"]))
         places = np.linspace(edges[0], edges[-1], _TICKS)
         facts["ticks"] = [_tick(one, value) for value in places]
     else:

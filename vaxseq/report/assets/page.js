@@ -67,7 +67,11 @@
     for (const text of column.words) box.append(make("p", {}, text));
     if (data.parts.length > 1) box.append(legend());
     const side = make("div", { class: "side" });
-    if (column.counts) side.append(histogram(column));
+    if (column.counts) {
+      const plot = make("div", {}, histogram(column));
+      if (column.outside) plot.append(make("p", { class: "quiet" }, `${column.outside.toLocaleString("en")} values lie outside of this range.`));
+      side.append(plot);
+    }
     if (column.tops.length) side.append(tops(column));
     side.append(make("div", { class: "scroll" }, table(["", ...data.parts], column.numbers, `Numbers of ${column.name}`)));
     box.append(side);
