@@ -268,3 +268,15 @@ def test_any_small_table(numbers, texts):
     assert dict(found["s"].top(99)) == pd.Series(texts, dtype=object).dropna().value_counts().to_dict()
     repr(found)
     found.to_dict()
+
+
+def test_units_come_from_the_schema(tmp_path):
+    (tmp_path / "a.csv").write_text("speed,name\n1.5,a\n2.5,b\n")
+    schema = {"columns": {"speed": {"type": "float64", "unit": "m/s"}}}
+    vs.convert(tmp_path / "a.csv", tmp_path / "a.arrow", schema=schema, progress=False)
+    frame = vs.open(tmp_path / "a.arrow")
+    for data in (tmp_path / "a.arrow", frame, frame[frame.speed > 2]):
+        found = vs.explore(data, progress=False)
+        assert found["speed"].unit == "m/s"
+    assert "speed (m/s)" in repr(found)
+    assert found["speed"].rows == 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, did_you_mean
+from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, SourceError, did_you_mean
 from vaxseq.frame import Source, source_of
 from vaxseq.report import cache
 from vaxseq.report.column import SHARES, ColumnSummary
@@ -247,12 +247,13 @@ def explore(frame: Any, *, columns: Sequence[str] | None = None, progress: bool 
 
 def _units(frame: Any) -> dict[str, str]:
     """Units from the manifest of a dataset, or from the vaex frame."""
-    if isinstance(frame, (str, os.PathLike)):
+    path = frame if isinstance(frame, (str, os.PathLike)) else getattr(getattr(frame, "dataset", None), "path", None)
+    if isinstance(path, (str, os.PathLike)):
         from vaxseq.manifest import Manifest
 
         try:
-            manifest = Manifest.load(os.fspath(frame))
-        except (DatasetError, OSError):  # a dataset of another maker has none
+            manifest = Manifest.load(os.fspath(path))
+        except (DatasetError, SourceError):  # a dataset of another maker has none
             return {}
         return {one.name: one.unit for one in manifest.schema.columns if one.unit}
     return {name: str(unit) for name, unit in getattr(frame, "units", {}).items()}
