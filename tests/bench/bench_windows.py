@@ -10,6 +10,7 @@ it, and the process's own memory (RssAnon) over what it held before.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import statistics
 import subprocess
@@ -110,11 +111,17 @@ CONTENDERS: dict[str, Callable[..., Iterator[Any]]] = {
     "pytorch-forecasting": pytorch_forecasting,
 }
 
+IMPORTS = {
+    "vaxseq": ["vaxseq.training.sequence", "vaxseq.reader", "keras"],
+    "keras": ["vaex", "keras", "tensorflow"],
+    "pytorch-forecasting": ["vaex", "pytorch_forecasting"],
+}
+
 
 def measure(name: str, path: Path, args: argparse.Namespace) -> dict[str, float]:
     """One contender, in this process."""
-    import vaex  # noqa: F401  (what all of them import isn't theirs)
-
+    for module in IMPORTS[name]:  # takes seconds, and isn't about the data
+        importlib.import_module(module)
     before, start = anon_mb(), time.perf_counter()
     batches = CONTENDERS[name](path, args)
     next(batches)
