@@ -185,6 +185,14 @@ def test_rows_plus_rejects_plus_dropped_are_the_input(tmp_path) -> None:
         convert(source, tmp_path / "p.arrow", schema=schema, progress=False)
 
 
+def test_a_bad_row_is_found_behind_a_lone_carriage_return(tmp_path) -> None:
+    (tmp_path / "in.csv").write_bytes(b"a,b\n1,2\n3,4\r5,6\r\n7,8,9\n")
+    made = convert(tmp_path / "in.csv", tmp_path / "o.arrow", on_bad_rows="reject", progress=False)
+    assert table_of(made).to_pydict() == {"a": [1, 3, 5], "b": [2, 4, 6]}
+    (reject,) = pq.read_table(tmp_path / "o.arrow.rejects.parquet").to_pylist()
+    assert (reject["line"], reject["text"]) == (4, "7,8,9")
+
+
 def test_schema_checks_make_bad_rows(tmp_path) -> None:
     data = pa.table(
         {"x": [1, None, 300], "c": ["a", "b", "z"], "v": pa.array([[0, 1], [2, 3], [4, 9]], pa.list_(pa.int32(), 2))}

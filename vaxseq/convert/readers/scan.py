@@ -92,17 +92,21 @@ def records(data: Bytes, dialect: Dialect, skip_blank: bool) -> Iterator[tuple[i
     """(start, stop, line) of each record, the line counted from 0; without its line end."""
     newlines = np.flatnonzero(data == _NEWLINE)
     quotes = toggles(data, 0, len(data), dialect)
-    ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
+    returns = np.flatnonzero(data == _RETURN)
+    alone = returns[data[np.minimum(returns + 1, len(data) - 1)] != _NEWLINE]  # the parser ends a record there too
+    breaks = np.sort(np.concatenate([newlines, alone])) if alone.size else newlines
+    ends = breaks[np.searchsorted(quotes, breaks) % 2 == 0]
     lines = np.searchsorted(newlines, ends)
     if len(data) and (ends.size == 0 or ends[-1] != len(data) - 1):
         ends = np.append(ends, len(data))
         lines = np.append(lines, newlines.size)
     start = line = 0
     for end, last in zip(ends.tolist(), lines.tolist(), strict=True):
-        stop = end - 1 if end > start and data[end - 1] == _RETURN else end
+        whole = end < len(data) and data[end] == _NEWLINE
+        stop = end - 1 if whole and end > start and data[end - 1] == _RETURN else end
         if stop > start or not skip_blank:
             yield start, stop, line
-        start, line = end + 1, last + 1
+        start, line = end + 1, last + int(whole)
 
 
 def count_codes(data: Bytes, dialect: Dialect) -> int:
