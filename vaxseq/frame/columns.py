@@ -135,7 +135,8 @@ def copy_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[
     row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
     run = np.dtype((np.void, row_bytes * length))
     places = np.ndarray((len(array) - length + 1,), run, array.reshape(-1).view(np.uint8).data, strides=(row_bytes,))
-    return np.take(places, starts, mode="clip").view(array.dtype).reshape(-1, *array.shape[1:])
+    # np.take would first lay all the overlapping runs out in memory
+    return places[starts].view(array.dtype).reshape(-1, *array.shape[1:])
 
 
 class Bits:
