@@ -200,6 +200,9 @@ def test_missing_values_are_refused_by_name_or_dropped():
     assert rows == present
 
 
+@pytest.mark.filterwarnings(
+    "ignore:os.fork", "ignore:Exception ignored in.*_at_fork:pytest.PytestUnraisableExceptionWarning"
+)
 def test_a_fork_is_noticed():
     data = sequence(make_frame(2000), batch_size=10)
     data.batch(0, 0)
