@@ -17,7 +17,7 @@ from vaxseq.store.file import StoreFile
 class StoreReader:
     """Reads a store's fields by store row, as a Reader reads a frame's rows."""
 
-    chunk_bytes = 2 << 20  # what is copied stays in the cache until the training reads it
+    chunk_bytes = 4 << 20  # about what the caches hold until the training reads it
     random_access = True  # a row is one piece of memory
 
     def __init__(self, stored: StoreFile, fields: Iterable[Field]) -> None:
