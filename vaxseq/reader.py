@@ -25,7 +25,7 @@ class Reader:
     Thread-safe: it keeps nothing between calls.
     """
 
-    chunk_bytes = 4 << 20
+    chunk_bytes = 8 << 20
     random_access = False
 
     def __init__(self, source: Source, recipe: Recipe) -> None:
