@@ -177,7 +177,7 @@ def _from_arrow(array: pa.Array) -> Value:
         array = array.cast(pa.float64())
     elif pa.types.is_date32(kind) or pa.types.is_date64(kind):
         days = array.cast(pa.date32()).cast(pa.int32()).cast(pa.int64())
-        return masked(_numbers(days).view("M8[D]"), _null_mask(array))
+        return masked(buffer_of(days).view("M8[D]"), _null_mask(array))
     elif pa.types.is_time(kind):
         unit = kind.unit
         array = (
@@ -189,11 +189,11 @@ def _from_arrow(array: pa.Array) -> Value:
         data = np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)
         return Value(data, _null_mask(array) if array.null_count else None)
     if pa.types.is_timestamp(array.type):
-        data = _numbers(array.view(pa.int64())).view(f"M8[{array.type.unit}]")
+        data = buffer_of(array.view(pa.int64())).view(f"M8[{array.type.unit}]")
     elif pa.types.is_duration(array.type):
-        data = _numbers(array.view(pa.int64())).view(f"m8[{array.type.unit}]")
+        data = buffer_of(array.view(pa.int64())).view(f"m8[{array.type.unit}]")
     elif pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
-        data = _numbers(array)
+        data = buffer_of(array)
     else:
         raise FeatureTypeError(f"a column of type {kind} can't be read by an expression, a step or a Sequence")
     return masked(data, _null_mask(array)) if array.null_count else Value(_native(data))
@@ -208,11 +208,11 @@ def _null_mask(array: pa.Array) -> Mask:
     return np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _numbers(array: pa.Array) -> npt.NDArray[Any]:
+def buffer_of(array: pa.Array) -> npt.NDArray[Any]:
     """The data buffer as NumPy, without a copy; rows under a null hold whatever the buffer holds."""
     dtype = np.dtype(array.type.to_pandas_dtype())
     buffer = array.buffers()[1]
-    if buffer is None:
+    if buffer is None or len(array) == 0:
         return np.zeros(len(array), dtype)
     return np.frombuffer(buffer, dtype, count=len(array), offset=array.offset * dtype.itemsize)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import vaex.column
 import vaex.dataset
 
-from vaxseq.expressions.values import is_text
+from vaxseq.expressions.values import buffer_of, is_text
 from vaxseq.frame.columns import (
     ArrowColumn,
     Bits,
@@ -44,8 +44,6 @@ def raw_pieces(dataset: Any, name: str) -> list[Any]:
         column = column.ds._columns.get(name, column)
     if isinstance(column, pa.ChunkedArray):
         return [chunk for chunk in column.chunks if len(chunk)] or [pa.array([], column.type)]
-    if isinstance(column, vaex.column.ColumnConcatenatedLazy):
-        return [column]
     return [column]
 
 
@@ -72,7 +70,7 @@ class ColumnMaker:
 
     def column(self, name: str) -> Column:
         """The Column that reads physical column ``name``."""
-        pieces = [_simplified(piece) for piece in raw_pieces(self._dataset, name)]
+        pieces = raw_pieces(self._dataset, name)
         layout = self._layout(tuple(len(piece) for piece in pieces))
         if all(isinstance(piece, np.ndarray) for piece in pieces):
             same = len({(piece.dtype, piece.shape[1:]) for piece in pieces}) == 1
@@ -91,16 +89,6 @@ class ColumnMaker:
         if lengths not in self._layouts:
             self._layouts[lengths] = Layout(lengths)
         return self._layouts[lengths]
-
-
-def _simplified(piece: Any) -> Any:
-    if isinstance(piece, vaex.column.ColumnVirtualRange):
-        return piece
-    if isinstance(piece, vaex.column.ColumnMaskedNumpy):
-        return piece
-    if isinstance(piece, pa.ChunkedArray) and piece.num_chunks == 1:
-        return piece.chunk(0)
-    return piece
 
 
 def _numpy_column(pieces: list[Any], layout: Layout) -> Column:
@@ -124,14 +112,14 @@ def _arrow_column(pieces: list[pa.Array], layout: Layout) -> Column:
         values = Bits([(piece.buffers()[1], piece.offset) for piece in pieces], layout)
         return NumberColumn(values, _validity(pieces, layout), None, kind)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return NumberColumn(Fixed([_numbers(p) for p in pieces], layout), _validity(pieces, layout), None, kind)
+        return NumberColumn(Fixed([buffer_of(p) for p in pieces], layout), _validity(pieces, layout), None, kind)
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
         code = f"{'M' if pa.types.is_timestamp(kind) else 'm'}8[{kind.unit}]"
-        data = Fixed([_numbers(piece.view(pa.int64())).view(code) for piece in pieces], layout)
+        data = Fixed([buffer_of(piece.view(pa.int64())).view(code) for piece in pieces], layout)
         return NumberColumn(data, _validity(pieces, layout), None, kind)
     if pa.types.is_fixed_size_list(kind) and all(p.null_count == 0 and _solid(p) for p in pieces):
         arrays = [p.values.slice(p.offset * kind.list_size, len(p) * kind.list_size) for p in pieces]
-        return NumberColumn(Fixed([_numbers(a).reshape(-1, kind.list_size) for a in arrays], layout), None, None, None)
+        return NumberColumn(Fixed([buffer_of(a).reshape(-1, kind.list_size) for a in arrays], layout), None, None, None)
     return ArrowColumn(pieces, layout)
 
 
@@ -149,16 +137,7 @@ def _dictionary_column(pieces: list[pa.DictionaryArray], layout: Layout) -> Colu
         place = {word: code for code, word in enumerate(words.to_pylist())}
         maps = [np.array([place[w] for w in piece.dictionary.to_pylist()], np.int32) for piece in pieces]
     codes = [piece.indices for piece in pieces]
-    return DictionaryColumn(Fixed([_numbers(c) for c in codes], layout), _validity(codes, layout), maps, words)
-
-
-def _numbers(array: pa.Array) -> Any:
-    """The data buffer as an ndarray, without a copy; a null's slot holds whatever the file holds."""
-    dtype = np.dtype(array.type.to_pandas_dtype())
-    buffer = array.buffers()[1]
-    if buffer is None or len(array) == 0:
-        return np.zeros(len(array), dtype)
-    return np.frombuffer(buffer, dtype, count=len(array), offset=array.offset * dtype.itemsize)
+    return DictionaryColumn(Fixed([buffer_of(c) for c in codes], layout), _validity(codes, layout), maps, words)
 
 
 def _validity(pieces: list[pa.Array], layout: Layout) -> Bits | None:
