@@ -10,17 +10,8 @@ import vaex.column
 import vaex.dataset
 
 from vaxseq.expressions.values import buffer_of, is_text
-from vaxseq.frame.columns import (
-    ArrowColumn,
-    Bits,
-    Column,
-    DictionaryColumn,
-    Fixed,
-    Layout,
-    NumberColumn,
-    RangeColumn,
-    SlicedColumn,
-)
+from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
+from vaxseq.frame.memory import Bits, Fixed, Layout
 
 
 def raw_pieces(dataset: Any, name: str) -> list[Any]:

@@ -14,8 +14,9 @@ import vaex.scopes
 
 from vaxseq.errors import ColumnNotFoundError, SelectionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
-from vaxseq.frame.columns import Column, Ids, Located, LocatedRuns
+from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
+from vaxseq.frame.memory import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker
 
 _FILTER = vaex.dataframe.FILTER_SELECTION_NAME
