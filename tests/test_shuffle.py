@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaxseq.errors import SelectionError
+from vaxseq.plan.bijection import Bijection
 from vaxseq.plan.keys import derive
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.quality import quality
-from vaxseq.plan.shuffle import Bijection, BlockOrder, order
+from vaxseq.plan.shuffle import BlockOrder, order
 
 SIZES = st.one_of(st.integers(1, 300), st.integers(65_530, 65_545), st.integers(300, 200_000))
 SEEDS = st.integers(0, 2**64 - 1)

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import OptionError, SelectionError
+from vaxseq.plan.bijection import Bijection, Positions
 from vaxseq.plan.keys import derive
 from vaxseq.plan.rows import Indices, RowIndex, RowIndexBuilder
-from vaxseq.plan.shuffle import Bijection, Positions
 
 _EXTRA, _OFFSET = 11, 12
 _SLOT = 8192  # draws in which all classes come in their shares

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import OptionError
-from vaxseq.plan.shuffle import BLOCK_ITEMS, BUFFER_BLOCKS, BlockOrder, Positions, order, order_at
+from vaxseq.plan.bijection import Positions
+from vaxseq.plan.shuffle import BLOCK_ITEMS, BUFFER_BLOCKS, BlockOrder, order, order_at
 
 Shuffle = Literal[False, "global", "block"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import SelectionError
+from vaxseq.plan.bijection import Positions
 from vaxseq.plan.plan import BatchPlan
-from vaxseq.plan.shuffle import Positions
 
 Labels = npt.NDArray[Any] | Callable[[Positions], npt.NDArray[Any]]
 

@@ -8,143 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.plan.keys import derive, hash_ids, stream
-
-Positions = npt.NDArray[np.int64]
+from vaxseq.plan.bijection import Bijection, Positions
+from vaxseq.plan.keys import derive
 
 BLOCK_ITEMS = 8192
 BUFFER_BLOCKS = 32
 
-_ROUNDS = 4  # the least that makes a pseudorandom permutation of good round functions; the statistics are tested
-_TABLE_LIMIT = 1 << 16  # up to here a sorted table is quicker than the network, and an even better shuffle
-_CHUNK = 1 << 13  # ids worked on at once: all temporaries stay in the second-level cache
 _GLOBAL, _BLOCKS, _INSIDE = 1, 2, 3
-
-
-@lru_cache(maxsize=8)
-def _table(n: int, key: int) -> npt.NDArray[np.uint32]:
-    table = np.argsort(hash_ids(np.arange(n), key)).astype(np.uint32)
-    table.flags.writeable = False
-    return table
-
-
-@dataclass(frozen=True, slots=True)
-class Bijection:
-    """A permutation of [0, n) that is computed, not stored; equal (n, key) give equal permutations everywhere.
-
-    Up to 65,536 items: the sorting permutation of hashed ids. Beyond: an alternating generalised Feistel network on
-    Z_a x Z_b with a*b >= n, walking the few ids that fall outside [0, n) until they come back in.
-
-    Source: Black, Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002 (methods 2 and 3); four rounds after
-    Luby, Rackoff, "How to construct pseudorandom permutations from pseudorandom functions", SIAM J. Comput. 1988.
-
-    >>> sorted(Bijection(5, key=7)(0, 5).tolist())
-    [0, 1, 2, 3, 4]
-    """
-
-    n: int
-    key: int
-
-    def __call__(self, start: int, stop: int) -> Positions:
-        """The images of start, ..., stop - 1, shape (stop - start,), int64."""
-        if self.n <= _TABLE_LIMIT:
-            return np.asarray(_table(self.n, self.key)[start:stop], np.int64)
-        out = np.empty(stop - start, np.int64)
-        network = _network(self.n, self.key)
-        for at in range(start, stop, _CHUNK):
-            end = min(at + _CHUNK, stop)
-            out[at - start : end - start] = network.forward(np.arange(at, end))
-        return out
-
-    def of(self, ids: npt.NDArray[Any]) -> Positions:
-        """The images of any ids, shape (n_ids,), int64."""
-        if self.n <= _TABLE_LIMIT:
-            return np.asarray(_table(self.n, self.key)[ids], np.int64)
-        network = _network(self.n, self.key)
-        out = np.empty(len(ids), np.int64)
-        for at in range(0, len(ids), _CHUNK):
-            out[at : at + _CHUNK] = network.forward(ids[at : at + _CHUNK])
-        return out
-
-    def inverse(self, image: int) -> int:
-        """The id whose image is ``image``."""
-        if self.n <= _TABLE_LIMIT:
-            return int(np.flatnonzero(_table(self.n, self.key) == image)[0])
-        return _network(self.n, self.key).backward(image)
-
-
-@lru_cache(maxsize=64)
-def _network(n: int, key: int) -> _Network:
-    return _Network(n, key)
-
-
-class _Network:
-    """Four rounds: left += hash(right) mod a, right += hash(left) mod b, in turn."""
-
-    def __init__(self, n: int, key: int) -> None:
-        self.n = n
-        self.a = isqrt(n - 1) + 1
-        self.b = -(-n // self.a)
-        # Half words let uint32 arithmetic do for n up to 2^32 (4x quicker), uint64 for the rest.
-        self.half = 16 if self.a <= 1 << 16 else 32
-        self.word: type[np.unsignedinteger[Any]] = np.uint32 if self.half == 16 else np.uint64
-        keep = (1 << (2 * self.half)) - 1
-        words = stream(key, 3 * _ROUNDS)
-        triples = zip(words[0::3], words[1::3], words[2::3], strict=True)
-        self.rounds = [(first & keep | 1, add & keep, second & keep | 1) for first, add, second in triples]
-
-    def forward(self, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        out = self._pass(ids)
-        outside = np.flatnonzero(out >= self.n)
-        while outside.size:
-            walked = self._pass(out[outside])
-            out[outside] = walked
-            outside = outside[walked >= self.n]
-        return out
-
-    def _pass(self, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        word, half = self.word, self.word(self.half)
-        rows = ids // self.b
-        left, right = rows.astype(word), (ids - rows * self.b).astype(word)
-        hashed, spare = np.empty_like(left), np.empty_like(left)
-        for number, (first, add, second) in enumerate(self.rounds):
-            target, source, size = (left, right, self.a) if number % 2 == 0 else (right, left, self.b)
-            np.multiply(source, word(first), out=hashed)
-            hashed += word(add)
-            np.right_shift(hashed, half, out=spare)
-            hashed ^= spare
-            hashed *= word(second)
-            hashed >>= half
-            hashed *= word(size)
-            hashed >>= half  # (upper half word * size) >> half: a number below size
-            target += hashed
-            np.subtract(target, word(size), out=spare)
-            np.minimum(target, spare, out=target)  # an unsigned difference below zero wraps to a huge one
-        out: npt.NDArray[Any] = left.astype(np.int64) * self.b + right.astype(np.int64)
-        return out
-
-    def backward(self, image: int) -> int:
-        while True:
-            image = self._back(image)
-            if image < self.n:
-                return image
-
-    def _back(self, image: int) -> int:
-        keep = (1 << (2 * self.half)) - 1
-        sides = list(divmod(image, self.b))
-        for number in reversed(range(_ROUNDS)):
-            first, add, second = self.rounds[number]
-            side, size = (0, self.a) if number % 2 == 0 else (1, self.b)
-            hashed = (sides[1 - side] * first + add) & keep
-            hashed = ((hashed ^ (hashed >> self.half)) * second) & keep
-            sides[side] = (sides[side] - (((hashed >> self.half) * size) >> self.half)) % size
-        return sides[0] * self.b + sides[1]
 
 
 def order(n: int, seed: int, epoch: int, start: int, stop: int) -> Positions:

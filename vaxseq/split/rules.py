@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask, Value
 from vaxseq.frame import ROW, row_numbers
+from vaxseq.plan.bijection import Bijection
 from vaxseq.plan.keys import hash_ids
-from vaxseq.plan.shuffle import Bijection
 from vaxseq.split.hashing import Hashes, hash_column, hash_keys
 
 Parts = npt.NDArray[np.int64]
