@@ -173,8 +173,7 @@ class _Network:
             target += self._hash(sides[1 - side], number, size)
             # an unsigned difference below zero wraps to a huge one
             np.minimum(target, target - self.word(size), out=target)
-        images: Positions = sides[0].astype(np.int64) * self.b + sides[1].astype(np.int64)
-        return images
+        return np.asarray(sides[0].astype(np.int64) * self.b + sides[1].astype(np.int64))
 
     def backward(self, image: int) -> int:
         while True:
