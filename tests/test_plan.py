@@ -130,8 +130,8 @@ def test_same_seed_same_order_and_epochs_differ(shuffle, seed, n):
 
 def test_an_unshuffled_plan_is_the_rows_in_order():
     plan = BatchPlan(10, 4)
-    assert plan.sequential(0)
-    assert not BatchPlan(10, 4, shuffle="block").sequential(0)
+    assert plan.in_order
+    assert not BatchPlan(10, 4, shuffle="block").in_order
     assert [plan.positions(0, batch).positions.tolist() for batch in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 

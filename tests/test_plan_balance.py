@@ -79,7 +79,7 @@ def test_a_plan_over_draws_is_balanced_and_block_shuffle_is_balanced_throughout(
         assert (np.abs(shares - [0.5, 0.25, 0.25]) < 0.13).all()
     if shuffle:
         assert quality(plan, labels=codes).run_length < 2.5
-    assert not plan.sequential(0)
+    assert not plan.in_order
 
 
 @given(st.integers(0, 2**32), st.integers(1, 4), st.sampled_from([False, "global", "block"]), st.integers(1, 60))

@@ -30,6 +30,7 @@ _TURNS = 2  # so many batches one after the other are taken for a pass in order;
 _SPARSE = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
 
 Made = TypeVar("Made")
+Handed_co = TypeVar("Handed_co", covariant=True)
 
 _forks = [0]  # how many forks lie between this process and the one that imported this
 
@@ -68,13 +69,29 @@ class Loaded(NamedTuple):
     number: int
 
 
+class Batches(Protocol[Handed_co]):
+    """What hands out batches: ``chunk_batches`` at once are in memory, of ``row_bytes`` a row."""
+
+    @property
+    def chunk_batches(self) -> int: ...
+
+    @property
+    def row_bytes(self) -> int: ...
+
+    @property
+    def finish(self) -> Callable[[Loaded], Handed_co]: ...
+
+    def batch(self, epoch: int, index: int) -> Handed_co: ...
+
+
 class Loader(Generic[Made]):
     """Loads batch (epoch, index). The same arguments give the same bytes, from any thread, in any order.
 
     Consecutive batches come out of chunks, read at once and, with ``read_ahead`` > 0, ahead in background
     threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
     holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
-    the same for the batches of a chunk.
+    the same for the batches of a chunk; ``cut``, where no more is to be done, takes a chunk's arrays apart by batch
+    size.
     """
 
     def __init__(
@@ -85,9 +102,10 @@ class Loader(Generic[Made]):
         read_ahead: int,
         finish: Callable[[Loaded], Made],
         finish_all: Callable[[list[Loaded]], list[Made]] | None = None,
+        cut: Callable[[Arrays, int], list[Made]] | None = None,
     ) -> None:
-        self._reader, self._index, self._plan, self._finish = reader, index, plan, finish
-        self._finish_all = finish_all
+        self._reader, self._index, self._plan = reader, index, plan
+        self.finish, self._finish_all, self._cut = finish, finish_all, cut
         self.row_bytes = reader.row_bytes()
         rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
@@ -105,10 +123,11 @@ class Loader(Generic[Made]):
         self._pool: ThreadPoolExecutor | None = None
 
     def batch(self, epoch: int, index: int) -> Made:
-        """Batch ``index`` of an epoch."""
+        """Batch ``index`` of an epoch, counted from its end if negative."""
         ready = self._ready.pop((epoch, index), None)
         if ready is not None and self._forks == _forks[0]:
             return ready
+        index = within(index, self._plan)
         if self._forks != _forks[0]:
             raise OptionError(
                 "this Sequence was made before the process was forked, and its threads stayed behind. "
@@ -121,7 +140,7 @@ class Loader(Generic[Made]):
             if found is not None:
                 self._ready = batches
                 return found
-        return self._finish(self._load(epoch, index, 1)[0])
+        return self.finish(self._load(epoch, index, 1)[0])
 
     def _taken(self, chunk: _Chunk[Made]) -> dict[tuple[int, int], Made]:
         try:
@@ -174,17 +193,16 @@ class Loader(Generic[Made]):
         return self._pool
 
     def _load_finished(self, epoch: int, first: int, count: int) -> dict[tuple[int, int], Made]:
-        loaded = self._load(epoch, first, count)
-        made = self._finish_all(loaded) if self._finish_all else [self._finish(one) for one in loaded]
-        return {(one.epoch, one.number): batch for one, batch in zip(loaded, made, strict=True)}
+        if self._cut is not None and self._plan.all_real(first, count):
+            made = self._cut(self._arrays(epoch, first, count), self._plan.batch_size)
+        else:
+            loaded = self._load(epoch, first, count)
+            made = self._finish_all(loaded) if self._finish_all else [self.finish(one) for one in loaded]
+        return {(epoch, first + offset): batch for offset, batch in enumerate(made)}
 
     def _load(self, epoch: int, first: int, count: int) -> list[Loaded]:
         sizes, counts = self._plan.sizes(first, count)
-        out = self._recycler.arrays(int(sizes.sum())) if count > 1 else None
-        if count > 1 and self._by_buffers and (counts == sizes).all():
-            arrays = self._from_buffers(epoch, first, count, out)
-        else:
-            arrays = self._by_positions(epoch, first, count, out)
+        arrays = self._arrays(epoch, first, count)
         loaded, start = [], 0
         for offset, (size, real) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True)):
             stop = start + size
@@ -192,15 +210,22 @@ class Loader(Generic[Made]):
             start = stop
         return loaded
 
+    def _arrays(self, epoch: int, first: int, count: int) -> Arrays:
+        """Consecutive batches end to end."""
+        plan = self._plan
+        out = self._recycler.arrays(plan.rows(first, count)) if count > 1 else None
+        if not plan.all_real(first, count):
+            return self._by_positions(epoch, first, count, out)
+        start, stop = plan.bounds(first)[0], plan.bounds(first + count - 1)[1]
+        if plan.in_order and self._index.ascending and stop - start == plan.rows(first, count):
+            return self._range(start, stop, out)
+        if count > 1 and self._by_buffers:
+            return self._from_buffers(epoch, start, stop, out)
+        return self._by_positions(epoch, first, count, out)
+
     def _by_positions(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
-        if not self._plan.sequential(epoch):
-            return self._reader.gather(self._index.select(self._order.batches(epoch, first, count).positions), out=out)
-        positions = self._plan.positions(epoch, first, count).positions
-        if self._index.ascending and len(positions):
-            low, high = int(positions[0]), int(positions[-1]) + 1
-            if high - low == len(positions):
-                return self._range(low, high, out)
-        return self._reader.gather(self._index.select(positions), out=out)
+        batches = self._plan.positions if self._plan.in_order else self._order.batches
+        return self._reader.gather(self._index.select(batches(epoch, first, count).positions), out=out)
 
     def _range(self, low: int, high: int, out: Arrays | None) -> Arrays:
         start, stop, mask = self._index.span(low, high)
@@ -218,8 +243,7 @@ class Loader(Generic[Made]):
             return False
         return self._index.ascending and plan.block_items * plan.buffer_blocks * self.row_bytes <= _BUFFER_BYTES
 
-    def _from_buffers(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
-        start, stop = self._plan.bounds(first)[0], self._plan.bounds(first + count - 1)[1]
+    def _from_buffers(self, epoch: int, start: int, stop: int, out: Arrays | None) -> Arrays:
         arrays = self._reader.empty(stop - start) if out is None else out
         for buffer in self._plan.blocks(epoch).buffers(start, stop):
             low, high = max(start, buffer.start), min(stop, buffer.stop)
@@ -234,6 +258,15 @@ class Loader(Generic[Made]):
             self._range(low, high, [array[at : at + high - low] for array in arrays])
             at += high - low
         return arrays
+
+
+def within(index: int, plan: BatchPlan) -> int:
+    """A batch's number, counted from the end if negative."""
+    size = plan.num_batches
+    place = index + size if index < 0 else index
+    if not 0 <= place < size:
+        raise IndexError(f"batch {index}: expected 0 to {size - 1}")
+    return place
 
 
 class Recycler:

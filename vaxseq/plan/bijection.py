@@ -156,7 +156,7 @@ class _Network:
         """The function of a round: numbers below ``size``."""
         word, half = self.word, self.word(self.half)
         first, add, second = self.rounds[number]
-        hashed = source * word(first)
+        hashed: npt.NDArray[Any] = source * word(first)
         hashed += word(add)
         hashed ^= hashed >> half
         hashed *= word(second)

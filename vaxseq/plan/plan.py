@@ -154,6 +154,19 @@ class BatchPlan:
         counts = np.array([stop - start for start, stop in bounds], np.int64)
         return np.where((counts == 0) | self.pad, self.batch_size, counts), counts
 
+    def rows(self, first_batch: int, count: int) -> int:
+        """Rows of consecutive batches, padding included."""
+        if first_batch + count < self.num_batches:
+            return count * self.batch_size
+        return int(self.sizes(first_batch, count)[0].sum())
+
+    def all_real(self, first_batch: int, count: int) -> bool:
+        """Whether no row of these batches is padding."""
+        if first_batch + count < self.num_batches:
+            return True
+        sizes, counts = self.sizes(first_batch, count)
+        return bool((sizes == counts).all())
+
     def ordered(self, epoch: int, start: int, stop: int) -> Positions:
         """Item positions of the items [start, stop) of the order of an epoch, shape (stop - start,), int64."""
         draws = self._draws(epoch, start, stop)
@@ -182,7 +195,8 @@ class BatchPlan:
         """
         return BlockOrder(self.n_items, self.seed, epoch, self.block_items, self.buffer_blocks)
 
-    def sequential(self, epoch: int) -> bool:
+    @property
+    def in_order(self) -> bool:
         """Whether positions ascend without a gap within a batch: no shuffle and no resampling."""
         return self.shuffle is False and self.resampling is None
 

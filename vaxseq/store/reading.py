@@ -22,8 +22,8 @@ class StoreReader:
 
     def __init__(self, stored: StoreFile, fields: Iterable[Field]) -> None:
         arrays = {(field.role, field.name): array for field, array in zip(stored.fields, stored.arrays(), strict=True)}
-        self._arrays: list[npt.NDArray[Any]] = [arrays[field.role, field.name] for field in fields]
-        self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self._arrays)
+        self.arrays: list[npt.NDArray[Any]] = [arrays[field.role, field.name] for field in fields]
+        self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self.arrays)
 
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
@@ -31,24 +31,24 @@ class StoreReader:
 
     def empty(self, rows: int) -> Arrays:
         """Arrays to be filled, one for each field."""
-        return [np.empty((rows, *array.shape[1:]), array.dtype) for array in self._arrays]
+        return [np.empty((rows, *array.shape[1:]), array.dtype) for array in self.arrays]
 
     def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays:
         """Store rows ``start`` to ``stop`` (those under ``mask``)."""
         if mask is not None:
             return self.gather(start + np.flatnonzero(mask), out=out)
         if out is None:
-            return [array[start:stop].copy() for array in self._arrays]
-        for array, place in zip(self._arrays, out, strict=True):
+            return [array[start:stop].copy() for array in self.arrays]
+        for array, place in zip(self.arrays, out, strict=True):
             place[...] = array[start:stop]
         return out
 
     def runs(self, starts: npt.NDArray[np.int64], length: int) -> Arrays:
         """Store rows start, ..., start + length - 1 for each of ``starts``, end to end."""
-        taken = [take_runs(array, starts, length) for array in self._arrays]
+        taken = [take_runs(array, starts, length) for array in self.arrays]
         return [array.reshape(-1, *array.shape[2:]) for array in taken]
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays:
         """The store rows ``row_ids``, in their order."""
         places = self.empty(len(row_ids)) if out is None else out
-        return [take_rows(array, row_ids, out=place) for array, place in zip(self._arrays, places, strict=True)]
+        return [take_rows(array, row_ids, out=place) for array, place in zip(self.arrays, places, strict=True)]

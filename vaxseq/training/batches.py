@@ -12,6 +12,7 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError, did_you_mean
 from vaxseq.layout import Field, Recipe
 from vaxseq.loader import Loaded
+from vaxseq.reader import Arrays
 
 Batch = tuple[Any, ...]
 
@@ -43,9 +44,26 @@ class BatchMaker:
             batch.append(self._weights(by_role, loaded))
         return tuple(batch)
 
+    def cut(self, arrays: Arrays, size: int) -> list[Batch]:
+        """Batches of ``size`` rows of one input and one target, out of their arrays."""
+        x, y = arrays
+        if self._torch:
+            return list(zip(self._tensors(x).split(size), self._tensors(y).split(size), strict=True))
+        return [(x[start : start + size], y[start : start + size]) for start in range(0, len(x), size)]
+
+    @property
+    def cuts(self) -> bool:
+        """Whether all batches are such, and nothing has to be added to them."""
+        return not self.weighted and [field.role for field in self._fields] == ["input", "target"]
+
+    @property
+    def plain(self) -> bool:
+        """Whether a batch is the tuple of its arrays, as they are."""
+        return self.cuts and not self._torch
+
     def tensors(self, batch: Batch) -> Batch:
         """The same arrays; on torch as its tensors, without a copy."""
-        return tuple(self._tensors(part) for part in batch)
+        return tuple(self._tensors(part) for part in batch) if self._torch else batch
 
     def _weights(self, by_role: dict[str, dict[str, Any]], loaded: Loaded) -> npt.NDArray[np.float32]:
         rows = len(loaded.arrays[0])

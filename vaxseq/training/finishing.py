@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.items import Items
-from vaxseq.loader import Loaded, Loader
+from vaxseq.loader import Batches, Loaded, Loader
 from vaxseq.plan.plan import BatchPlan
+from vaxseq.store import StoreReader
 from vaxseq.training.augment import Augment, Augmenter
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.batches import Batch, BatchMaker
+from vaxseq.training.copying import CopyLoader
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,25 @@ class Finishing:
     augment: Augment | None
     pool: AugmentPool | None
 
-    def loader(self, plan: BatchPlan) -> Loader[Batch]:
-        """A loader of the plan's batches."""
+    def loader(self, plan: BatchPlan) -> Batches[Batch]:
+        """What loads the plan's batches."""
         # what is left of an epoch may need weights where the whole doesn't, or the other way round
         maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
         augmenter = None
         if self.augment is not None:
             augmenter = Augmenter(self.augment, plan, partial(rows_of, self.items, plan), self.pool)
         finish = _Finish(maker, augmenter)
+        reader = self.items.reader
+        if isinstance(reader, StoreReader) and plan.in_order and augmenter is None and not plan.padded:
+            return CopyLoader(reader, plan, finish, plain=maker.plain)
         return Loader(
-            self.items.reader,
+            reader,
             self.items.index,
             plan,
             self.read_ahead,
             finish,
             finish_all=None if self.pool is None else partial(self.pool.map, finish),
+            cut=maker.cut if augmenter is None and maker.cuts else None,
         )
 
 

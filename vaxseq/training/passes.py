@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from vaxseq.errors import PositionError
-from vaxseq.loader import Loader
+from vaxseq.loader import Batches
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
 from vaxseq.training.batches import Batch
@@ -21,13 +21,13 @@ class Stretch(NamedTuple):
     """A plan of (the rest of) an epoch, and what loads its batches."""
 
     plan: BatchPlan
-    loader: Loader[Batch]
+    loader: Batches[Batch]
 
 
 class Passes:
     """Serves pass after pass: each is an epoch, the first after ``seek`` may be the rest of one."""
 
-    def __init__(self, make: Callable[[BatchPlan], Loader[Batch]], plan: BatchPlan) -> None:
+    def __init__(self, make: Callable[[BatchPlan], Batches[Batch]], plan: BatchPlan) -> None:
         self._make = make
         self.whole = Stretch(plan, make(plan))
         self.latch = EpochLatch()
@@ -61,9 +61,9 @@ class Passes:
             index = turn.number % plan.num_batches
         elif turn.number == _SURE and not self._hinted and not self.latch.in_turn:
             self._hint(loader, plan)
-        return loader.batch(turn.epoch, within(index, plan))
+        return loader.batch(turn.epoch, index)
 
-    def _hint(self, loader: Loader[Batch], plan: BatchPlan) -> None:
+    def _hint(self, loader: Batches[Batch], plan: BatchPlan) -> None:
         self._hinted = True
         if plan.num_batches > 2 * loader.chunk_batches > 2:
             _log.warning(
@@ -93,12 +93,3 @@ class Passes:
         self._rest = (epoch, Stretch(plan, self._make(plan))) if plan.start_item else None
         self._trained = None
         self.latch.begin(epoch)
-
-
-def within(index: int, plan: BatchPlan) -> int:
-    """A batch's number, counted from the end if negative."""
-    size = plan.num_batches
-    place = index + size if index < 0 else index
-    if not 0 <= place < size:
-        raise IndexError(f"batch {index}: expected 0 to {size - 1}")
-    return place

@@ -221,7 +221,7 @@ def insides(sequence: Sequence) -> Insides:
         items.reader,
         items.index,
         whole.plan,
-        whole.loader._finish,
+        whole.loader.finish,
         sequence._source,
         sequence._recipe,
         sequence._options["augment"] is not None,

@@ -17,7 +17,7 @@ from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
 from vaxseq.items import items_of
 from vaxseq.layout import Columns, Field, Recipe, Role
-from vaxseq.loader import Loader
+from vaxseq.loader import Batches, within
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
 from vaxseq.plan.quality import ShuffleQuality, quality
@@ -29,7 +29,7 @@ from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.exits import to_tf, to_torch
 from vaxseq.training.finishing import Finishing, rows_of
-from vaxseq.training.passes import Passes, within
+from vaxseq.training.passes import Passes
 from vaxseq.training.shards import shard_of
 
 if TYPE_CHECKING:
@@ -182,8 +182,7 @@ class Sequence(keras.utils.PyDataset):
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch ``index`` of an epoch: pure, the same bytes from any thread, process and order of asking."""
-        plan, loader = self._passes.whole
-        return loader.batch(epoch, within(index, plan))
+        return self._passes.whole.loader.batch(epoch, index)
 
     def __getitem__(self, index: int) -> Batch:
         """Batch ``index`` of the epoch that Keras is in."""
@@ -365,7 +364,7 @@ class Sequence(keras.utils.PyDataset):
         return self._passes.whole.plan
 
     @property
-    def _loader(self) -> Loader[Batch]:
+    def _loader(self) -> Batches[Batch]:
         return self._passes.whole.loader
 
 
