@@ -76,7 +76,8 @@ class Sequence(keras.utils.PyDataset):
         store: a packed store's file (see ``materialize``), made there when it isn't there yet, or "auto" for one in
             the cache folder: the features are computed once, and read at the memory's pace. A store that was
             made from other data, rows or features is refused. Batches follow the store's order of rows.
-        read_ahead: batches prepared ahead in a background thread, rounded up to whole chunks; 0 for none.
+        read_ahead: batches prepared ahead in a background thread, rounded up to whole chunks; 0 for none. A store's
+            batches in order are copied when asked for: that takes less time than a thread's help.
 
     Raises:
         OptionError: an option that can't be; also Keras's ``workers`` of 2 or more.
@@ -356,7 +357,8 @@ class Sequence(keras.utils.PyDataset):
         for role in roles:
             for field in self._recipe.of(role):
                 lines.append((role, f"{field.name}: {field.dtype}, shape {('batch', *field.shape)}".replace("'", "")))
-        lines.append(("memory", f"{size:.1f} MB a chunk of {chunk} batches, index {items.nbytes / 1e6:.1f} MB"))
+        held = "a batch" if chunk == 1 else f"a chunk of {chunk} batches"
+        lines.append(("memory", f"{size:.1f} MB {held}, index {items.nbytes / 1e6:.1f} MB"))
         return lines
 
     @property
