@@ -313,20 +313,23 @@ def test_missing_values_outside_of_every_window_do_no_harm() -> None:
 
 
 def test_unsorted_data_is_refused_with_the_remedy() -> None:
-    def windows(group: list[int], t: list[float], **options: Any) -> Sequence:
+    def windows(group: list[Any], t: list[float], **options: Any) -> Sequence:
         frame = vaex.from_arrays(group=np.array(group), t=np.array(t), a=np.arange(len(t), dtype=np.float32))
         return Sequence(frame, inputs=["a"], window=Window(1, group_by="group", order_by="t", **options))
 
     with pytest.raises(SelectionError, match=r"group 1 comes back in row 2 .*--sort-by"):
         windows([1, 2, 1], [1, 1, 2])
-    with pytest.raises(SelectionError, match=r"row 2 goes back in time; got 1 after 2.*--sort-by"):
+    with pytest.raises(SelectionError, match=r"group b comes back in row 3 .*vaxseq convert --sort-by group,t\."):
+        windows(["b", "a", "a", "b"], [1, 1, 2, 2])
+    with pytest.raises(SelectionError, match=r"row 2 goes back in time; got 1 after 2.*--sort-by group,t\."):
         windows([1, 1, 1], [1, 2, 1])
     with pytest.raises(MissingValueError, match="1 rows have no time, first in row 1"):
         windows([1, 1, 1], [1, np.nan, 3])
     with pytest.warns(
-        UserWarning, match=r"1 rows have the same 't' as the row before in their group, the first is row 1"
-    ):
+        UserWarning, match=r"1 row has the same 't' as the row before in the group; the first is row 1"
+    ) as said:
         windows([1, 1, 1], [1, 1, 3])
+    assert said[0].filename == __file__  # the caller's own line
     with pytest.raises(FeatureTypeError, match="max_gap: got '30min' for a column of int"):
         windows([1, 1], [1, 2], max_gap="30min")
 
