@@ -104,3 +104,23 @@ def test_schema(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0 and json.loads(out) == json_schema()
     code, out, _ = run(capsys, "schema", "-o", "s.json")
     assert code == 0 and out == "written: s.json\n" and json.loads((folder / "s.json").read_text()) == json_schema()
+
+
+@pytest.mark.filterwarnings("default")
+def test_series_in_disorder_and_doubled_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    definition = tmp_path / "f.yaml"
+    definition.write_text(
+        "series: {group_by: device, order_by: t}\n"
+        "inputs: {x: {features: [{column: x, steps: [lag, {impute: {strategy: mean}}]}]}}\n"
+    )
+    (tmp_path / "mixed.csv").write_text("device,t,x\na,1,1.5\nb,1,2.5\na,2,3.5\n")
+    (tmp_path / "twice.csv").write_text("device,t,x\na,1,1.5\na,1,2.5\na,2,3.5\n")
+    for name in ("mixed", "twice"):
+        assert run(capsys, "convert", str(tmp_path / f"{name}.csv"), str(tmp_path / f"{name}.arrow"))[0] == 0
+    arguments = [str(tmp_path / "mixed.arrow"), "-o", str(tmp_path / "fitted.json")]
+    code, _, errors = run(capsys, "fit", str(definition), *arguments)
+    assert code == 2 and "group a comes back in row 2" in errors and "vaxseq convert --sort-by device,t" in errors
+    arguments[0] = str(tmp_path / "twice.arrow")
+    code, _, errors = run(capsys, "fit", str(definition), *arguments)
+    assert code == 0 and "warning: series: 1 row has the same 't' as the row before" in errors
+    assert "UserWarning" not in errors

@@ -158,6 +158,29 @@ def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("{length: 3, target_length: 4}", "4 window.target_length: got 4, expected at most the window's 3 rows"),
+        ("{length: 3, horizon: 2, target_length: 3}", "4 window.target_length: got 3 with horizon=2"),
+        ("{length: 3, target_length: 0}", "4 window.target_length: got 0, expected greater than"),
+        ("{length: 3, max_gap: 30min}", "4 window.max_gap: needs a time column"),
+        ("{length: 3, future_inputs: x}", "4 window.future_inputs: there is no future with horizon=0"),
+        ("{length: 3, static_inputs: [x, sise]}", "4 window.static_inputs: no input 'sise'. Did you mean 'size'?"),
+        ("{length: 3, target: lost}", "4 window.target: got 'lost', expected .* Did you mean 'last'?"),
+    ],
+)
+def test_a_window_block_that_cannot_be(block: str, message: str) -> None:
+    text = f"inputs:\n  x: {{features: [{{column: a}}]}}\n  size: {{features: [{{column: b}}]}}\nwindow: {block}\n"
+    with pytest.raises(DefinitionError, match=message):
+        FeatureSet.from_text(text)
+    right = "{length: 3, horizon: 2, target_length: 1, future_inputs: x, static_inputs: [size]}"
+    fs = FeatureSet.from_text(text.replace(block, right))
+    assert fs.window is not None and fs.window.options()["static_inputs"] == ["size"]
+    assert FeatureSet.from_dict(fs.to_dict()) == fs
+    jsonschema.validate(fs.to_dict(), json_schema())
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "expected a mapping"),

@@ -378,7 +378,7 @@ def test_rows_out_of_order_are_refused(tmp_path: Path, change: Any, message: str
 def test_equal_times_are_told(tmp_path: Path) -> None:
     data = made(200, 13)
     data.loc[1, "t"] = data.t[0]
-    with pytest.warns(UserWarning, match="series: 1 rows have the same 't' as the row before .* row 1"):
+    with pytest.warns(UserWarning, match="series: 1 row has the same 't' as the row before .* row 1"):
         FeatureSet.from_dict(DEFINITION).fit(arrow(data, tmp_path / "a.arrow"), progress=False)
 
 

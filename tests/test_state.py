@@ -268,7 +268,7 @@ def test_the_recipe_names_fields_in_order(fitted: FittedFeatures) -> None:
     ]  # fmt: skip
     assert fitted.window == {
         "length": 8, "stride": 1, "group_by": None, "order_by": "hour", "horizon": 0, "target": "last",
-        "max_gap": None, "min_valid": 1.0,
+        "target_length": None, "max_gap": None, "min_valid": 1.0, "future_inputs": None, "static_inputs": None,
     }  # fmt: skip
 
 

@@ -89,7 +89,8 @@ def test_short_series_give_one_padded_window_from_min_valid_on(lengths, length, 
             expected.append((start, rows))
     found = index.windows(np.arange(index.n))
     assert list(zip(found.starts.tolist(), found.rows.tolist(), strict=True)) == expected
-    assert index.pads == any(rows < length for _, rows in expected)
+    assert index.pads >= any(rows < length for _, rows in expected)
+    assert index.pads == window.index(starts[-1:], lengths[-1:]).pads  # whichever runs there are
 
 
 def test_a_hundred_million_rows_cost_their_runs():
@@ -145,6 +146,12 @@ def test_missing_times_are_refused_with_their_count():
         ({"length": 3, "stride": 0}, "window stride: got 0"),
         ({"length": 3, "horizon": -1}, "window horizon: got -1"),
         ({"length": 3, "target": "first"}, "window target: got 'first'"),
+        ({"length": 3, "target_length": 0}, "window target_length: got 0, expected a whole number of at least 1"),
+        ({"length": 3, "target_length": 2.0}, "window target_length: got 2.0"),
+        ({"length": 3, "target_length": 12}, "window target_length: got 12, expected at most .* 3 .* horizon=12"),
+        ({"length": 3, "horizon": 1, "target_length": 12}, "reach back into the window.* give horizon=12"),
+        ({"length": 3, "future_inputs": "a"}, "window future_inputs: there is no future with horizon=0"),
+        ({"length": 3, "horizon": 1, "future_inputs": "a", "static_inputs": ["b", "a"]}, "static_inputs: 'a' is among"),
         ({"length": 3, "min_valid": 0.0}, "window min_valid: got 0.0"),
         ({"length": 3, "max_gap": 5}, "window max_gap: needs a time column"),
         ({"length": 3, "max_gap": "5 weeks", "order_by": "t"}, "window max_gap: got '5 weeks'"),
@@ -161,3 +168,17 @@ def test_a_window_takes_one_group_column_or_several():
     assert Window(3, group_by="device").groups == ("device",)
     assert Window(3, group_by=["subject", "trial"]).groups == ("subject", "trial")
     assert Window(3, order_by="t", max_gap="90s").gap == np.timedelta64(90, "s")
+
+
+@pytest.mark.parametrize(
+    ("options", "span"),
+    [
+        ({}, (0, 5)),
+        ({"target_length": 2}, (3, 2)),
+        ({"horizon": 4}, (5, 4)),
+        ({"horizon": 4, "target_length": 4}, (5, 4)),
+        ({"horizon": 4, "target_length": 1}, (8, 1)),
+    ],
+)
+def test_the_target_s_rows_end_where_the_horizon_ends(options, span):
+    assert Window(5, **options).target_span == span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,8 @@ class SeriesFinder:
     """Takes rows in row order with their groups and times as Values; finds where series begin and end.
 
     Args:
+        group_by: the columns of the groups, as errors name them.
+        order_by: the column of the time, or None.
         max_gap: a larger step in time ends a series: a number, a timedelta64, or None.
         where: begins the errors.
         untimed: what to do about rows without a time, as the error says it.
@@ -28,13 +31,16 @@ class SeriesFinder:
 
     def __init__(
         self,
+        group_by: Sequence[str],
+        order_by: str | None,
         *,
         max_gap: float | np.timedelta64 | None = None,
         where: str = "window",
         untimed: str = "Drop them with where=.",
     ) -> None:
-        self._finder = RunFinder(max_gap=max_gap, where=where, untimed=untimed)
-        self._where = where
+        sort_by = [*group_by, *([] if order_by is None else [order_by])]
+        self._finder = RunFinder(max_gap=max_gap, where=where, untimed=untimed, sort_by=sort_by, shown=self._word)
+        self._where, self._order_by = where, order_by
         self._codes: list[dict[Any, int]] = []
 
     def add(
@@ -55,16 +61,30 @@ class SeriesFinder:
         """The first row id and the number of rows of each series, in order."""
         return self._finder.runs()
 
-    def warn_of_duplicates(self, order_by: str | None, *, stacklevel: int) -> None:
+    def _word(self, column: int, value: Any) -> Any:
+        """A group's value in the data; text was added as a number."""
+        words = list(self._codes[column])
+        return words[value] if words and value >= 0 else None if words else value
+
+    def warn_of_duplicates(self) -> None:
         """Warns when rows have the time of the row before them in their group."""
         finder = self._finder
         if finder.duplicates and finder.first_duplicate is not None:
+            many = f"{finder.duplicates:,} rows have" if finder.duplicates > 1 else "1 row has"
             warnings.warn(
-                f"{self._where}: {finder.duplicates:,} rows have the same {order_by!r} as the row before in their "
-                f"group, the first is row {finder.first_duplicate:,}. They stay in the series.",
+                f"{self._where}: {many} the same {self._order_by!r} as the row before in the group; the first is row "
+                f"{finder.first_duplicate:,}. Such rows stay in the series.",
                 UserWarning,
-                stacklevel=stacklevel + 1,
+                stacklevel=_first_outside(),
             )
+
+
+def _first_outside() -> int:
+    """How far up the caller's first frame outside of the package is, as ``stacklevel`` counts from the caller."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "vaxseq":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def check_time(value: Value, gap: float | np.timedelta64 | None, *, where: str, names: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import pkgutil
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
@@ -88,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in before
     args = [arg for arg in before if arg != "--debug"] + after
     try:
-        app(args=args, prog_name="vaxseq")
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            app(args=args, prog_name="vaxseq")
     except KeyboardInterrupt:
         _complain("interrupted")
         sys.exit(130)
@@ -112,9 +115,18 @@ def _explain(error: Exception) -> int:
     return 1
 
 
+def _warn(*warning: Any, **_: Any) -> None:
+    """Print a warning for a person, without the line of code that it came from."""
+    _print("warning: ", "bold yellow", str(warning[0]))
+
+
 def _complain(message: str) -> None:
+    _print("error: ", "bold red", message)
+
+
+def _print(kind: str, style: str, message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble(("error: ", "bold red"), message))
+    console.print(Text.assemble((kind, style), message))

@@ -13,7 +13,7 @@ from vaxseq.errors import ExpressionError, OptionError, did_you_mean
 from vaxseq.expressions import Expression, parse
 from vaxseq.features.document import Problem
 from vaxseq.features.transforms import Step, read_step
-from vaxseq.plan.window import gap_of
+from vaxseq.plan.window import Window, gap_of
 
 COLUMN_KINDS = ("number", "float", "int", "bool", "text", "datetime", "timedelta")
 RESERVED_INPUTS = ("target", "weight")
@@ -127,6 +127,12 @@ KindName = Annotated[
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 ColumnNames = Annotated[
     tuple[ColumnName, ...],
+    Field(min_length=1),
+    BeforeValidator(_read_list),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+InputNames = Annotated[
+    tuple[Name, ...],
     Field(min_length=1),
     BeforeValidator(_read_list),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
@@ -275,10 +281,24 @@ class WindowBlock(Block):
     stride: int = Field(1, ge=1, description="Rows from one window's start to the next one's.")
     group_by: ColumnNames | None = Field(None, description="Columns whose change ends a series.")
     order_by: ColumnName | None = Field(None, description="The column that orders a series; rows are in order without.")
-    horizon: int = Field(0, ge=0, description="Rows from the window's last row to its target.")
-    target: Literal["last", "mode", "mean", "sequence"] = "last"
+    horizon: int = Field(0, ge=0, description="Rows after the window that its target reaches ahead.")
+    target: Literal["last", "mode", "mean", "sequence"] = Field("last", description="What of its rows is learned.")
+    target_length: int | None = Field(
+        None, ge=1, description="Rows that the target looks at, the last ones of the horizon; all of them without."
+    )
     max_gap: str | int | float | None = Field(None, description="A longer gap in order_by ends a series, as '30min'.")
     min_valid: float = Field(1.0, gt=0, le=1, description="Share of a window's rows that must be there.")
+    future_inputs: InputNames | None = Field(None, description="Inputs known ahead, read over the horizon's rows.")
+    static_inputs: InputNames | None = Field(None, description="Inputs that don't change in a series, read once.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        try:
+            Window(**self.options())
+        except OptionError as error:
+            option, what = str(error).removeprefix("window ").split(": ", 1)
+            raise_problems([Problem((option,), what)])
+        return self
 
     def options(self) -> dict[str, Any]:
         """The options as plain values."""

@@ -66,6 +66,7 @@ class FeatureSet(blocks.Block):
     def _meaningful(self) -> Self:
         problems = list(_meaning_problems(self.columns, self.inputs))
         problems.extend(_order_problems(self.inputs, self.targets, self.past is not None))
+        problems.extend(_window_problems(self.window, self.inputs))
         blocks.raise_problems(problems)
         return self
 
@@ -229,6 +230,7 @@ def _read(document: Document, where: str) -> FeatureSet:
             inputs, targets = _valid(data, "inputs", Input), _valid(data, "targets", Target)
             found.extend(_meaning_problems(_valid(data, "columns", DerivedColumn), inputs))
             found.extend(_order_problems(inputs, targets, bool(data.get("series") or data.get("window"))))
+            found.extend(_window_problems(_try(WindowBlock, data.get("window")), inputs))
         problems.extend(found)
     if problems:
         raise _error(problems, document, where)
@@ -296,6 +298,14 @@ def _order_problems(inputs: Mapping[str, Any], targets: Mapping[str, Any], in_se
             if step.looks_back and not in_series:
                 what = f"{step.name!r} looks back, but in what isn't said"
                 yield Problem(here, f"{what}. Add series: {{group_by: ..., order_by: ...}} to the definition")
+
+
+def _window_problems(window: WindowBlock | None, inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Inputs that the window names and that aren't there."""
+    for option in ("future_inputs", "static_inputs"):
+        for name in getattr(window, option, None) or ():
+            if name not in inputs:
+                yield Problem(("window", option), f"no input {name!r}.{did_you_mean(name, inputs)}")
 
 
 def feature_names(feature: Feature) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from vaxseq.errors import MissingValueError, SelectionError
 from vaxseq.plan.row_forms import Ids, Mask
-
-_SORT = "Sort the data: vaxseq convert --sort-by group,time."
 
 
 class RunFinder:
@@ -23,6 +21,8 @@ class RunFinder:
         max_gap: a larger step in time ends a run: a number, a timedelta64, or None.
         where: begins the errors.
         untimed: what to do about rows without a time, as the error says it.
+        sort_by: the columns of the groups and the time, as the errors' remedy names them.
+        shown: a group's value by the number of its column and what was added, as the errors show it.
 
     >>> finder = RunFinder(max_gap=10)
     >>> finder.add(0, groups=[np.array([1, 1, 1, 2])], times=np.array([0, 5, 50, 0]))
@@ -38,8 +38,12 @@ class RunFinder:
         max_gap: float | np.timedelta64 | None = None,
         where: str = "window",
         untimed: str = "Drop them with where=.",
+        sort_by: Sequence[str] = ("group", "time"),
+        shown: Callable[[int, Any], Any] = lambda _, value: value,
     ) -> None:
         self.max_gap = max_gap
+        self._remedy = f"Sort the data: vaxseq convert --sort-by {','.join(sort_by)}."
+        self._shown = shown
         self._where, self._untimed = where, untimed
         self.duplicates = 0  # rows with the time of the row before, in one group
         self.first_duplicate: int | None = None
@@ -111,7 +115,9 @@ class RunFinder:
         back = np.flatnonzero((times[1:] < times[:-1]) & same)
         if back.size:
             row, this, before = rows[back[0] + 1], times[back[0] + 1], times[back[0]]
-            raise SelectionError(f"{self._where}: row {row:,} goes back in time; got {this} after {before}. {_SORT}")
+            raise SelectionError(
+                f"{self._where}: row {row:,} goes back in time; got {this} after {before}. {self._remedy}"
+            )
         twice = np.flatnonzero((times[1:] == times[:-1]) & same)
         if twice.size:
             self.duplicates += twice.size
@@ -133,9 +139,9 @@ class RunFinder:
         for row, *key in zip(rows[at].tolist(), *columns, strict=True):
             known = hash(tuple(None if part != part else part for part in key))  # NaN is one group
             if known in self._seen:
-                shown = ", ".join(str(part) for part in key)
+                shown = ", ".join(str(self._shown(column, part)) for column, part in enumerate(key))
                 raise SelectionError(
-                    f"{self._where}: group {shown} comes back in row {row:,} after another group. {_SORT}"
+                    f"{self._where}: group {shown} comes back in row {row:,} after another group. {self._remedy}"
                 )
             self._seen.add(known)
 

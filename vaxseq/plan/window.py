@@ -45,20 +45,27 @@ class Window:
         stride: rows from one window's start to the next one's.
         group_by: column or columns; no window spans two groups.
         order_by: the time column, ascending within a group; None if rows are in order already.
-        horizon: rows after the window that the target reaches ahead.
+        horizon: rows after the window that the target reaches ahead; 0: the target is of the window's own rows.
         target: what of the target's rows is learned: "last", "mode", "mean" or the whole "sequence".
+        target_length: rows that the target looks at, the last ones of the horizon's, or of the window's without a
+            horizon; None: all of them.
         max_gap: a larger step of ``order_by`` ends a window: a number, a timedelta64, or text as "30min" (d, h, min,
             s, ms, us, ns).
         min_valid: of a series too short for one window, the share of ``length`` that suffices for one window padded
-            on the left, told apart by an input "mask"; 1.0 skips short series.
-        future_inputs: inputs that are known ahead: read over the horizon's rows instead of the window's.
+            with zeros on the left, told apart by a further input "mask"; 1.0 skips short series. The horizon is never
+            padded.
+        future_inputs: inputs that are known ahead: read over all the horizon's rows instead of the window's.
         static_inputs: inputs that don't change within a group: read once, without the axis of time.
 
     Raises:
         OptionError: a value that can't be.
 
-    >>> Window(128, stride=64, group_by="device", order_by="time", max_gap="30min").gap
-    np.timedelta64(30,'m')
+    Three days of hours, and the twelve hours after them; then only the last six of those twelve:
+
+    >>> Window(72, horizon=12, target="sequence").target_span
+    (72, 12)
+    >>> Window(72, horizon=12, target="sequence", target_length=6).target_span
+    (78, 6)
     """
 
     length: int
@@ -71,14 +78,24 @@ class Window:
     min_valid: float = 1.0
     future_inputs: str | tuple[str, ...] | None = ()
     static_inputs: str | tuple[str, ...] | None = ()
+    target_length: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("length", 1), ("stride", 1), ("horizon", 0)):
+        for name, least in (("length", 1), ("stride", 1), ("horizon", 0), ("target_length", 1)):
             value = getattr(self, name)
+            if value is None and name == "target_length":
+                continue
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise OptionError(f"window {name}: got {value!r}, expected a whole number of at least {least}")
+        if self.target_length is not None and self.target_length > (self.horizon or self.length):
+            raise OptionError(_too_long(self.target_length, self.length, self.horizon))
         for name in ("group_by", "future_inputs", "static_inputs"):
             object.__setattr__(self, name, _names(getattr(self, name)))
+        if self.future and not self.horizon:
+            raise OptionError("window future_inputs: there is no future with horizon=0. Give a horizon.")
+        for name in self.future:
+            if name in self.static:
+                raise OptionError(f"window static_inputs: {name!r} is among future_inputs, too. Name it once.")
         if self.target not in ("last", "mode", "mean", "sequence"):
             raise OptionError(f"window target: got {self.target!r}, expected 'last', 'mode', 'mean' or 'sequence'")
         if not 0.0 < self.min_valid <= 1.0:
@@ -104,6 +121,12 @@ class Window:
         return _names(self.static_inputs)
 
     @property
+    def target_span(self) -> tuple[int, int]:
+        """The rows that the target looks at: the first, counted from the window's first row, and how many."""
+        rows = self.target_length or self.horizon or self.length
+        return self.length + self.horizon - rows, rows
+
+    @property
     def gap(self) -> float | np.timedelta64 | None:
         """``max_gap`` as a number or a timedelta64."""
         return None if self.max_gap is None else gap_of(self.max_gap, "window max_gap")
@@ -118,6 +141,18 @@ class Window:
         return WindowIndex(
             starts, lengths, length=self.length, stride=self.stride, horizon=self.horizon, min_rows=self.min_rows
         )
+
+
+def _too_long(target_length: int, length: int, horizon: int) -> str:
+    if not horizon:
+        return (
+            f"window target_length: got {target_length:,}, expected at most the window's {length:,} rows. "
+            f"For the {target_length:,} rows after the window give horizon={target_length}."
+        )
+    return (
+        f"window target_length: got {target_length:,} with horizon={horizon}, so the target would reach back into the "
+        f"window. For the {target_length:,} rows after the window give horizon={target_length}."
+    )
 
 
 def _names(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -198,8 +233,8 @@ class WindowIndex:
 
     @property
     def pads(self) -> bool:
-        """Whether some window has fewer rows than ``length``."""
-        return bool((self._lengths.astype(np.int64) - self.horizon < self.length).any())
+        """Whether a window may have fewer rows than ``length``: by the options alone, so all parts of a split agree."""
+        return self.min_rows < self.length
 
     def windows(self, numbers: npt.NDArray[Any]) -> Windows:
         """The windows of these numbers, 0, ..., n - 1, in any order; arrays of shape (n_numbers,), int64."""

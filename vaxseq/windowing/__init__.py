@@ -28,16 +28,14 @@ def window_reader(
         input_kind(field.name, window) if field.role == "input" else window.target for field in recipe.fields
     ]
     length, horizon = window.length, window.horizon
-    # over the window's rows, or over the horizon's that follow them
-    ahead = (length, horizon) if horizon else (0, length)
     spans: dict[Kind, tuple[int, int]] = {
         "past": (0, length),
         "future": (length, horizon),
         "static": (length - 1, 1),
         "last": (length + horizon - 1, 1),
-        "mode": ahead,
-        "mean": ahead,
-        "sequence": ahead,
+        "mode": window.target_span,
+        "mean": window.target_span,
+        "sequence": window.target_span,
     }
     parts: list[Part] = []
     order: list[tuple[int, int]] = []

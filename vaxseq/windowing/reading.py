@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -21,9 +23,11 @@ _FEW = 8  # with fewer windows a run than this, windows are gathered one by one
 
 
 class RunReader(Protocol):
-    """Reads rows, and runs of rows, by row id."""
+    """Reads rows, one by one or in runs, by row id."""
 
     def read(self, start: int, stop: int) -> Arrays: ...
+
+    def gather(self, row_ids: Ids) -> Arrays: ...
 
     def runs(self, starts: Ids, length: int) -> Arrays: ...
 
@@ -42,6 +46,11 @@ class Part(NamedTuple):
         """Rows by their ids."""
         assert self.reader is not None
         return self.reader.read(start, stop)
+
+    def at(self, row_ids: Ids) -> Arrays:
+        """Rows by their ids, in any order."""
+        assert self.reader is not None
+        return self.reader.gather(row_ids)
 
     def runs(self, starts: Ids) -> Arrays:
         """The part's rows of windows whose rows begin at ``starts``, (windows, length, ...)."""
@@ -63,8 +72,6 @@ def check_inputs(names: list[str], window: Window) -> None:
         for name in wanted:
             if name not in names:
                 raise OptionError(f"window {option}: no input {name!r}.{did_you_mean(name, names)}")
-    if window.future and not window.horizon:
-        raise OptionError("window future_inputs: there is no future with horizon=0. Give a horizon.")
 
 
 def window_field(field: Field, kind: Kind, window: Window) -> Field:
@@ -75,7 +82,7 @@ def window_field(field: Field, kind: Kind, window: Window) -> Field:
     elif kind == "future":
         shape = (window.horizon, *shape)
     elif kind == "sequence":
-        shape = (window.horizon or window.length, *shape)
+        shape = (window.target_span[1], *shape)
     dtype = np.dtype(np.float32) if kind == "mean" and field.dtype.kind in "iub" else field.dtype
     return Field(field.role, field.name, dtype, shape, field.parts)
 
@@ -96,8 +103,12 @@ class WindowReader:
         kinds = [(parts[part].fields[place], parts[part].kinds[place]) for part, place in order]
         self.fields = [window_field(field, kind, window) for field, kind in kinds]
         if index.pads:
-            inputs = sum(field.role == "input" for field in self.fields)
-            self.fields.insert(inputs, Field("input", MASK, np.dtype(np.float32), (window.length,), ()))
+            names = [field.name for field in self.fields if field.role == "input"]
+            if MASK in names:
+                raise OptionError(
+                    f"window min_valid: adds an input {MASK!r}, which is there already. Rename that input."
+                )
+            self.fields.insert(len(names), Field("input", MASK, np.dtype(np.float32), (window.length,), ()))
 
     def row_bytes(self) -> int:
         """Bytes of one window over all fields."""
@@ -118,50 +129,47 @@ class WindowReader:
         places = self.empty(len(row_ids)) if out is None else out
         full = windows.rows == self._window.length
         if full.all():
-            self._fill(windows, places)
-        else:
-            self._fill_padded(windows, full, places)
+            self._fill(windows, places, _full)
+            return places
+        for some, rows_of in ((full, _full), (~full, partial(_padded, length=self._window.length))):
+            if some.any():
+                found = self.empty(int(some.sum()))
+                self._fill(Windows(*(one[some] for one in windows)), found, rows_of)
+                for array, values in zip(places, found, strict=True):
+                    array[some] = values
         return places
 
-    def _fill(self, windows: Windows, out: Arrays) -> None:
-        """Windows of full length."""
-        found = [self._part(part, windows) for part in self._parts]
+    def _fill(self, windows: Windows, out: Arrays, rows_of: Callable[[Part, Windows], Arrays]) -> None:
+        length = self._window.length
+        found = [rows_of(part, windows) for part in self._parts]
         arrays = iter(found[part][place] for part, place in self._order)
         for field, array in zip(self.fields, out, strict=True):
-            array[...] = 1 if field.name == MASK and not field.parts else next(arrays)
+            if field.name == MASK and not field.parts:
+                array[...] = np.arange(length) >= (length - windows.rows)[:, None]
+            else:
+                array[...] = next(arrays)
 
-    def _part(self, part: Part, windows: Windows) -> Arrays:
-        rows = _rows(part, windows)
-        return [_reduced(array, kind) for array, kind in zip(rows, part.kinds, strict=True)]
 
-    def _fill_padded(self, windows: Windows, full: npt.NDArray[np.bool_], out: Arrays) -> None:
-        length = self._window.length
-        if full.any():
-            some = self.empty(int(full.sum()))
-            self._fill(Windows(*(one[full] for one in windows)), some)
-            for array, filled in zip(out, some, strict=True):
-                array[full] = filled
-        for at in np.flatnonzero(~full).tolist():
-            rows = int(windows.rows[at])
-            start = int(windows.starts[at])
-            for field, array in zip(self.fields, out, strict=True):
-                if field.name == MASK and not field.parts:
-                    array[at, : length - rows], array[at, length - rows :] = 0, 1
-            for (part_number, place), array in zip(self._order, self._unmasked(out), strict=True):
-                part = self._parts[part_number]
-                kind = part.kinds[place]
-                if part.start == 0 and part.length == length:  # over the window itself, of which there is less
-                    values = part.rows(start, start + rows)[place]
-                    if kind in ("past", "sequence"):
-                        array[at, : length - rows], array[at, length - rows :] = 0, values
-                    else:
-                        array[at] = _reduced(values[None], kind)[0]
-                else:  # counted from the window's end
-                    begin = start + rows + part.start - length
-                    array[at] = _reduced(part.rows(begin, begin + part.length)[place][None], kind)[0]
+def _full(part: Part, windows: Windows) -> Arrays:
+    """The part's arrays of windows that have all their rows."""
+    return [_reduced(array, kind) for array, kind in zip(_rows(part, windows), part.kinds, strict=True)]
 
-    def _unmasked(self, out: Arrays) -> Arrays:
-        return [a for f, a in zip(self.fields, out, strict=True) if not (f.name == MASK and not f.parts)]
+
+def _padded(part: Part, windows: Windows, length: int) -> Arrays:
+    """The part's arrays of windows that lack rows: they lie at the end of ``length``, zeros before them."""
+    begins = windows.starts + windows.rows - length + part.start
+    there = np.arange(part.length) >= (windows.starts - begins)[:, None]
+    rows = part.at((begins[:, None] + np.arange(part.length))[there])
+    cuts = np.cumsum(there.sum(axis=1))[:-1]
+    arrays: Arrays = []
+    for array, kind in zip(rows, part.kinds, strict=True):
+        if kind in ("past", "future", "sequence"):
+            laid = np.zeros((*there.shape, *array.shape[1:]), array.dtype)
+            laid[there] = array
+        else:
+            laid = np.concatenate([_reduced(one[None], kind) for one in np.split(array, cuts)])
+        arrays.append(laid)
+    return arrays
 
 
 def _rows(part: Part, windows: Windows) -> Arrays:

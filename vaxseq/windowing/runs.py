@@ -29,14 +29,14 @@ def find_runs(source: Source, index: RowIndex, window: Window) -> tuple[Ids, Ids
     if not index.ascending:
         raise SelectionError("window: rows= picks rows out of order or twice. Pick them by where=, a slice or a mask.")
     names = (*window.groups, *([window.order_by] if window.order_by else []))
-    finder = SeriesFinder(max_gap=window.gap)
+    finder = SeriesFinder(window.groups, window.order_by, max_gap=window.gap)
     for start, stop in index.chunks(_CHUNK_ROWS):
         row_start, row_stop, mask = index.span(start, stop)
         columns = source.read(names, row_start, row_stop)
         groups = [columns[name] for name in window.groups]
         time = None if window.order_by is None else columns[window.order_by]
         finder.add(row_start, groups, time, mask=mask, length=row_stop - row_start)
-    finder.warn_of_duplicates(window.order_by, stacklevel=4)
+    finder.warn_of_duplicates()
     return finder.runs()
 
 

@@ -86,4 +86,4 @@ def _compute(source: Source, histories: Sequence[History], files: dict[str, Path
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
-    run.warn_of_duplicates(stacklevel=4)
+    run.warn_of_duplicates()

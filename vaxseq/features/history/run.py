@@ -37,7 +37,10 @@ class HistoryRun:
         self._program = builder.build([*outputs, *(names[name] for name in self._series.columns)])
         gap = self._series.max_gap
         self._gap = None if gap is None else gap_of(gap, "series max_gap")
-        self._finder = SeriesFinder(max_gap=self._gap, where="series", untimed=_UNTIMED)
+        series = self._series
+        self._finder = SeriesFinder(
+            series.group_by, series.order_by, max_gap=self._gap, where="series", untimed=_UNTIMED
+        )
         self._stages = [[step.stage() for step in one.steps] for one in histories]
         self._rows = 0
         self._start = 0  # row id at which the series that goes on began
@@ -77,9 +80,9 @@ class HistoryRun:
         self._rows += rows
         return found
 
-    def warn_of_duplicates(self, *, stacklevel: int) -> None:
+    def warn_of_duplicates(self) -> None:
         """Warns when rows have the time of the row before them in their group."""
-        self._finder.warn_of_duplicates(self._series.order_by, stacklevel=stacklevel + 1)
+        self._finder.warn_of_duplicates()
 
     def _positions(self, starts: Ids, rows: int) -> Ids:
         """Each row's number in its series."""
