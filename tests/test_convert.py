@@ -144,6 +144,8 @@ def test_delimiters_quotes_and_encodings(tmp_path) -> None:
     assert values == {"p": [1], "q": [2]}
     _, values = csv_types(tmp_path, "a,b\n?,1\n2,?\n", null_values="?")
     assert values == {"a": [None, 2], "b": [1, None]}
+    kinds, values = csv_types(tmp_path, "a b\n5 007\n6 8\n", delimiter=" ")
+    assert values == {"a": [5, 6], "b": ["007", "8"]}
     _, values = csv_types(tmp_path, "d\n16/12/2006\n17/12/2006\n", timestamp_format="%d/%m/%Y")
     assert values["d"][0] == pd.Timestamp("2006-12-16")
 
