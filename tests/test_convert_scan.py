@@ -16,11 +16,13 @@ from vaxseq.convert.readers import scan
     st.sampled_from(",;| \t"),
     st.sampled_from(['"', None]),
     st.sampled_from([5, 16, 1 << 16]),
-    st.lists(st.sampled_from([*'0012379x- \t.:e,,,;;||"\r\n\n', "007", "-0x1", " 05 "]), max_size=40).map("".join),
+    st.lists(st.sampled_from([*'0012379x- \t.:e,,,;;||"\r\n\n', "007", "-0x1", " 05 ", "+0"]), max_size=40).map(
+        "".join
+    ),
 )
 def test_codes_are_counted_as_a_regular_expression_would(delimiter, quote, tile, text) -> None:
     blank = "".join(one for one in " \t" if one != delimiter)
-    code = re.compile(rf"[{blank}]*-?0([xX].*|[0-9]+([{blank}].*)?)", re.DOTALL)
+    code = re.compile(rf"[{blank}]*[+-]?0([xX].*|[0-9]+([{blank}].*)?)", re.DOTALL)
     fields = re.split(f"[{re.escape(delimiter + (quote or ''))}\r\n]", text)
     expected = sum(code.fullmatch(field) is not None for field in fields)
     dialect = scan.Dialect(ord(delimiter), ord(quote) if quote else None)

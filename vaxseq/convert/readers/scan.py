@@ -12,7 +12,7 @@ import pyarrow as pa
 
 Bytes = npt.NDArray[np.uint8]
 _TILE = 1 << 16  # comparisons of a tile stay in the cache
-_TAB, _NEWLINE, _RETURN, _SPACE, _MINUS, _ZERO = 9, 10, 13, 32, 45, 48
+_TAB, _NEWLINE, _RETURN, _SPACE, _PLUS, _MINUS, _ZERO = 9, 10, 13, 32, 43, 45, 48
 _START = np.full(2, _NEWLINE, np.uint8)  # stands before the first byte
 
 
@@ -166,7 +166,7 @@ def _whole_fields(data: Bytes, zeros: npt.NDArray[np.int64], dialect: Dialect) -
     blank[[_SPACE, _TAB]] = True
     blank &= ~edge
     before = zeros - 1
-    before -= (before >= 0) & (data[np.maximum(before, 0)] == _MINUS)
+    before -= (before >= 0) & np.isin(data[np.maximum(before, 0)], (_PLUS, _MINUS))
     while (more := (before >= 0) & blank[data[np.maximum(before, 0)]]).any():
         before = before - more
     zeros = zeros[(before < 0) | edge[data[np.maximum(before, 0)]]]
