@@ -334,16 +334,13 @@ def _pieces(
     """Finished pieces in order, with the key of what comes after each."""
     first, skip = stage.next
     todo = ((number, unit) for number, unit in _numbered_units(plan, own) if number >= first)
-    if pool is not None:
-        started = pool.submit(warm)  # its workers start while the first unit shows the types to start with
-    for number, unit in todo:
+    local = isinstance(pool, ProcessPoolExecutor)
+    started = pool.submit(warm) if pool is not None and local else None
+    for number, unit in todo:  # the first unit shows the types to start with; more of them while local workers start
         yield from keyed(number, own.read(unit, stage.types, skip if number == first else 0))
-        if pool is not None:
+        if pool is not None and (started is None or started.done()):
             with explained_pool(plan.job.sources[0].name):
-                started.result()
-                yield from in_order(
-                    pool, plan.job, todo, stage.types, work, helps=isinstance(pool, ProcessPoolExecutor)
-                )
+                yield from in_order(pool, plan.job, todo, stage.types, work, helps=local)
 
 
 def _run(

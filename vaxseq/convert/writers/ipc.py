@@ -15,6 +15,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from vaxseq.convert.writers.behind import WriteBehind
+
 MAGIC = b"ARROW1"
 _ALIGN = 64
 _SCHEMA, _DICTIONARY = 1, 2  # MessageHeader
@@ -38,6 +40,7 @@ class IpcFile:
             self._write(MAGIC + b"\0\0")
             self._message(schema.serialize())
         self._parts = _Parts(schema)
+        self._behind = WriteBehind(path)
 
     @property
     def length(self) -> int:
@@ -46,7 +49,9 @@ class IpcFile:
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Writes one record batch, from where its buffers lie in memory."""
-        self.blocks.append(self._aligned(*self._parts.of(batch)))
+        start, metadata, body = self._aligned(*self._parts.of(batch))
+        self.blocks.append((start, metadata, body))
+        self._behind.grew(body)
 
     def finish(self, dictionaries: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes]) -> int:
         """Writes dictionaries and the footer, and closes; returns the file's size."""
@@ -56,7 +61,7 @@ class IpcFile:
         self._write(struct.pack("<iI", -1, 0) + footer + struct.pack("<i", len(footer)) + MAGIC)
         size = self.length
         os.fsync(self._file.fileno())
-        self._file.close()
+        self.close()
         return size
 
     def sync(self) -> None:
@@ -65,6 +70,7 @@ class IpcFile:
 
     def close(self) -> None:
         """Closes the draft as it is."""
+        self._behind.close()
         self._file.close()
 
     def _message(self, message: pa.Buffer) -> tuple[int, int, int]:
