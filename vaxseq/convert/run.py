@@ -23,7 +23,7 @@ from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.sorting import check_sort
-from vaxseq.convert.sources import find_sources, fingerprint
+from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.text import TextFormat, infer
@@ -112,6 +112,7 @@ def convert(
             clear(work)
             return manifest
         before = _existing(plan)
+        check_sources(plan.job.sources)
         stack.enter_context(explained(plan.target))
         words: dict[str, list[str]] = {}
         if before is not None:

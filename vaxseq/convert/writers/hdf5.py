@@ -21,6 +21,7 @@ from vaxseq.convert.lattice import is_text
 from vaxseq.convert.writers.base import Tables, Writer
 from vaxseq.convert.writers.behind import WriteBehind
 from vaxseq.errors import SchemaError
+from vaxseq.hdf5check import trust
 from vaxseq.schema import array_shape, type_name
 
 
@@ -91,6 +92,7 @@ class Hdf5Writer(Writer):
                 part.finish()
         with open(path, "rb") as done:
             os.fsync(done.fileno())
+        trust(path)
 
 
 def _measure(schema: pa.Schema, tables: Tables) -> tuple[dict[str, int], dict[str, int]]:
