@@ -48,6 +48,10 @@ def csv_types(tmp_path: Path, text: str | bytes, **options: object) -> tuple[lis
         (["00123", "7"], "text", ["00123", "7"]),
         (["7", "00123"], "text", ["7", "00123"]),
         (["0x1F", "5"], "text", ["0x1F", "5"]),
+        (["+07", "5"], "text", ["+07", "5"]),
+        (["+7", "5"], "float64", [7.0, 5.0]),
+        (["1e400", "5"], "text", ["1e400", "5"]),
+        (["-inf", "Infinity"], "float64", [-np.inf, np.inf]),
         (["18446744073709551616", "5"], "text", ["18446744073709551616", "5"]),
         (["36893488147419103233", "5"], "text", ["36893488147419103233", "5"]),
         (["true", "False"], "bool", [True, False]),
@@ -108,6 +112,8 @@ def test_a_type_that_shows_late_gives_the_same_as_one_that_shows_early(tmp_path,
 
 @pytest.mark.usefixtures("small_units")
 def test_integers_beyond_float64_next_to_fractions_are_refused(tmp_path) -> None:
+    with pytest.raises(SchemaError, match=r"got \+9007199254740993"):
+        csv_types(tmp_path, "x\n1\n+9007199254740993\n")
     rows = ["9007199254740993\n", *["1\n"] * 500, "0.5\n"]
     with pytest.raises(SchemaError, match=r"2\*\*53.*schema="):
         csv_types(tmp_path, "x\n" + "".join(rows))
@@ -144,6 +150,8 @@ def test_delimiters_quotes_and_encodings(tmp_path) -> None:
     assert values == {"p": [1], "q": [2]}
     _, values = csv_types(tmp_path, "a,b\n?,1\n2,?\n", null_values="?")
     assert values == {"a": [None, 2], "b": [1, None]}
+    kinds, values = csv_types(tmp_path, "a b\n5 007\n6 8\n", delimiter=" ")
+    assert values == {"a": [5, 6], "b": ["007", "8"]}
     _, values = csv_types(tmp_path, "d\n16/12/2006\n17/12/2006\n", timestamp_format="%d/%m/%Y")
     assert values["d"][0] == pd.Timestamp("2006-12-16")
 
@@ -183,6 +191,17 @@ def test_rows_plus_rejects_plus_dropped_are_the_input(tmp_path) -> None:
     ]  # fmt: skip
     with pytest.raises(BadRowError, match=r"in\.csv: line 102: column 'a': not a int64; got 'x'.*on_bad_rows='reject'"):
         convert(source, tmp_path / "p.arrow", schema=schema, progress=False)
+
+
+def test_a_number_beyond_its_declared_type_is_a_bad_row(tmp_path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("a,b\n1e400,1\n-inf,2\n3,1e39\n4,inf\n")
+    options = {"schema": {"columns": {"a": "float64", "b": "float32"}}, "on_bad_rows": "reject", "progress": False}
+    assert table_of(convert(source, tmp_path / "o.arrow", **options)).to_pydict() == {
+        "a": [-np.inf, 4.0], "b": [2.0, np.inf],
+    }  # fmt: skip
+    rejects = pq.read_table(tmp_path / "o.arrow.rejects.parquet").to_pylist()
+    assert [(one["line"], one["column"], one["value"]) for one in rejects] == [(2, "a", "1e400"), (4, "b", "1e39")]
 
 
 def test_a_bad_row_is_found_behind_a_lone_carriage_return(tmp_path) -> None:

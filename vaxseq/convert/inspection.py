@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Reader
-from vaxseq.convert.sources import find_sources, fingerprint
+from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.errors import DatasetError
 from vaxseq.expressions.values import from_raw
 from vaxseq.manifest import MANIFEST_NAME, Manifest
@@ -28,6 +28,8 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     where = Path(path)
     manifest = None
+    if where.is_file():
+        check_sources(find_sources(str(path), None))  # before the manifest is looked for in it
     if where.exists():
         try:
             manifest = Manifest.load(where)
@@ -36,6 +38,7 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
                 raise
     given = [str(one) for one in manifest.paths()] if manifest is not None else str(path)
     sources = find_sources(given, None)
+    check_sources(sources)
     columns: dict[str, _Tally] = {}
     obstacles: list[str] = []
     rows = 0

@@ -23,7 +23,7 @@ from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.sorting import check_sort
-from vaxseq.convert.sources import find_sources, fingerprint
+from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.text import TextFormat, infer
@@ -112,6 +112,7 @@ def convert(
             clear(work)
             return manifest
         before = _existing(plan)
+        check_sources(plan.job.sources)
         stack.enter_context(explained(plan.target))
         words: dict[str, list[str]] = {}
         if before is not None:
@@ -334,16 +335,13 @@ def _pieces(
     """Finished pieces in order, with the key of what comes after each."""
     first, skip = stage.next
     todo = ((number, unit) for number, unit in _numbered_units(plan, own) if number >= first)
-    if pool is not None:
-        started = pool.submit(warm)  # its workers start while the first unit shows the types to start with
-    for number, unit in todo:
+    local = isinstance(pool, ProcessPoolExecutor)
+    started = pool.submit(warm) if pool is not None and local else None
+    for number, unit in todo:  # the first unit shows the types to start with; more of them while local workers start
         yield from keyed(number, own.read(unit, stage.types, skip if number == first else 0))
-        if pool is not None:
+        if pool is not None and (started is None or started.done()):
             with explained_pool(plan.job.sources[0].name):
-                started.result()
-                yield from in_order(
-                    pool, plan.job, todo, stage.types, work, helps=isinstance(pool, ProcessPoolExecutor)
-                )
+                yield from in_order(pool, plan.job, todo, stage.types, work, helps=local)
 
 
 def _run(

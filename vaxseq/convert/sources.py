@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -38,6 +38,16 @@ def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
     if not found:
         raise SourceNotFoundError("convert: no source; got an empty list, expected files, folders or globs.")
     return tuple(found)
+
+
+def check_sources(sources: Sequence[Source]) -> None:
+    """Lets each format refuse what can't be told by opening it.
+
+    Raises:
+        SourceError: naming the source.
+    """
+    for name in dict.fromkeys(source.format for source in sources):
+        readers()[name].check([source for source in sources if source.format == name])
 
 
 def fingerprint(source: Source) -> SourcePrint:

@@ -18,8 +18,8 @@ TRUE_TOKENS = ("true", "True", "TRUE")
 FALSE_TOKENS = ("false", "False", "FALSE")
 NULL_TOKENS = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
                "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")  # fmt: skip
-_INTEGER = r"^-?(?:0|[1-9][0-9]*)$"
-_CODE = r"^-?(?:0[0-9]+|0[xX].*)$"  # an integer to a parser, but not to its owner: 00123, 0x1F
+_INTEGER = r"^[+-]?(?:0|[1-9][0-9]*)$"
+_CODE = r"^[+-]?(?:0[0-9]+|0[xX].*)$"  # an integer to a parser, but not to its owner: 00123, 0x1F
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _LOOSE_TRUE = ("1", "t", "T", "yes", "Yes", "YES", "y", "Y", *TRUE_TOKENS)
 _LOOSE_FALSE = ("0", "f", "F", "no", "No", "NO", "n", "N", *FALSE_TOKENS)
@@ -117,10 +117,20 @@ def convert(cells: pa.Array, kind: pa.DataType, how: TextFormat) -> pa.Array:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_date(kind):
         if pa.types.is_integer(kind) and pc.any(pc.match_substring_regex(cells, "[xX]")).as_py():
             raise pa.ArrowInvalid("hexadecimal")
-        return cells.cast(pa.float32()).cast(kind) if pa.types.is_float16(kind) else cells.cast(kind)
+        values = cells.cast(pa.float32()).cast(kind) if pa.types.is_float16(kind) else cells.cast(kind)
+        if overflows(cells, values):
+            raise pa.ArrowInvalid("beyond the type's range")
+        return values
     raise SchemaError(
         f"a text source can't hold {type_name(kind)}. Declare a scalar type, or convert from a typed format."
     )
+
+
+def overflows(cells: pa.Array, values: pa.Array) -> bool:
+    """Whether a number in ``cells`` is infinite among ``values`` although its text isn't: ``1e400``."""
+    if not pa.types.is_floating(values.type) or not pc.any(infinite := pc.is_inf(values)).as_py():
+        return False
+    return not _all(pc.match_substring(cells.filter(infinite), "inf", ignore_case=True))
 
 
 def holds_codes(cells: pa.Array) -> bool:
@@ -152,6 +162,8 @@ def _infer_number(cells: pa.Array, how: TextFormat, where: str) -> pa.DataType |
     if not _casts(points, pa.float64()) or (
         how.decimal == "," and pc.any(pc.match_substring_regex(points, "[iIaA]")).as_py()
     ):
+        return None
+    if overflows(points, points.cast(pa.float64())):
         return None
     integers = cells.filter(whole)
     large = integers.filter(pc.greater_equal(pc.utf8_length(integers), 16)).to_pylist()

@@ -10,6 +10,7 @@ from typing import Any
 import vaex
 
 from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, did_you_mean
+from vaxseq.hdf5check import check_files
 from vaxseq.manifest import Manifest
 
 SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5", ".parquet")
@@ -30,6 +31,8 @@ def open(path: str | os.PathLike[str]) -> Any:
     Raises:
         SourceNotFoundError: nothing is there.
         DatasetError: the dataset is damaged, incomplete or empty.
+        SourceError: an HDF5 file is so damaged that the HDF5 library would loop for ever or crash. Another process
+            finds that out, which takes a moment when a file is opened that this process hasn't written or opened yet.
 
     >>> import pyarrow as pa, tempfile, os
     >>> folder = tempfile.TemporaryDirectory()
@@ -43,6 +46,7 @@ def open(path: str | os.PathLike[str]) -> Any:
     """
     text = os.fspath(path)
     files = _files(text)
+    check_files([file for file in files if file.endswith((".hdf5", ".h5")) and os.path.getsize(file)])
     frames = [_open_file(file) for file in files]
     return frames[0] if len(frames) == 1 else vaex.concat(frames)
 

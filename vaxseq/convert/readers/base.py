@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -105,6 +105,15 @@ class Reader(ABC):
     def stamp(cls, source: Source) -> tuple[int, bytes]:
         """The source's size, and bytes that change when it does; nothing for what can't be read twice."""
         return places.stamp(source.path) if source.path is not None else (0, b"")
+
+    @classmethod
+    def check(cls, sources: Sequence[Source]) -> None:
+        """Called once, before any of the sources is opened: refuses what can't be told by opening it.
+
+        Raises:
+            SourceError: naming the source.
+        """
+        return
 
     @property
     def where(self) -> str:

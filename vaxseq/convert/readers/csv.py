@@ -142,7 +142,9 @@ class CsvReader(TextReader):
                     types[name] = self._promoted(piece, name, types[name])
                 continue
             promoted = self._strict(piece, table, types, request.declared)
-            if not promoted:
+            over = {name for name in request.declared - loose if self._overflows(piece, table, name)}
+            loose |= over
+            if not promoted and not over:
                 break
             types.update(promoted)
         bad = [BadRow(row, None, None, reason) for row, reason in invalid]
@@ -269,6 +271,12 @@ class CsvReader(TextReader):
                         cells = pc.utf8_trim_whitespace(self._cells(piece, name)).cast(seen)
                         cast_exactly(pa.chunked_array([cells]), types[name], f"{self.where}: column {name!r}")
         return found
+
+    def _overflows(self, piece: Piece, table: pa.Table, name: str) -> bool:
+        """Whether the parser made infinity of a number."""
+        if not pa.types.is_floating(table[name].type) or not pc.any(pc.is_inf(table[name])).as_py():
+            return False
+        return text.overflows(self._cells(piece, name), table[name].combine_chunks())
 
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
         found = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from vaxseq.convert import places
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
-from vaxseq.convert.readers.base import Piece, TypedReader, Unit, bad_option
+from vaxseq.convert.readers.base import Piece, Source, TypedReader, Unit, bad_option
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
+from vaxseq.hdf5check import check_files
 
 _PIECE_BYTES = 32 << 20
 _DAMAGE = (
@@ -55,6 +56,12 @@ class Hdf5Reader(TypedReader):
                 f"{self.where}: the group's arrays must have equal lengths; got {lengths}. Choose a group with group=."
             )
         self._rows = int(next(iter(lengths.values())))
+
+    @classmethod
+    def check(cls, sources: Sequence[Source]) -> None:
+        """Damage can make the HDF5 library loop for ever, so another process tries first."""
+        paths = [one.path for one in sources if one.path is not None and not places.is_url(one.path)]
+        check_files([path for path in paths if os.path.exists(path)])
 
     def schema(self) -> pa.Schema:
         return self._schema

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 Bytes = npt.NDArray[np.uint8]
 _TILE = 1 << 16  # comparisons of a tile stay in the cache
-_NEWLINE, _RETURN, _ZERO, _MINUS, _SPACE = 10, 13, 48, 45, 32
+_TAB, _NEWLINE, _RETURN, _SPACE, _PLUS, _MINUS, _ZERO = 9, 10, 13, 32, 43, 45, 48
+_START = np.full(2, _NEWLINE, np.uint8)  # stands before the first byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,10 @@ def toggles(data: Bytes, start: int, stop: int, dialect: Dialect) -> npt.NDArray
 
     A quote in the middle of an unquoted field is text. An escaped quote toggles twice or not at all.
     """
-    if dialect.quote is None:
+    if dialect.quote is None or not holds(data[start:stop], bytes([dialect.quote])):
         return np.empty(0, np.int64)
     tiles = [np.flatnonzero(data[at : min(at + _TILE, stop)] == dialect.quote) + at for at in range(start, stop, _TILE)]
-    quotes = np.concatenate(tiles) if tiles else np.empty(0, np.int64)
-    if quotes.size == 0:
-        return quotes
+    quotes = np.concatenate(tiles)
     if dialect.escape is not None:
         return _walk(data, quotes, dialect)
     opening = quotes[::2]
@@ -111,9 +110,9 @@ def records(data: Bytes, dialect: Dialect, skip_blank: bool) -> Iterator[tuple[i
 
 def count_codes(data: Bytes, dialect: Dialect) -> int:
     """How many whole fields are integers with leading zeros or hexadecimal: ``00123``, ``-07``, ``0x1F``."""
-    letters = holds(data, b"x") or holds(data, b"X")
-    buffers = np.empty(_TILE, bool), np.empty(_TILE, bool), np.empty(_TILE, np.uint8)
-    return sum(_codes_in(data, at, dialect, letters, buffers) for at in range(0, len(data), _TILE))
+    quote = dialect.quote if dialect.quote is not None and holds(data, bytes([dialect.quote])) else None
+    buffers = tuple(np.empty(_TILE + 3, bool) for _ in range(3))
+    return sum(_codes_in(data, at, dialect, quote, buffers) for at in range(0, len(data), _TILE))
 
 
 def holds(data: Bytes, letter: bytes) -> bool:
@@ -136,55 +135,50 @@ def not_utf8(data: Bytes) -> int | None:
     return None
 
 
-def _codes_in(data: Bytes, at: int, dialect: Dialect, letters: bool, buffers: tuple[Any, Any, Any]) -> int:
-    """Codes whose zero lies in the tile at ``at``. Few passes over the tile find the few candidates."""
+def _codes_in(data: Bytes, at: int, dialect: Dialect, quote: int | None, buffers: tuple[Any, ...]) -> int:
+    """Codes whose zero lies in the tile at ``at``. Few passes over the tile leave few candidates."""
     stop = min(at + _TILE, len(data) - 1)
-    count = stop - at
-    if count <= 0:
+    if stop <= at:
         return 0
-    zero, flag, scratch = (buffer[:count] for buffer in buffers)
-    before = data[at - 1 : stop - 1] if at else np.concatenate([np.array([_NEWLINE], np.uint8), data[: stop - 1]])
-    after = data[at + 1 : stop + 1]
-    np.less_equal(before, _MINUS, out=zero)  # line ends, tab, space, quote, comma and minus, and little else
-    if dialect.delimiter > _MINUS or (dialect.quote or 0) > _MINUS:
-        np.logical_or(zero, np.equal(before, dialect.delimiter, out=flag), out=zero)
-        np.logical_or(zero, np.equal(before, dialect.quote or dialect.delimiter, out=flag), out=zero)
-    np.logical_and(zero, np.equal(data[at:stop], _ZERO, out=flag), out=zero)
-    hexadecimal = np.flatnonzero(zero & ((after | 32) == 120)) if letters else None
-    np.subtract(after, _ZERO, out=scratch)
-    np.logical_and(zero, np.less(scratch, 10, out=flag), out=zero)
-    candidates = np.flatnonzero(zero)
-    if hexadecimal is not None and hexadecimal.size:
-        candidates = np.union1d(candidates, hexadecimal)
-    if (
-        candidates.size > count >> 9
-    ):  # parts of dates and times, most of them: drop what follows a digit's sign or space
-        sign = before[candidates]
-        previous = before[np.maximum(candidates - 1, 0)]
-        candidates = candidates[((sign != _MINUS) & (sign != _SPACE)) | (previous < _ZERO) | (previous > _ZERO + 9)]
+    around = data[at - 2 : stop + 1] if at else np.concatenate([_START, data[: stop + 1]])
+    before, after = around[1:-2], around[3:]
+    # up to the minus lie line ends, tab, space, quote and comma, and little else
+    low = np.less_equal(around, _MINUS, out=buffers[0][: len(around)])
+    for one in (dialect.delimiter, quote):
+        if one is not None and one > _MINUS:
+            low |= around == one
+    found, flag = (buffer[: stop - at] for buffer in buffers[1:])
+    np.logical_and(low[:-3], low[1:-2], out=found)  # a sign or a space at the start of a field
+    for byte in (dialect.delimiter, quote):
+        if byte is not None:
+            np.logical_or(found, np.equal(before, byte, out=flag), out=found)
+    np.logical_or(found, np.less_equal(before, _RETURN, out=flag), out=found)
+    np.logical_and(found, np.equal(around[2:-1], _ZERO, out=flag), out=found)
+    np.logical_and(found, np.greater_equal(after, _ZERO, out=flag), out=found)  # a digit or x, and few others
+    candidates = np.flatnonzero(found)
     return _whole_fields(data, candidates + at, dialect) if candidates.size else 0
 
 
 def _whole_fields(data: Bytes, zeros: npt.NDArray[np.int64], dialect: Dialect) -> int:
-    """Of the candidates, those whose field is nothing but the code."""
-    table = np.zeros(256, bool)
-    table[[dialect.delimiter, _NEWLINE, _RETURN, *([dialect.quote] if dialect.quote is not None else [])]] = True
+    """Of the candidates, those whose field is nothing but the code, with blanks around it."""
+    edge, blank = np.zeros(256, bool), np.zeros(256, bool)
+    edge[[dialect.delimiter, _NEWLINE, _RETURN, *([dialect.quote] if dialect.quote is not None else [])]] = True
+    blank[[_SPACE, _TAB]] = True
+    blank &= ~edge
     before = zeros - 1
-    before -= (before >= 0) & (data[np.maximum(before, 0)] == _MINUS)
-    while (blank := (before >= 0) & (data[np.maximum(before, 0)] == _SPACE)).any():
-        before = before - blank
-    zeros = zeros[(before < 0) | table[data[np.maximum(before, 0)]]]
-    table[_SPACE] = True
-    found = 0
+    before -= (before >= 0) & np.isin(data[np.maximum(before, 0)], (_PLUS, _MINUS))
+    while (more := (before >= 0) & blank[data[np.maximum(before, 0)]]).any():
+        before = before - more
+    zeros = zeros[(before < 0) | edge[data[np.maximum(before, 0)]]]
+    edge |= blank
     at = zeros + 1
-    hexadecimal = (data[np.minimum(at, len(data) - 1)] | 32) == 120
-    found += int(np.count_nonzero(hexadecimal & (at < len(data))))
+    hexadecimal = (data[at] | 32) == 120
+    found = int(np.count_nonzero(hexadecimal))
     at = at[~hexadecimal]
+    at = at[(data[at] - _ZERO) < 10]
     while at.size:
-        ended = at >= len(data)
         here = data[np.minimum(at, len(data) - 1)]
-        done = ended | table[here]
+        done = (at >= len(data)) | edge[here]
         found += int(np.count_nonzero(done))
-        digit = (here - _ZERO) < 10
-        at = at[~done & digit] + 1
+        at = at[~done & ((here - _ZERO) < 10)] + 1
     return found

@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.writers.base import Tables, Writer
+from vaxseq.convert.writers.behind import WriteBehind
 from vaxseq.errors import SchemaError
+from vaxseq.hdf5check import trust
 from vaxseq.schema import array_shape, type_name
 
 
@@ -61,7 +63,7 @@ class Hdf5Writer(Writer):
     @classmethod
     def write(cls, path: Path, schema: pa.Schema, tables: Tables, rows: int, metadata: Mapping[str, str]) -> None:
         missing, text_bytes = _measure(schema, tables)
-        with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+        with h5py.File(path, "w", libver=("earliest", "v110")) as file, WriteBehind(path) as behind:
             for key, value in metadata.items():
                 file.attrs[key] = value
             file.create_group("table").attrs["type"] = "table"
@@ -85,10 +87,12 @@ class Hdf5Writer(Writer):
             for table in tables():
                 for part in parts:
                     part.add(table[part.name])
+                behind.grew(table.nbytes)
             for part in parts:
                 part.finish()
         with open(path, "rb") as done:
             os.fsync(done.fileno())
+        trust(path)
 
 
 def _measure(schema: pa.Schema, tables: Tables) -> tuple[dict[str, int], dict[str, int]]:

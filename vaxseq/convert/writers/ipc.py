@@ -11,9 +11,11 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
+
+from vaxseq.convert.writers.behind import WriteBehind
 
 MAGIC = b"ARROW1"
 _ALIGN = 64
@@ -37,6 +39,8 @@ class IpcFile:
         else:
             self._write(MAGIC + b"\0\0")
             self._message(schema.serialize())
+        self._parts = _Parts(schema)
+        self._behind = WriteBehind(path)
 
     @property
     def length(self) -> int:
@@ -44,8 +48,10 @@ class IpcFile:
         return self._file.tell()
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Writes one record batch."""
-        self.blocks.append(self._message(batch.serialize()))
+        """Writes one record batch, from where its buffers lie in memory."""
+        start, metadata, body = self._aligned(*self._parts.of(batch))
+        self.blocks.append((start, metadata, body))
+        self._behind.grew(body)
 
     def finish(self, dictionaries: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes]) -> int:
         """Writes dictionaries and the footer, and closes; returns the file's size."""
@@ -55,7 +61,7 @@ class IpcFile:
         self._write(struct.pack("<iI", -1, 0) + footer + struct.pack("<i", len(footer)) + MAGIC)
         size = self.length
         os.fsync(self._file.fileno())
-        self._file.close()
+        self.close()
         return size
 
     def sync(self) -> None:
@@ -64,16 +70,21 @@ class IpcFile:
 
     def close(self) -> None:
         """Closes the draft as it is."""
+        self._behind.close()
         self._file.close()
 
     def _message(self, message: pa.Buffer) -> tuple[int, int, int]:
-        """Writes a message so that its body, and every buffer in it, starts at a multiple of 64 bytes."""
         view = memoryview(message)
         (size,) = struct.unpack_from("<i", view, 4)
-        metadata, parts, body = _aligned(bytearray(view[8 : 8 + size]), view[8 + size :])
+        body = view[8 + size :]
+        return self._aligned(bytearray(view[8 : 8 + size]), lambda offset, length: body[offset : offset + length])
+
+    def _aligned(self, metadata: bytearray, buffer: Callable[[int, int], memoryview]) -> tuple[int, int, int]:
+        """Writes a message so that its body, and every buffer in it, starts at a multiple of 64 bytes."""
+        parts, body = _realign(metadata, buffer)
         start = self._file.tell()
-        length = -(-(start + 8 + size) // _ALIGN) * _ALIGN - start
-        self._write(struct.pack("<ii", -1, length - 8) + metadata + bytes(length - 8 - size))
+        length = -(-(start + 8 + len(metadata)) // _ALIGN) * _ALIGN - start
+        self._write(struct.pack("<ii", -1, length - 8) + metadata + bytes(length - 8 - len(metadata)))
         for part in parts:
             self._write(part)
             if rest := -len(part) % _ALIGN:
@@ -86,13 +97,57 @@ class IpcFile:
             view = view[self._file.write(view) :]
 
 
-def _aligned(metadata: bytearray, body: memoryview) -> tuple[bytearray, list[memoryview], int]:
-    """pyarrow aligns buffers to 8 bytes; this moves each to a multiple of 64 and says so in the metadata."""
+class _Parts:
+    """A stream that pyarrow writes record batches to; it keeps the buffers as they come, none copied."""
+
+    closed = False
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._came: list[memoryview] = []
+        # a batch has the codes of a dictionary column, so its message is that of a column of int32
+        self._schema = pa.schema(
+            [(one.name, one.type.index_type if pa.types.is_dictionary(one.type) else one.type) for one in schema]
+        )
+        self._writer = pa.ipc.new_stream(pa.PythonFile(self, "w"), self._schema)
+        empty = [pa.array([], one.type) for one in self._schema]
+        self._writer.write_batch(pa.record_batch(empty, schema=self._schema))  # the schema goes before the first batch
+
+    def write(self, content: Any) -> int:
+        """What pyarrow calls: a piece of metadata, a buffer or its padding."""
+        self._came.append(memoryview(content).cast("B"))
+        return len(self._came[-1])
+
+    def flush(self) -> None:
+        """What pyarrow calls; nothing is held back."""
+
+    def of(self, batch: pa.RecordBatch) -> tuple[bytearray, Callable[[int, int], memoryview]]:
+        """The batch's message: its metadata, and its buffers by their offset in the body."""
+        columns = [one.indices if pa.types.is_dictionary(one.type) else one for one in batch.columns]
+        self._came = []
+        self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+        head, size = bytearray(), 8
+        came = iter(self._came)
+        while len(head) < size:
+            head += next(came)
+            size = 8 + struct.unpack_from("<i", head, 4)[0] if len(head) >= 8 else 8
+        found, at = {}, 0
+        for part in came:
+            found[at] = part
+            at += len(part)
+        return head[8:], lambda offset, length: found[offset][:length]
+
+
+def _realign(metadata: bytearray, buffer: Callable[[int, int], memoryview]) -> tuple[list[memoryview], int]:
+    """pyarrow aligns buffers to 8 bytes; this moves each to a multiple of 64 and says so in the metadata.
+
+    Returns:
+        The buffers in order, and the length of the body that they make.
+    """
     message = _table(metadata, struct.unpack_from("<I", metadata, 0)[0])
     header = _pointed(metadata, message(2))
     (kind,) = struct.unpack_from("<B", metadata, message(1))
     if kind == _SCHEMA:
-        return metadata, [], 0
+        return [], 0
     if kind == _DICTIONARY:
         header = _pointed(metadata, _table(metadata, header)(1))
     vector = _pointed(metadata, _table(metadata, header)(2))
@@ -104,11 +159,11 @@ def _aligned(metadata: bytearray, body: memoryview) -> tuple[bytearray, list[mem
         offset, length = struct.unpack_from("<qq", metadata, place)
         struct.pack_into("<qq", metadata, place, at, length)
         if length:
-            parts.append(body[offset : offset + length])
+            parts.append(buffer(offset, length))
             at += -(-length // _ALIGN) * _ALIGN
-    if at or len(body):
+    if at:
         struct.pack_into("<q", metadata, message(3), at)
-    return metadata, parts, at
+    return parts, at
 
 
 def _table(buffer: bytearray, table: int) -> Callable[[int], int]:
