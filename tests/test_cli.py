@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -130,6 +131,15 @@ def test_no_color_is_honoured() -> None:
     assert "\x1b[1;3" not in plain.stdout
 
 
+def test_the_shell_completes_verbs_and_options() -> None:
+    def completed(words: str, place: int) -> list[str]:
+        return run(_VAXSEQ_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(place)).stdout.split()
+
+    assert completed("vaxseq ex", 1) == ["explore"]
+    assert completed("vaxseq report --pa", 2) == ["--part"]
+    assert "complete -o default" in run("--show-completion", SHELL="/bin/bash").stdout
+
+
 DEFINITION = """
 inputs:
   x: {features: [{column: COLUMN, steps: [STEP]}]}
@@ -172,3 +182,106 @@ def test_a_mistake_is_one_clear_message(
     assert "Traceback" not in err
     assert err.startswith("error: ")
     assert not Path("fitted.json").exists()
+
+
+def test_a_python_argument_is_told_as_an_option(flights: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_of("convert", "flights.csv", "flights.arrow") == 2
+    assert "replace it with --overwrite." in capsys.readouterr().err
+    Path("features.yaml").write_text(DEFINITION.replace("COLUMN", "distance").replace("STEP", "standardize"))
+    Path("gaps.csv").write_text("distance,carrier,arr_delay\n100,AA,5\n250,UA,\n")
+    vaxseq.convert("gaps.csv", "gaps.arrow", progress=False)
+    assert exit_of("fit", "features.yaml", "gaps.arrow", "-o", "fitted.json") == 0
+    assert exit_of("materialize", "fitted.json", "gaps.arrow", "store.h5") == 2
+    assert "Pass --on-missing drop to leave such rows out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["fit", "flights.arrow", "features.yaml"], "If this is the data, name it after the definition file"),
+        (["preview", "flights.arrow", "fitted.json"], "If this is the data, name it after the state file"),
+        (["report", "flights.arrow", "features.yaml"], "A definition file has to be fitted first: vaxseq fit"),
+        (["preview", "fitted.json", "flights.arrow", "--where", "carrier = 'UA'"], "Equality is written =="),
+        (["preview", "fitted.json", "flights.arrow", "--where", "a > 1 && b"], "Conditions are joined by and"),
+        (["convert", "flights.csv", "flights.parquet"], "got '.parquet', a format that is only read. Expected .arrow"),
+        (["materialize", "fitted.json", "flights.arrow", "s.arrow"], "a store is an HDF5 file. Name it so, as s.h5."),
+        (["report", "flights.arrow", "-o", "no/page.html"], "there is no folder no. Make it"),
+        (["report", "flights.arrow", "--part", "a=flights.arrow", "--part", "a=flights.arrow"], "got 'a' twice"),
+    ],
+)
+def test_a_slip_of_the_hand_is_told(
+    args: list[str], said: str, flights: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("features.yaml").write_text(DEFINITION.replace("COLUMN", "distance").replace("STEP", "standardize"))
+    assert exit_of("fit", "features.yaml", "flights.arrow", "-o", "fitted.json") == 0
+    before = sorted(Path().iterdir())
+    capsys.readouterr()
+    assert exit_of(*args) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.slow
+def test_every_verb_answers_a_program(flights: None, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("features.yaml").write_text(DEFINITION.replace("COLUMN", "distance").replace("STEP", "standardize"))
+    asked = {
+        "convert": ["convert", "flights.csv", "again.arrow"],
+        "inspect": ["inspect", "flights.arrow"],
+        "explore": ["explore", "flights.arrow"],
+        "check": ["check", "features.yaml", "flights.arrow"],
+        "fit": ["fit", "features.yaml", "flights.arrow", "-o", "fitted.json"],
+        "preview": ["preview", "fitted.json", "flights.arrow"],
+        "split": ["split", "flights.arrow", "-p", "a=0.5", "-p", "b=0.5", "-o", "parts"],
+        "materialize": ["materialize", "fitted.json", "flights.arrow", "store.h5"],
+        "profile": ["profile", "fitted.json", "flights.arrow", "--seconds", "0.1"],
+        "report": ["report", "flights.arrow", "fitted.json", "--profile", "0.1"],
+    }
+    assert {*asked, "schema", "demo"} == set(verbs())  # a schema is JSON already
+    answers = {}
+    for verb, args in asked.items():
+        assert exit_of(*args, "--json") == 0, verb
+        out, err = capsys.readouterr()
+        answers[verb] = json.loads(out)
+        assert err == "", verb
+    assert answers["convert"]["n_rows"] == answers["inspect"]["rows"] == answers["explore"]["rows"] == 3
+    assert answers["explore"]["columns"][0]["histogram"]["counts"][0] == 1
+    assert answers["fit"]["x.distance"]["steps"] == ["standardize"]
+    size = Path("store.h5").stat().st_size
+    assert answers["materialize"] == {"path": "store.h5", "rows": 3, "size_bytes": size}
+    assert answers["report"]["profile"]["batch_rows"] == answers["profile"]["batch_rows"] == 3
+
+
+@pytest.mark.parametrize("columns", [None, "60"])
+def test_a_pipe_gets_whole_rows_and_a_narrow_terminal_lines(columns: str | None, flights: None) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    environment |= {"COLUMNS": columns} if columns else {}
+    command = [sys.executable, "-m", "vaxseq", "explore", "flights.arrow"]
+    out = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert "\x1b" not in out
+    if columns:
+        assert max(map(len, lines)) <= 60
+    else:
+        assert lines[1].split()[:2] == ["column", "type"]
+        assert len(lines) == 3 + 3
+    assert all(name in out for name in ("distance", "carrier", "arr_delay"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_conversion_with_130_and_a_word(tmp_path: Path) -> None:
+    import signal
+    import time
+
+    source = tmp_path / "big.csv"
+    source.write_text("x,y\n" + "1.5,abc\n" * 3_000_000)
+    command = [sys.executable, "-m", "vaxseq", "convert", str(source), str(tmp_path / "big.arrow")]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("big.arrow.partial*")) and running.poll() is None:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, (out, err)
+    assert "goes on where it was" in err
+    assert "Traceback" not in err

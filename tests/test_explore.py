@@ -245,9 +245,17 @@ def test_plots_have_labels(samples, tmp_path):
 
     found = vs.explore(frame(), progress=False)
     assert found.plot("x").get_xlabel() == "x"
+    times = found.plot("t")
+    times.figure.canvas.draw()
+    assert [text.get_text() for text in times.get_xticklabels()][:3] == ["Jan", "03", "05"]
+    assert times.xaxis.get_major_formatter().get_offset() == "2020-Jan"
+    assert [text.get_text() for text in found.plot("b").get_xticklabels()] == ["false", "true"]
+    assert all(float(place).is_integer() for place in found.plot("n").get_xticks())
     assert found.plot("t").get_ylabel() == "rows"
     assert found.plot("s").get_xlabel() == "rows"
     assert found.heatmap("x", "s").get_ylabel() == "s"
+    with pytest.raises(OptionError, match="bins: got 0, expected 1 to 2,000"):
+        found.plot("x", bins=0)
     with pytest.raises(OptionError, match="array of shape"):
         found.heatmap("x", "v")
     plt.close("all")
@@ -268,6 +276,10 @@ def test_any_small_table(numbers, texts):
     assert dict(found["s"].top(99)) == pd.Series(texts, dtype=object).dropna().value_counts().to_dict()
     repr(found)
     found.to_dict()
+
+
+def test_one_column_may_be_named_alone():
+    assert list(vs.explore(frame(), columns="x", progress=False)) == ["x"]
 
 
 def test_units_come_from_the_schema(tmp_path):

@@ -15,10 +15,11 @@ import vaxseq
 
 PACKAGE = Path(__file__).resolve().parent.parent / "vaxseq"
 
-EVERYWHERE = {"errors", "progress", "report.html"}  # what every room may import, besides itself
+EVERYWHERE = {"errors", "progress", "display", "report.html"}  # what every room may import, besides itself
 MAY_IMPORT = {
     "errors": set(),
     "progress": set(),
+    "display": set(),
     "schema": set(),
     "hdf5check": set(),
     "manifest": {"schema"},

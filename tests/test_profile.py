@@ -315,6 +315,7 @@ def test_it_prints_displays_and_is_json() -> None:
         (Plain(), {"seconds": 0}, "seconds: got 0, expected a number above 0"),
         (Plain(batch_size=ROWS + 1), {}, "profile: Plain has 0 batches"),
         (Plain(), {"model": keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])}, "isn't compiled"),
+        (Plain(), {"model": 3}, "model: got int, expected a compiled Keras model"),
     ],
 )
 def test_refusals(dataset: Any, options: dict[str, Any], message: str) -> None:

@@ -12,6 +12,7 @@ import vaex
 import vaxseq as vs
 from vaxseq.cli import main
 from vaxseq.errors import ColumnNotFoundError, OptionError
+from vaxseq.features.preview import preview
 from vaxseq.report.drift import drift
 from vaxseq.report.words import share
 
@@ -164,8 +165,42 @@ def test_odd_data_makes_a_page(tmp_path):
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
     with pytest.raises(OptionError, match="splits: got no part"):
         vs.report(frame, tmp_path / "x.html", splits={}, progress=False)
+    with pytest.raises(OptionError, match="splits: got list, expected names with frames"):
+        vs.report(frame, tmp_path / "x.html", splits=[frame], progress=False)
+    with pytest.raises(OptionError, match="profile: got int, expected what vaxseq.profile returns"):
+        vs.report(frame, tmp_path / "x.html", profile=3, progress=False)
     with pytest.raises(OptionError, match="features: got dict, expected fitted features"):
         vs.report(frame, tmp_path / "x.html", {}, progress=False)
+
+
+def test_without_a_profile_it_says_why(flights, tmp_path, capsys):
+    fitted = vs.FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "dep_delay"}]}}})
+    fitted.fit(vs.open(flights), where="dep_delay > -1000", progress=False).save(tmp_path / "fitted.json")
+    page = tmp_path / "page.html"
+    with pytest.raises(SystemExit) as ended:
+        main(["report", str(flights), str(tmp_path / "fitted.json"), "-o", str(page), "--profile", "0.1"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert "Without a profile: input 'x', 'dep_delay': missing in" in out
+    assert f"Written to {page}" in out
+    assert 'id="profile"' not in page.read_text()
+
+
+def test_the_batch_is_from_all_over(flights, samples, tmp_path):
+    frame = vs.open(flights)
+    fitted = definition(samples).fit(frame, progress=False)
+    assert fitted.preview(frame, rows=256).data["input.numeric.day"]["warnings"] == ["constant"]
+    spread = preview(fitted, frame, rows=256, where=None, places=16)
+    assert spread.data["input.numeric.day"]["warnings"] == []
+    assert spread.title == "256 rows from all over"
+    vs.report(frame, tmp_path / "page.html", fitted, progress=False)
+    text = (tmp_path / "page.html").read_text()
+    assert "256 rows from all over" in text
+    assert "constant</td>" not in text
+    rare = frame[frame.distance == 4983]  # some places of the frame have none
+    assert preview(fitted, rare, rows=32, where=None, places=16).data["input.numeric.distance"]["missing"] == 0
+    one = frame[(frame.flight == frame.flight.values[3]) & (frame.day == 1)]
+    assert preview(fitted, one, rows=32, where=None, places=3).title.endswith("rows from all over")
 
 
 def test_the_verbs(flights, samples, tmp_path, capsys):
@@ -175,8 +210,14 @@ def test_the_verbs(flights, samples, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["report", str(flights), str(tmp_path / "fitted.json"), "-o", str(page), "--json"])
     assert ended.value.code == 0
-    assert json.loads(capsys.readouterr().out) == {"path": str(page), "findings": []}
+    told = json.loads(capsys.readouterr().out)
+    assert (told["path"], told["findings"]) == (str(page), [])
+    assert told["profile"]["batch_rows"] == 1024
+    assert 'id="profile"' in page.read_text()
     assert page.stat().st_size < 500_000
+    with pytest.raises(SystemExit):
+        main(["report", str(flights), str(tmp_path / "fitted.json"), "-o", str(page), "--profile", "0"])
+    assert 'id="profile"' not in page.read_text()
     with pytest.raises(SystemExit) as ended:
         main(["report", str(flights), "-o", str(page), "--part", f"a={flights}", "--part", f"b={flights}"])
     assert "Nothing stands out." in capsys.readouterr().out

@@ -138,6 +138,17 @@ def test_everything_has_a_name_and_contrast(page):
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+@pytest.mark.parametrize("width", [360, 390, 760, 1024])
+def test_it_fits_a_telephone(page, width):
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    for name in ("numeric__distance", "carrier", "time_hour"):
+        page.find_element("xpath", f"//td/button[.='{name}']").click()
+    wide = page.execute_script("return document.documentElement.scrollWidth")
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide <= width
+
+
 def contrast(page) -> float:
     """The least contrast of a text with what it stands on. Source: WCAG 2.1, relative luminance."""
     return page.execute_script(
@@ -151,9 +162,13 @@ def contrast(page) -> float:
           if (rgb.length < 4 || rgb[3] === 1) return rgb; } return [255, 255, 255]; };
         let least = 21;
         for (const one of document.querySelectorAll('body *')) {
-          if (one.closest('.vaxseq, script, style') || !one.offsetParent) continue;
+          if (one.closest('script, style') || !one.offsetParent) continue;
           if (![...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim())) continue;
-          const [a, b] = [light(parse(getComputedStyle(one).color)), light(ground(one))].sort((x, y) => y - x);
+          const under = ground(one);
+          let clear = 1;
+          for (let up = one; up; up = up.parentElement) clear *= +getComputedStyle(up).opacity;
+          const text = parse(getComputedStyle(one).color).map((v, i) => v * clear + under[i] * (1 - clear));
+          const [a, b] = [light(text), light(under)].sort((x, y) => y - x);
           least = Math.min(least, (a + .05) / (b + .05));
         }
         return least;"""

@@ -64,6 +64,30 @@ def test_its_text_does_not_print(shown, name, capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("width", [60, 130])
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_rich_and_fits_a_terminal(shown, name, width):
+    import io
+
+    from rich.console import Console
+
+    file = io.StringIO()
+    Console(file=file, width=width, force_terminal=True, color_system="standard", no_color=False).print(shown[name])
+    text = file.getvalue()
+    assert "\x1b[" in text  # bold or dim, at least
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) > 3
+
+
+def test_a_manifest_reads_well(shown, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = repr(shown["Manifest"]).splitlines()
+    assert lines[0] == "33,984 rows, 9 columns, 1 arrow file"
+    assert lines[1].split() == ["column", "type", "unit", "description"]
+    assert len(lines) == 3 + 9
+
+
 def test_parts_tell_their_rows(shown):
     assert "rows dropped in the gap" in shown["Parts"]._repr_html_()
     by_hash = vs.split(vaex.from_arrays(x=np.arange(9)), {"a": 0.5, "b": 0.5}, by="hash", key="x")

@@ -299,6 +299,16 @@ def test_parts_in_time_follow_each_other_and_sizes_are_near(seed, rows, dtype, p
     assert times[found[0]].max() < cut <= times[found[1]].min()
 
 
+def test_a_slip_names_the_parts(frame):
+    parts = vs.split(frame, {"train": 0.8, "validation": 0.2})
+    with pytest.raises(KeyError, match="no part 'valid'. Did you mean 'validation'?"):
+        parts["valid"]
+    with pytest.raises(
+        OptionError, match=r"got Parts, expected a vaex DataFrame or a path. Name one of its parts: \['tr"
+    ):
+        vs.split(parts, {"a": 1})
+
+
 def test_a_gap_leaves_out_the_rows_before_a_cut(frame):
     parts = vs.split(frame, FRACTIONS, by="time", key="t", gap="36h")
     found = check_parts(parts, frame)

@@ -28,7 +28,7 @@ A message says where, what, and what to do: ``where: what; got X, expected Y. Re
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class VaxseqError(Exception):
@@ -36,6 +36,29 @@ class VaxseqError(Exception):
 
     def __str__(self) -> str:  # KeyError's repr-quoting would garble a sentence
         return str(self.args[0]) if self.args else ""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a notebook: the message, and the user's own lines that led to it.
+
+        ``traceback.print_last()`` prints the whole traceback.
+        """
+        notes = getattr(self, "__notes__", [])
+        places = [*_own_lines(self), *(_own_lines(self.__cause__) if isinstance(self, AugmentError) else [])]
+        return [f"{type(self).__name__}: {self}", *notes, *(f"  at {place}" for place in places)]
+
+
+def _own_lines(error: BaseException | None) -> Iterator[str]:
+    """The lines of a traceback that are neither ours nor a package's."""
+    import sysconfig
+    import traceback
+    from pathlib import Path
+
+    paths = sysconfig.get_paths()
+    others = (str(Path(__file__).parent), paths["purelib"], paths["platlib"], paths["stdlib"], "<frozen")
+    for frame in traceback.extract_tb(error.__traceback__ if error is not None else None):
+        if not frame.filename.startswith(others):
+            cell = "ipykernel" in frame.filename or frame.filename.startswith("<ipython")
+            yield f"{'line ' if cell else f'{frame.filename}:'}{frame.lineno}: {frame.line}"
 
 
 class SourceError(VaxseqError, OSError):

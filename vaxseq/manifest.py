@@ -11,7 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from vaxseq.display import Display, Shown
 from vaxseq.errors import DatasetError, SourceNotFoundError
+from vaxseq.report.html import Heading
 from vaxseq.schema import Schema
 
 MANIFEST_NAME = "manifest.json"
@@ -37,8 +39,8 @@ class SourcePrint:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+@dataclass(frozen=True, slots=True, repr=False)
+class Manifest(Shown):
     """A dataset: fragments in order, so that a row's id is its position in their concatenation."""
 
     schema: Schema
@@ -50,9 +52,7 @@ class Manifest:
     dropped_rows: int = 0
     location: str = field(default="", compare=False)
 
-    def _repr_html_(self) -> str:
-        from vaxseq.report.html import Heading, page_part, paragraph, table
-
+    def _display(self) -> Display:
         said = f"{self.n_rows:,} rows, {len(self.schema.columns)} columns, {len(self.fragments)} {self.format} file"
         said += "" if len(self.fragments) == 1 else "s"
         lost = [(self.rejected_rows, "rejected"), (self.dropped_rows, "dropped")]
@@ -67,7 +67,7 @@ class Manifest:
             )
             for one in self.schema.columns
         ]
-        return page_part(paragraph(said), table(headings, rows, label="Dataset"))
+        return Display(said, headings, tuple(rows))
 
     def paths(self) -> list[Path]:
         """The fragments' paths, ready to open."""

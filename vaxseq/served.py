@@ -82,7 +82,8 @@ class Served:
                 )
             if not hasattr(self.fitted, "recipe"):
                 raise OptionError(
-                    f"fitted: got {type(self.fitted).__name__}, expected FittedFeatures. Call fit() first."
+                    f"fitted: got {type(self.fitted).__name__}, expected FittedFeatures. Call fit() "
+                    "first, or FittedFeatures.load(path)."
                 )
             types = self.source.types()
             roles = _roles(self.fitted, types)

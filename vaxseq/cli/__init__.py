@@ -11,10 +11,12 @@ Exit codes: 0 done, 1 a fault of vaxseq itself, 2 wrong use, file or data, 130 i
 from __future__ import annotations
 
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from typing import Annotated, Any
 
 import typer
@@ -98,15 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # the outermost frame: every error becomes a message and an exit code
         if debug:
             raise
-        sys.exit(_explain(error))
+        sys.exit(_explain(error, next((arg for arg in args if arg in verbs()), None)))
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, verb: str | None) -> int:
     """Print the error for a person; return the exit code."""
     from vaxseq.errors import VaxseqError
 
     if isinstance(error, VaxseqError):
-        _complain("\n".join([str(error), *getattr(error, "__notes__", [])]))
+        _complain(_as_options("\n".join([str(error), *getattr(error, "__notes__", [])]), verb))
         return 2
     if isinstance(error, OSError):
         _complain(f"{error.filename or 'vaxseq'}: {error.strerror or error}")
@@ -118,6 +120,22 @@ def _explain(error: Exception) -> int:
 def _warn(*warning: Any, **_: Any) -> None:
     """Print a warning for a person, without the line of code that it came from."""
     _print("warning: ", "bold yellow", str(warning[0]))
+
+
+def _as_options(message: str, verb: str | None) -> str:
+    """Arguments that a message names as in Python, as the options that they are here: overwrite=True, --overwrite."""
+    if verb is None:
+        return message
+    known = signature(getattr(import_module(f"vaxseq.cli.{verb}"), verb)).parameters
+
+    def written(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]
+        option = name.replace("_", "-")
+        if name not in known:
+            return found[0]
+        return {"True": f"--{option}", "False": f"--no-{option}"}.get(value, f"--{option} {value.strip(chr(34))}")
+
+    return re.sub(r'\b(?P<name>[a-z_]+)=(?P<value>True|False|"\w+")', written, message)
 
 
 def _complain(message: str) -> None:

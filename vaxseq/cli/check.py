@@ -19,13 +19,12 @@ def check(
 
     Example: vaxseq check features.yaml flights.arrow
     """
-    from rich.console import Console
     from rich.text import Text
 
+    from vaxseq.cli._output import show
     from vaxseq.errors import VaxseqError
     from vaxseq.features import FeatureSet
 
-    console = Console(highlight=False, soft_wrap=True)
     try:
         definition = FeatureSet.load(features)
         if data is not None:
@@ -35,10 +34,8 @@ def check(
     except VaxseqError as error:
         if not json:
             raise
-        console.print_json(data={"ok": False, "problems": str(error).splitlines()})
+        show(json=True, data={"ok": False, "problems": str(error).splitlines()})
         raise typer.Exit(2) from error
-    if json:
-        console.print_json(data={"ok": True, "problems": []})
-    else:
-        against = f" fits {data}" if data is not None else " is right"
-        console.print(Text.assemble(("ok: ", "bold green"), f"{features}{against}"))
+    against = f" fits {data}" if data is not None else " is right"
+    said = Text.assemble(("ok: ", "bold green"), f"{features}{against}")
+    show(said, json=json, data={"ok": True, "problems": []})

@@ -45,12 +45,14 @@ def convert(
         list[str] | None, typer.Option(help="A reader's option, like delimiter=';' or null_values=?.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the dataset's manifest as JSON.")] = False,
 ) -> None:
     """Convert data of any size to a dataset that memory-maps. Killed or stopped, the same command goes on.
 
     Example: vaxseq convert raw/*.csv.gz flights.arrow
     """
     from vaxseq.cli._cluster import cluster
+    from vaxseq.cli._output import show
     from vaxseq.convert import convert as run
     from vaxseq.errors import OptionError
 
@@ -67,19 +69,18 @@ def convert(
                 executor=executor, schema=schema, columns=columns.split(",") if columns else None,
                 rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
                 resume=resume, overwrite=overwrite, append=append, workers=workers, format=format,
-                target_format=target_format, path_column=path_column, progress=not quiet, **given,
+                target_format=target_format, path_column=path_column, progress=not quiet and not json, **given,
             )  # fmt: skip
     except KeyboardInterrupt:
         again = "begins again" if sql is not None and "key" not in given else "goes on where it was"
         typer.echo(f"stopped; run the same command again and {target} {again}", err=True)
         raise typer.Exit(130) from None
-    if not quiet:
+    if json or not quiet:
         left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
         left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""
         size = sum(os.path.getsize(path) for path in manifest.paths())
-        typer.echo(
-            f"{target}: {manifest.n_rows:,} rows, {len(manifest.schema.columns)} columns, {size / 1e6:,.1f} MB{left}"
-        )
+        said = f"{target}: {manifest.n_rows:,} rows, {len(manifest.schema.columns)} columns, {size / 1e6:,.1f} MB{left}"
+        show(said, json=json, data={"path": target, **manifest.to_dict()})
 
 
 def _pair(given: str, name: str) -> tuple[str, str]:

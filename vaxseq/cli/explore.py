@@ -18,13 +18,8 @@ def explore(
 
     Example: vaxseq explore flights.arrow
     """
-    from rich.console import Console
-
     import vaxseq
+    from vaxseq.cli._output import show
 
     found = vaxseq.explore(data, columns=columns, progress=not json)
-    console = Console(highlight=False, soft_wrap=json)
-    if json:
-        console.print_json(data=found.to_dict())
-    else:
-        console.print(found)
+    show(found, json=json, data=found.to_dict())

@@ -25,19 +25,14 @@ def fit(
 
     Example: vaxseq fit features.yaml flights.arrow --where "month <= 10" -o fitted.json
     """
-    from rich.console import Console
-
     import vaxseq
     from vaxseq.cli._cluster import cluster
+    from vaxseq.cli._output import show
     from vaxseq.features import FeatureSet
 
     definition = FeatureSet.load(features)
     with cluster(scheduler) as executor:
         fitted = definition.fit(vaxseq.open(data), where=where, executor=executor, progress=progress)
     fitted.save(output)
-    console = Console(highlight=False)
-    if json:
-        console.print_json(data=fitted.summary().plain())
-        return
-    console.print(fitted.summary())
-    console.print(f"written: {output}")
+    shown = fitted.summary()
+    show(shown, f"written: {output}", json=json, data=shown.plain())

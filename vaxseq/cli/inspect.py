@@ -15,37 +15,32 @@ def inspect(
 
     Example: vaxseq inspect flights.arrow
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from vaxseq.cli._output import show
     from vaxseq.convert import inspect as look
+    from vaxseq.display import Display, Heading
 
-    console = Console(highlight=False, soft_wrap=json)
     facts = look(data)
-    if json:
-        console.print_json(data=facts)
-        return
-    table = Table("column", "type", "missing", "min", "max", "mean")
-    for one in facts["columns"]:
-        unit = f" ({one['unit']})" if one["unit"] else ""
-        table.add_row(
-            one["name"] + unit,
+    headings = (
+        Heading("column"),
+        Heading("type", "code"),
+        *(Heading(name, "number") for name in ("missing", "min", "max", "mean")),
+    )
+    rows = tuple(
+        (
+            one["name"] + (f" ({one['unit']})" if one["unit"] else ""),
             one["type"],
-            f"{one['missing']:,}",
+            f"{one['missing']:,}" if one["missing"] else "",
             *(_shown(one[key]) for key in ("min", "max", "mean")),
         )
-    console.print(
-        f"{data}: {facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB, {facts['fragments']} file(s), "
-        f"{facts['format']}"
+        for one in facts["columns"]
     )
-    console.print(table)
-    console.print(
-        "It memory-maps." if facts["memory_maps"] else "It doesn't memory-map: " + " ".join(facts["obstacles"]),
-        markup=False,
-    )
+    files = f"{facts['fragments']:,} file{'' if facts['fragments'] == 1 else 's'}"
+    title = f"{data}: {facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB, {files}, {facts['format']}"
+    maps = "It memory-maps." if facts["memory_maps"] else "It doesn't memory-map: " + " ".join(facts["obstacles"])
+    show(Display(title, headings, rows), maps, json=json, data=facts)
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value).replace("T", " ")

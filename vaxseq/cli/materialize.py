@@ -24,6 +24,7 @@ def materialize(
         str | None, typer.Option(help="tcp://..., a Dask scheduler whose workers compute.", show_default=False)
     ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar in a terminal.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Compute the features of the rows once, into a file that training reads at the memory's pace.
 
@@ -31,6 +32,7 @@ def materialize(
     """
     import vaxseq
     from vaxseq.cli._cluster import cluster
+    from vaxseq.cli._output import show
 
     state = vaxseq.FittedFeatures.load(fitted)
     with cluster(scheduler) as executor:
@@ -38,4 +40,6 @@ def materialize(
             vaxseq.open(data), state, output, where=where, on_missing=on_missing,
             shuffle_seed=shuffle_seed, overwrite=overwrite, executor=executor, progress=progress,
         )  # fmt: skip
-    typer.echo(f"{output}: {stored.rows:,} rows, {output.stat().st_size / 1e6:,.1f} MB")
+    size = output.stat().st_size
+    facts = {"path": str(output), "rows": stored.rows, "size_bytes": size}
+    show(f"{output}: {stored.rows:,} rows, {size / 1e6:,.1f} MB", json=json, data=facts)

@@ -19,14 +19,9 @@ def preview(
 
     Example: vaxseq preview fitted.json flights.arrow
     """
-    from rich.console import Console
-
     import vaxseq
+    from vaxseq.cli._output import show
     from vaxseq.features import FittedFeatures
 
     shown = FittedFeatures.load(fitted).preview(vaxseq.open(data), rows=rows, where=where)
-    console = Console(highlight=False)
-    if json:
-        console.print_json(data=shown.plain())
-    else:
-        console.print(shown)
+    show(shown, json=json, data=shown.plain())

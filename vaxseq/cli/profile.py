@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,9 @@ def profile(
     batch_size: Annotated[int, typer.Option(help="Rows of a batch.")] = 1024,
     shuffle: Annotated[_Shuffle, typer.Option(help="The order of rows.")] = _Shuffle.none,
     where: Annotated[str | None, typer.Option(help="Which rows, as 'month <= 10'.", show_default=False)] = None,
+    on_missing: Annotated[
+        Literal["error", "drop"], typer.Option(help="error, or drop rows with a missing target.")
+    ] = "error",
     store: Annotated[Path | None, typer.Option(help="Read this packed store.", show_default=False)] = None,
     seconds: Annotated[float, typer.Option(help="About how long it may take.")] = 10,
     json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON.")] = False,
@@ -29,11 +32,10 @@ def profile(
 
     To see whether a model waits for it, call vaxseq.profile(sequence, model) in Python.
 
-    Example: vaxseq profile fitted.json flights.arrow --shuffle global
+    Example: vaxseq profile fitted.json flights.arrow --shuffle global --on-missing drop
     """
-    from rich.console import Console
-
     import vaxseq
+    from vaxseq.cli._output import show
 
     order: Any = False if shuffle is _Shuffle.none else shuffle.value
     sequence = vaxseq.Sequence(
@@ -42,10 +44,8 @@ def profile(
         batch_size=batch_size,
         shuffle=order,
         where=where,
+        on_missing=on_missing,
         store=store,
     )
     found = vaxseq.profile(sequence, seconds=seconds, shuffle=False)
-    if json:
-        Console().print_json(found.to_json())
-    else:
-        Console(highlight=False).print(found)
+    show(found, json=json, data=found.to_dict())

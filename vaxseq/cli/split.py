@@ -42,10 +42,9 @@ def split(
     Example: vaxseq split flights.arrow -p train=0.8 -p test=0.2 --by hash --key tailnum -o parts
     In time: vaxseq split turbines.arrow -p train=2014-12-01 -p test --by time --key Date_time --gap 1d
     """
-    from rich.console import Console
-    from rich.table import Table
-
     import vaxseq
+    from vaxseq.cli._output import show
+    from vaxseq.display import Display, Heading
     from vaxseq.errors import DatasetError
 
     options: dict[str, Any] = {"by": by, "seed": seed, "gap": _number(gap), "stratify": stratify}
@@ -62,18 +61,16 @@ def split(
         unfinished = file.with_suffix(".arrow.part")
         parts[name].export_arrow(str(unfinished), as_stream=False, chunk_size=1 << 17)
         unfinished.replace(file)  # the data may be the very file that is replaced: its mapping stays whole
-    console = Console(highlight=False)
-    if json:
-        written = {name: str(file) for name, file in files.items()}
-        console.print_json(data={"by": by, "rows": rows, "dropped": parts.dropped, "files": written})
-        return
     total = sum(rows.values()) or 1
-    table = Table("part", "rows", "share", *(["file"] if files else []))
-    for name, count in rows.items():
-        table.add_row(name, f"{count:,}", f"{count / total:.2%}", *([str(files[name])] if files else []))
-    console.print(table)
-    if parts.dropped:
-        console.print(f"dropped in the gap: {parts.dropped:,} rows")
+    headings = (Heading("part"), Heading("rows", "number"), Heading("share", "number"), Heading("file"))
+    lines = tuple(
+        (name, f"{count:,}", f"{count / total:.2%}", *([str(files[name])] if files else []))
+        for name, count in rows.items()
+    )
+    dropped = (f"dropped in the gap: {parts.dropped:,} rows",) if parts.dropped else ()
+    written = {name: str(file) for name, file in files.items()}
+    facts = {"by": by, "rows": rows, "dropped": parts.dropped, "files": written}
+    show(Display(f"Parts by {by}", headings[: None if files else 3], lines, dropped), json=json, data=facts)
 
 
 def _fractions(parts: list[str]) -> dict[str, Any]:

@@ -136,7 +136,12 @@ class _Vetting:
                 return ast.parse(self._text, mode="eval").body
         except SyntaxError as error:
             what = f"character {error.offset}: " if error.offset else ""
-            self._refuse(f'{what}not an expression; {error.msg}. A column with such a name is written col("name").')
+            hint = 'A column with such a name is written col("name").'
+            if re.search(r"[^=<>!]=[^=]", self._text):
+                hint = "Equality is written =="
+            elif "&&" in self._text or "||" in self._text:
+                hint = "Conditions are joined by and, or, & and |"
+            self._refuse(f"{what}not an expression; {error.msg}. {hint}")
         except (ValueError, MemoryError, RecursionError) as error:
             return self._refuse(f"it can't be parsed; {str(error) or 'nested too deeply'}.")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
+from vaxseq.display import Display, Shown
 from vaxseq.errors import DefinitionError, SourceError, SourceNotFoundError, did_you_mean
 from vaxseq.features import blocks
 from vaxseq.features.blocks import (
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-class FeatureSet(blocks.Block):
+class FeatureSet(Shown, blocks.Block):
     """Which columns become which inputs, targets and weights, and through which steps.
 
     >>> fs = FeatureSet.from_dict(
@@ -85,7 +86,8 @@ class FeatureSet(blocks.Block):
             near = [one.name for one in path.parent.glob("*") if one.suffix in SUFFIXES] if path.parent.is_dir() else []
             raise SourceNotFoundError(f"{path}: no such definition file.{did_you_mean(path.name, near)}") from error
         except (OSError, UnicodeDecodeError) as error:
-            raise SourceError(f"{path}: can't be read as a UTF-8 text file; {error}") from error
+            remedy = "A definition file is YAML. If this is the data, name it after the definition file"
+            raise SourceError(f"{path}: can't be read as a UTF-8 text file; {error}. {remedy}") from error
         return cls.from_text(text, where=str(path))
 
     @classmethod
@@ -189,14 +191,12 @@ class FeatureSet(blocks.Block):
         return _error(problems, self._document or Document(), self._where, kind)
 
     def __repr__(self) -> str:
+        return f"<FeatureSet: {self._display().title}>"
+
+    def _display(self) -> Display:
         from vaxseq.features.summary import definition_table
 
-        return f"<FeatureSet: {definition_table(self).title}>"
-
-    def _repr_html_(self) -> str:
-        from vaxseq.features.summary import definition_table
-
-        return definition_table(self)._repr_html_()
+        return definition_table(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FeatureSet) and self.to_dict() == other.to_dict()

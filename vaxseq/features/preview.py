@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.display import Display
 from vaxseq.errors import OptionError, SelectionError
 from vaxseq.expressions import compile_expression, parse, selection_mask
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value
 from vaxseq.features.compile import column_nodes
-from vaxseq.features.display import Display
 from vaxseq.features.records import fill
 from vaxseq.layout import Field, Role
 from vaxseq.report.html import Head, Heading, Row
@@ -24,17 +26,17 @@ LARGE = 1000.0
 _CHUNK_ROWS = 65_536
 _HEADINGS = (
     Heading("feature"),
-    Heading("shape", "quiet"),
+    Heading("shape", "quiet", spare=True),
     Heading("min", "number"),
     Heading("mean", "number"),
     Heading("max", "number"),
-    Heading("first rows", "code"),
+    Heading("some rows", "code", spare=True),
     Heading("look at", "warning"),
 )
 
 
-def preview(fitted: FittedFeatures, frame: Any, *, rows: int, where: str | None) -> Display:
-    """See `FittedFeatures.preview`."""
+def preview(fitted: FittedFeatures, frame: Any, *, rows: int, where: str | None, places: int = 1) -> Display:
+    """See `FittedFeatures.preview`. With several ``places`` the rows come from all over the frame."""
     from vaxseq.frame import source_of
 
     if rows < 1:
@@ -48,22 +50,27 @@ def preview(fitted: FittedFeatures, frame: Any, *, rows: int, where: str | None)
             roles.append(role)
     recipe = fitted.recipe(source.types(), roles=roles)
     source = fitted.source_of(source, roles)
-    values, count = _first_rows(fitted, source, recipe.program.columns, rows, where)
-    outputs = recipe.program.run(values)
-    arrays = fill(recipe, outputs, count, may_miss=[field.name for field in recipe.fields])
+    pieces = _rows(fitted, source, recipe.program.columns, rows, where, places)
+    if not pieces:
+        raise SelectionError("preview: no rows; the frame's filter and where choose none. Choose other rows")
+    count = sum(size for _, size in pieces)
+    outputs = [recipe.program.run(values) for values, _ in pieces]
+    may_miss = [field.name for field in recipe.fields]
+    filled = [fill(recipe, one, size, may_miss=may_miss) for one, (_, size) in zip(outputs, pieces, strict=True)]
+    some = list(range(min(3, count))) if places == 1 else sorted({0, count // 2, count - 1})
     lines: list[Row] = []
     data: dict[str, Any] = {}
     warned = 0
     for field in recipe.fields:
-        array = arrays[field.name].reshape(count, field.width)
+        array = np.concatenate([one[field.name].reshape(-1, field.width) for one in filled])
         lines.append(Head(f"{field.role} {field.name}", f"{field.dtype} {(count, *field.shape)}"))
         for part in field.parts:
             block = array[:, part.start : part.start + part.width]
-            missing = int(np.count_nonzero(outputs[part.output].is_missing()))
+            missing = sum(int(np.count_nonzero(one[part.output].is_missing())) for one in outputs)
             low, mean, high = _range(block)
             problems = _problems(field, block, missing)
             warned += bool(problems)
-            shown = [_show(block[row]) for row in range(min(3, count))]
+            shown = [_show(block[row]) for row in some]
             numbers = [_number(one, field) for one in (low, mean, high)]
             lines.append(
                 (
@@ -84,13 +91,14 @@ def preview(fitted: FittedFeatures, frame: Any, *, rows: int, where: str | None)
                 "warnings": problems,
             }
     notes = (f"{warned} to look at" if warned else "nothing looks wrong",)
-    return Display(f"First {count:,} rows", _HEADINGS, tuple(lines), notes, data)
+    title = f"First {count:,} rows" if places == 1 else f"{count:,} rows from all over"
+    return Display(title, _HEADINGS, tuple(lines), notes, data)
 
 
-def _first_rows(
-    fitted: FittedFeatures, source: Any, columns: tuple[str, ...], rows: int, where: str | None
-) -> tuple[dict[str, Value], int]:
-    """The first chosen rows of these columns, out of the first chunk that has any."""
+def _rows(
+    fitted: FittedFeatures, source: Any, columns: tuple[str, ...], rows: int, where: str | None, places: int
+) -> list[tuple[dict[str, Value], int]]:
+    """The first chosen rows of these columns, or as many from so many places; piece by piece, each with its number."""
     condition = None
     needed = columns
     if where is not None:
@@ -99,20 +107,33 @@ def _first_rows(
         condition = builder.build([compile_expression(parse(where, where="where"), builder, nodes)])
         selection_mask(condition.run(source.empty(condition.columns))[0])
         needed = tuple(dict.fromkeys([*columns, *condition.columns]))
-    for start in range(0, source.n_rows, _CHUNK_ROWS):
-        stop = min(start + _CHUNK_ROWS, source.n_rows)
+    found: list[tuple[dict[str, Value], int]] = []
+    wanted = math.ceil(rows / places)
+    for start, stop in _chunks(source.n_rows, places):
         mask = source.filter_mask(start, stop)
         if mask is None and condition is None:
-            stop = min(stop, start + rows)
-            return dict(source.read(columns, start, stop)), stop - start
+            mask = np.ones(min(stop - start, wanted), bool)
+            stop = start + len(mask)
         values = source.read(needed, start, stop)
         if condition is not None:
             chosen = selection_mask(condition.run(values)[0])
             mask = chosen if mask is None else mask & chosen
-        places = np.flatnonzero(mask)[:rows]
-        if len(places):
-            return {name: values[name].take(places) for name in columns}, len(places)
-    raise SelectionError("preview: no rows; the frame's filter and where choose none. Choose other rows")
+        taken = np.flatnonzero(mask)[:wanted]
+        if len(taken):
+            found.append(({name: values[name].take(taken) for name in columns}, len(taken)))
+        if found and places == 1:
+            break
+    if not found and places > 1:  # the chosen rows are few, and lie elsewhere
+        return _rows(fitted, source, columns, rows, where, 1)
+    return found
+
+
+def _chunks(n_rows: int, places: int) -> Iterator[tuple[int, int]]:
+    """All chunks of the frame; or a chunk at the beginning of each of so many equal stretches."""
+    starts = range(0, n_rows, _CHUNK_ROWS) if places == 1 else sorted({n_rows * k // places for k in range(places)})
+    ends = [*starts[1:], n_rows]
+    for start, end in zip(starts, ends, strict=True):
+        yield start, min(end, start + _CHUNK_ROWS)
 
 
 def _range(block: npt.NDArray[Any]) -> tuple[float | None, float | None, float | None]:

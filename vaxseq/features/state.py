@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.display import Display, Shown
 from vaxseq.errors import ColumnNotFoundError, DefinitionError, FeatureTypeError, OptionError, StateError, did_you_mean
 from vaxseq.expressions.values import Value
 from vaxseq.features import statefile
@@ -25,7 +26,6 @@ from vaxseq.features.virtual import virtual_columns
 from vaxseq.layout import Recipe, Role
 
 if TYPE_CHECKING:
-    from vaxseq.features.display import Display
     from vaxseq.features.serving import Encoding
     from vaxseq.frame import Source
     from vaxseq.training.layer import FittedLayer
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROLES: tuple[Role, ...] = ("input", "target", "weight")
 
 
-class FittedFeatures:
+class FittedFeatures(Shown):
     """Features with all that they learned; made by `FeatureSet.fit` or `FittedFeatures.load`.
 
     ``feature_set`` is the definition, ``state`` what was learned and from what.
@@ -334,8 +334,8 @@ class FittedFeatures:
         count = sum(len(group.places) for group in self.groups if group.role == "input")
         return f"<FittedFeatures: {count} features, fitted on {self.state.rows:,} rows>"
 
-    def _repr_html_(self) -> str:
-        return self.summary()._repr_html_()
+    def _display(self) -> Display:
+        return self.summary()
 
     @cached_property
     def _inputs(self) -> Records:

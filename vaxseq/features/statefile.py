@@ -84,7 +84,7 @@ def from_text(text: str, where: str) -> tuple[dict[str, Any], str, dict[str, tup
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise StateError(f"{where}: not a state file; {error}") from error
+        raise StateError(f"{where}: not a state file; {error}.{_definition_hint(where)}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise StateError(
             f"{where}: not a state file; expected JSON with format {FORMAT!r}, as FittedFeatures.save writes"
@@ -117,6 +117,10 @@ def from_text(text: str, where: str) -> tuple[dict[str, Any], str, dict[str, tup
         ) from error
 
 
+def _definition_hint(where: str) -> str:
+    return " A definition file has to be fitted first: vaxseq fit" if where.endswith((".yaml", ".yml")) else ""
+
+
 def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a state file."""
     file = Path(path)
@@ -126,7 +130,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
         near = [one.name for one in file.parent.glob("*.json")] if file.parent.is_dir() else []
         raise SourceNotFoundError(f"{file}: no such state file.{did_you_mean(file.name, near)}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{file}: can't be read as a state file; {error}") from error
+        remedy = "A state file is JSON that fit writes. If this is the data, name it after the state file"
+        raise SourceError(f"{file}: can't be read as a state file; {error}. {remedy}") from error
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vaxseq.display import Display
 from vaxseq.features.blocks import Feature, Target, write_step
-from vaxseq.features.display import Display
 from vaxseq.features.statefile import library_versions
 from vaxseq.layout import Field
 from vaxseq.report.html import Head, Heading, Row
@@ -42,7 +42,7 @@ def fitted_table(fitted: FittedFeatures) -> Display:
             rows.append(
                 (
                     place.name,
-                    _reads(place),
+                    reads(place),
                     ", ".join(show_step(step) for step in place.all_steps) or "as it is",
                     "; ".join(
                         _learned(one, values) for one, values in zip(place.steps, learned, strict=True) if values
@@ -53,7 +53,7 @@ def fitted_table(fitted: FittedFeatures) -> Display:
             )
             data[place.key] = {
                 "column": place.column,
-                "reads": _reads(place),
+                "reads": reads(place),
                 "steps": [write_step(step) for step in place.all_steps],
                 "learned": [dict(one) for one in learned],
                 "width": part.width,
@@ -125,7 +125,8 @@ def _notes(block: Any) -> str:
     return "; ".join(one for one in (block.unit, known, block.description) if one)
 
 
-def _reads(place: Place) -> str:
+def reads(place: Place) -> str:
+    """What a feature reads, as a person writes it."""
     names = place.reads.names
     if len(names) == 1 and place.reads.text in (f"col({name!r})" for name in names):
         return next(iter(names))

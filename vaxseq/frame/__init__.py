@@ -38,5 +38,7 @@ def source_of(frame: Any) -> Source:
         return Source(open(frame))
     if not hasattr(frame, "dataset") or not hasattr(frame, "virtual_columns"):
         remedy = "Pass vaxseq.open(path), a vaex DataFrame, or a dataset's path."
+        if isinstance(frame, dict) and frame:
+            remedy = f"Name one of its parts: [{next(iter(frame))!r}]."
         raise OptionError(f"frame: got {type(frame).__name__}, expected a vaex DataFrame or a path. {remedy}")
     return Source(frame)

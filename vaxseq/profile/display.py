@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vaxseq.display import Display
 from vaxseq.profile.result import TITLES, Profile, Stage
 from vaxseq.report.html import Heading, page_part, paragraph, table
 
@@ -15,17 +16,10 @@ Row = tuple[str, str, str, str]
 
 def rich_profile(profile: Profile) -> Any:
     """For a terminal."""
-    from rich import box
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    stages = Table(title=Text(_title(profile)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for heading in _HEADINGS:
-        right = heading.kind == "number"
-        stages.add_column(heading.title, justify="right" if right else "left", no_wrap=right)
-    for row in _rows(profile):
-        stages.add_row(*[Text(cell) for cell in row])
+    stages = Display(_title(profile), _HEADINGS, tuple(_rows(profile)))
     lines = [Text.assemble((f"{name}: ", "dim"), text) for name, text in _lines(profile)]
     advice = [
         Text.assemble(("→ " if number else "⇒ ", "bold"), (one.text, "" if number else "bold"))

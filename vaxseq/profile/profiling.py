@@ -15,6 +15,7 @@ from vaxseq.profile.result import Profile, Stage
 from vaxseq.training.probe import (
     Steps,
     check_dataset,
+    check_model,
     insides,
     is_sequence,
     resized,
@@ -61,6 +62,8 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
     (1024, 10)
     """
     check_dataset(dataset)
+    if model is not None:
+        check_model(model)
     if isinstance(seconds, bool) or not seconds > 0:
         raise OptionError(f"seconds: got {seconds!r}, expected a number above 0")
     if is_sequence(dataset):
@@ -95,6 +98,7 @@ def _sequence(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Fa
     large = None
     if loaded.rows < _SMALL_ROWS and dataset.num_rows >= _SCALE * loaded.rows:
         large = load(resized(dataset, _SCALE * dataset.batch_size), share / 2, shuffle=shuffle)
+    to_tensors(loaded.kept[0])  # the first of a shape is compiled, which isn't a batch's time
     inside = insides(subject)
     in_order = None
     if shuffle:

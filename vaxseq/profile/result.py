@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from vaxseq.display import as_text
 
 StageKind = Literal[
     "column", "virtual column", "feature", "write", "store", "windows", "augment", "order", "batch", "tensors", "line"
@@ -50,7 +51,7 @@ class Advice:
     gain: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Profile:
     """Where a batch's time goes, what bounds training, and what to do about it. Times are per batch.
 
@@ -109,12 +110,7 @@ class Profile:
         return rich_profile(self)
 
     def __repr__(self) -> str:
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), force_jupyter=False, width=110, color_system=None)
-        console.print(self)
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
-        return text.rstrip()
+        return as_text(self)
 
     def _repr_html_(self) -> str:
         from vaxseq.profile.display import html_profile

@@ -59,7 +59,7 @@ def drift(reference: ColumnSummary, other: ColumnSummary, part: str, against: st
         level = "clear" if psi >= CLEAR else "some"
     if abs(missing) >= MISSING_APART:
         level = "clear"
-    return Drift(reference.name, part, psi, ks, missing, level, _words(reference, other, part, against, psi, level))
+    return Drift(reference.name, part, psi, ks, missing, level, _words(reference, other, part, against, psi, ks, level))
 
 
 def _chance(freedom: int, first: int, second: int) -> float:
@@ -68,14 +68,21 @@ def _chance(freedom: int, first: int, second: int) -> float:
 
 
 def _words(
-    reference: ColumnSummary, other: ColumnSummary, part: str, against: str, psi: float | None, level: Level
+    reference: ColumnSummary,
+    other: ColumnSummary,
+    part: str,
+    against: str,
+    psi: float | None,
+    ks: float | None,
+    level: Level,
 ) -> str:
     if level == "none":
         return ""
     said = []
     if psi is not None and psi >= SOME:
         much = "clearly" if psi >= CLEAR else "somewhat"
-        said.append(f"{part} is {much} distributed otherwise than {against} (PSI {psi:.2f})")
+        apart = "" if ks is None else f", KS {ks:.2f}"
+        said.append(f"{part} is {much} distributed otherwise than {against} (PSI {psi:.2f}{apart})")
         if reference.kind != "text" and not reference.is_time and reference.mean is not None and other.mean is not None:
             said.append(f"its mean is {other.mean:,.4g}, in {against} {reference.mean:,.4g}")
     before, after = reference.missing / max(1, reference.rows), other.missing / max(1, other.rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,28 +9,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.display import Display, Shown
 from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, SourceError, did_you_mean
 from vaxseq.frame import Source, source_of
 from vaxseq.report import cache
 from vaxseq.report.column import SHARES, ColumnSummary
-from vaxseq.report.html import Heading, page_part, paragraph, table
+from vaxseq.report.html import Heading
 from vaxseq.report.scan import scan
 from vaxseq.report.words import number, share
 
 _HEADINGS = (
     Heading("column"),
-    Heading("type", "code"),
+    Heading("type", "code", spare=True),
     Heading("missing", "number"),
     Heading("distinct", "number"),
     Heading("min", "number"),
     Heading("median", "number"),
     Heading("mean", "number"),
     Heading("max", "number"),
-    Heading("commonest", "quiet"),
+    Heading("commonest", "quiet", spare=True),
 )
 
 
-class Exploration(Mapping[str, ColumnSummary]):
+class Exploration(Shown, Mapping[str, ColumnSummary]):
     """What `explore` found: a mapping of column name to `ColumnSummary` that shows itself as a table.
 
     Attributes:
@@ -93,9 +93,12 @@ class Exploration(Mapping[str, ColumnSummary]):
         Raises:
             MissingExtraError: matplotlib isn't installed.
             ColumnNotFoundError: no such column.
+            OptionError: ``bins`` below 1 or above 2,000.
         """
+        from vaxseq.report.pairs import check_bins
         from vaxseq.report.plots import plot_column
 
+        check_bins(bins)
         return plot_column(self[name], ax=ax, bins=bins)
 
     def heatmap(self, x: str, y: str, *, bins: int = 60, ax: Any = None) -> Any:
@@ -144,12 +147,14 @@ class Exploration(Mapping[str, ColumnSummary]):
             "rows": self.rows,
             "columns": [
                 {
-                    "name": one.name, "type": one.type, "unit": one.unit, "rows": one.rows, "missing": one.missing,
-                    "infinite": one.infinite, "distinct": one.distinct.estimate, "distinct_error": one.distinct.error,
+                    "name": one.name, "type": one.type, "unit": one.unit, "rows": one.rows, "count": one.count,
+                    "missing": one.missing, "infinite": one.infinite,
+                    "distinct": one.distinct.estimate, "distinct_error": one.distinct.error,
                     "min": _json(one.moment(one.min)), "max": _json(one.moment(one.max)),
                     "mean": one.mean, "std": one.std,
                     "quantiles": {str(q): _json(one.moment(v)) for q, v in zip(SHARES, _quantiles(one), strict=True)}
                     if one.kind != "text" and one.count else {},
+                    "histogram": _histogram(one),
                     "top": [[_json(value), count] for value, count in one.top(10)],
                     "gaps": [[_json(a), _json(b)] for a, b in one.gaps()],
                 }
@@ -158,40 +163,9 @@ class Exploration(Mapping[str, ColumnSummary]):
             "unreadable": self.unreadable,
         }  # fmt: skip
 
-    def __rich__(self) -> Any:
-        from rich import box
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        shown = Table(
-            title=Text(self._title()), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-        )
-        for heading in _HEADINGS:
-            right = heading.kind == "number"
-            style = "dim" if heading.kind == "quiet" else ""
-            shown.add_column(heading.title, justify="right" if right else "left", style=style, no_wrap=right)
-        for row in self._rows():
-            shown.add_row(*[Text(cell) for cell in row])
-        return Group(shown, *[Text(note) for note in self._notes()])
-
-    def __repr__(self) -> str:
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), force_jupyter=False, width=140, color_system=None)
-        console.print(self)
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
-        return text.rstrip()
-
-    def _repr_html_(self) -> str:
-        shown = table(_HEADINGS, self._rows(), label=self._title())
-        return page_part(paragraph(self._title()), shown, *[paragraph(note) for note in self._notes()])
-
-    def _title(self) -> str:
-        return f"{self.rows:,} rows, {len(self):,} columns"
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [_line(one) for one in self._columns.values()]
+    def _display(self) -> Display:
+        title = f"{self.rows:,} rows, {len(self):,} columns"
+        return Display(title, _HEADINGS, tuple(_line(one) for one in self._columns.values()), tuple(self._notes()))
 
     def _notes(self) -> list[str]:
         notes = [f"{name}: left out, {why}" for name, why in self.unreadable.items()]
@@ -203,7 +177,7 @@ class Exploration(Mapping[str, ColumnSummary]):
         return notes
 
 
-def explore(frame: Any, *, columns: Sequence[str] | None = None, progress: bool = True) -> Exploration:
+def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress: bool = True) -> Exploration:
     """What every column holds, from one pass over the rows that the frame's filter leaves.
 
     Memory doesn't grow with the rows. The result is kept under the data's fingerprint in $VAXSEQ_CACHE
@@ -225,7 +199,8 @@ def explore(frame: Any, *, columns: Sequence[str] | None = None, progress: bool 
     """
     source = source_of(frame)
     known = source.types()
-    asked = list(known) if columns is None else list(dict.fromkeys(columns))
+    named = [columns] if isinstance(columns, str) else columns
+    asked = list(known) if named is None else list(dict.fromkeys(named))
     for name in asked:
         if name not in known:
             raise ColumnNotFoundError(f"column {name!r}: not in the data.{did_you_mean(name, known)}")
@@ -261,6 +236,14 @@ def _units(frame: Any) -> dict[str, str]:
 
 def _quantiles(one: ColumnSummary) -> list[float]:
     return [float(value) for value in one.quantiles()] if one.kind != "text" else [float("nan")] * len(SHARES)
+
+
+def _histogram(one: ColumnSummary) -> dict[str, Any] | None:
+    """Counts of numbers or times between edges."""
+    if one.kind == "text" or not one.count:
+        return None
+    counts, edges = one.histogram()
+    return {"counts": counts.round().astype(int).tolist(), "edges": [_json(one.moment(edge)) for edge in edges]}
 
 
 def _json(value: Any) -> Any:

@@ -16,6 +16,7 @@ from vaxseq.report.words import number, share
 _BINS = 48
 _TOPS = 8
 _TICKS = 5
+_TIME_TICKS = 3
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -34,7 +35,7 @@ def column_facts(
     """One column: what the table shows, and what its detail shows."""
     one = whole[name]
     here = [explored[name] for explored in parts.values()]
-    words = [note] if note else []
+    words = [f"{role.capitalize()}, {one.type}{f' in {one.unit}' if one.unit else ''}. {note}".strip()]
     words += [
         f"Alone it tells {told.target} with {told.measure} {told.score:.3f} on rows that it wasn't learned from."
         for told in alone
@@ -46,7 +47,7 @@ def column_facts(
             figures += [f"KS distance {moved.ks:.3f}"] if moved.ks is not None else []
             verdict = {"none": "much as in the reference", "some": "somewhat otherwise", "clear": "clearly otherwise"}
             words.append(f"{moved.part}: {verdict[moved.level]} ({', '.join(figures)}).")
-    words += [f"{both.words.capitalize()}." for both in shared if both.column == name]
+    words += [f"{both.words}." for both in shared if both.column == name]
     words += [f"No rows between {number(start)} and {number(stop)}." for start, stop in one.gaps()]
     psi = max((moved.psi for moved in drifts if moved.column == name and moved.psi is not None), default=None)
     facts: dict[str, Any] = {
@@ -73,7 +74,7 @@ def column_facts(
         facts["counts"] = [np.round(part.bins.histogram(edges)).astype(int).tolist() for part in here]
         facts["spark"] = np.round(one.bins.histogram(edges)).astype(int).tolist()
         facts["outside"] = max(0, one.count - sum(facts["spark"]))
-        places = np.linspace(edges[0], edges[-1], _TICKS)
+        places = np.linspace(edges[0], edges[-1], _TIME_TICKS if one.is_time else _TICKS)
         facts["ticks"] = [_tick(one, value) for value in places]
     else:
         facts["spark"] = [count for _, count in one.top(_BINS)]

@@ -32,10 +32,11 @@ Kind = Literal["text", "number", "code", "quiet", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """One column of a table and how its cells look."""
+    """One column of a table and how its cells look. A narrow terminal does without a ``spare`` one."""
 
     title: str
     kind: Kind = "text"
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

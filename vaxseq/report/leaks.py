@@ -224,11 +224,13 @@ def shared(explored: Mapping[str, Exploration], columns: Sequence[str], groups: 
                 a, b = explored[first][column], explored[second][column]
                 if min(a.distinct.estimate, b.distinct.estimate) < 2:
                     continue
-                less, more = (a, b) if a.distinct.estimate <= b.distinct.estimate else (b, a)
+                less, more, fewer, other = a, b, first, second
+                if a.distinct.estimate > b.distinct.estimate:
+                    less, more, fewer, other = b, a, second, first
                 part = less.distinct.shared_with(more.distinct)
                 few = 0 < part <= _FEW_SHARED and less.distinct.estimate >= _LEAST_GROUPS
                 suspicious = part > 0 and (few or column in groups)
-                words = f"{share(part)} of the distinct values that the smaller of {first} and {second} has are in both"
+                words = f"{share(part)} of the distinct values in {fewer} are in {other} too"
                 found.append(Shared(column, first, second, part, suspicious, words))
     return found
 

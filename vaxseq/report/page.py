@@ -17,6 +17,7 @@ _HEADS = (
     ("column", False), ("role", False), ("type", False), ("distribution", None), ("missing", True), ("distinct", True),
     ("mean", True), ("drift (PSI)", True), ("tells alone", True),
 )  # fmt: skip
+_WIDE = ("role", "type", "distinct", "mean", "tells alone")  # left to the detail on a telephone
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _columns(contents: Contents) -> str:
     if all(one["alone"] is None for one in contents.columns):
         keep.remove("tells alone")
     head = "".join(
-        f'<th scope="col"{" class=n" if numeric else ""}>'
+        f'<th scope="col"{_class(name, numeric)}>'
         + (f"<button type=button>{escape(name)}</button>" if numeric is not None else escape(name))
         + "</th>"
         for name, numeric in _HEADS
@@ -110,7 +111,8 @@ def _columns(contents: Contents) -> str:
         f'<label for="role">Show</label><select id="role"><option value="">all</option>'
         f'<option value="!">to look at</option>{options}</select>'
         '<span id="count" class="quiet" role="status"></span>'
-        '<span class="quiet"><kbd>/</kbd> search, <kbd>↑</kbd> <kbd>↓</kbd> move, <kbd>Enter</kbd> opens</span></div>'
+        '<span class="quiet keys"><kbd>/</kbd> search, <kbd>↑</kbd> <kbd>↓</kbd> move, <kbd>Enter</kbd> opens</span>'
+        "</div>"
         f'<div><table class="columns" aria-label="Columns and features"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
@@ -134,9 +136,9 @@ def _row(place: int, one: dict[str, Any], keep: Sequence[str]) -> str:
             "" if one["alone"] is None else f"{one['alone']:.2f}",
         ),
     }
-    numeric = {name for name, kind in _HEADS if kind}
+    kinds = dict(_HEADS)
     shown = "".join(
-        f'<td data-key="{escape(str(cells[name][0]))}"{" class=n" if name in numeric else ""}>{cells[name][1]}</td>'
+        f'<td data-key="{escape(str(cells[name][0]))}"{_class(name, kinds[name])}>{cells[name][1]}</td>'
         for name in keep
     )
     text = escape(f"{one['name']} {one['type']} {one['role']} {one['unit'] or ''}".lower())
@@ -144,6 +146,11 @@ def _row(place: int, one: dict[str, Any], keep: Sequence[str]) -> str:
         f'<tr data-i="{place}" data-text="{text}" data-role="{escape(one["role"])}" data-look="{int(one["look"])}">'
         f"{shown}</tr>"
     )
+
+
+def _class(name: str, numeric: bool | None) -> str:
+    found = [*(["n"] if numeric else []), *(["wide"] if name in _WIDE else [])]
+    return f' class="{" ".join(found)}"' if found else ""
 
 
 def _spark(counts: Sequence[int]) -> str:

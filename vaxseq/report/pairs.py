@@ -17,6 +17,7 @@ from vaxseq.report.column import ColumnSummary
 from vaxseq.report.scan import blocks
 
 _TEXTS = 20
+_MOST_BINS = 2000
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -62,10 +63,15 @@ def bin_codes(values: Floats, edges: Floats) -> Codes:
     return found.astype(np.int64, copy=False)
 
 
+def check_bins(bins: Any) -> None:
+    """Refuses what no plot can have."""
+    if isinstance(bins, bool) or not isinstance(bins, int) or not 1 <= bins <= _MOST_BINS:
+        raise OptionError(f"bins: got {bins!r}, expected 1 to {_MOST_BINS:,}")
+
+
 def counts2d(source: Source, x: ColumnSummary, y: ColumnSummary, bins: int) -> tuple[Codes, Any, Any]:
     """See `Exploration.counts2d`."""
-    if bins < 1 or bins > 2000:
-        raise OptionError(f"bins: got {bins}, expected 1 to 2,000")
+    check_bins(bins)
     across, up = Coding(x, bins), Coding(y, bins)
     total = np.zeros(across.size * up.size, np.int64)
     for _, values in blocks(source, list(dict.fromkeys([x.name, y.name]))):

@@ -26,9 +26,15 @@ def plot_column(one: ColumnSummary, *, ax: Any, bins: int) -> Any:
         if one.distinct.estimate > len(found):
             title += f"; the {len(found)} commonest of {one.distinct.estimate:,}"
         ax.margins(y=0.02)
+    elif not one.count:
+        ax.text(0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.set_xlabel(_label(one))
     else:
         counts, edges = one.histogram(bins)
         ax.stairs(counts, _places(one, edges), fill=True, color=_BLUE)
+        _ticked(ax.xaxis, one)
         ax.set_xlabel(_label(one))
         ax.set_ylabel("rows" if not one.shape else "elements")
         outside = round(one.count - counts.sum())
@@ -42,15 +48,19 @@ def plot_column(one: ColumnSummary, *, ax: Any, bins: int) -> Any:
 def plot_heatmap(x: ColumnSummary, y: ColumnSummary, counts: Any, across: Any, up: Any, *, ax: Any) -> Any:
     """Counts of pairs; colours by their logarithm, empty places blank."""
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import EngFormatter
 
     ax = _axes(ax, (7, 5))
     shown = np.ma.masked_equal(counts.T, 0)
     norm = LogNorm(vmin=1, vmax=max(2, int(counts.max())))
     drawn = ax.pcolormesh(_ticks(x, across), _ticks(y, up), shown, norm=norm, cmap="viridis", rasterized=True)
-    for one, labels, set_ticks in ((x, across, ax.set_xticks), (y, up, ax.set_yticks)):
+    for one, labels, axis in ((x, across, ax.xaxis), (y, up, ax.yaxis)):
         if one.kind == "text":
-            set_ticks(np.arange(len(labels)) + 0.5, labels, **({"rotation": 90} if one is x else {}))
-    ax.figure.colorbar(drawn, ax=ax, label="rows")
+            long = one is x and max(map(len, labels), default=0) > 3
+            axis.set_ticks(np.arange(len(labels)) + 0.5, labels, **({"rotation": 90} if long else {}))
+        else:
+            _ticked(axis, one)
+    ax.figure.colorbar(drawn, ax=ax, label="rows", format=EngFormatter(sep=""))
     ax.set_xlabel(_label(x))
     ax.set_ylabel(_label(y))
     ax.set_title(f"{y.name} by {x.name}: {int(counts.sum()):,} rows", loc="left", fontsize=10)
@@ -79,8 +89,24 @@ def _calm(ax: Any) -> Any:
     return ax
 
 
+def _ticked(axis: Any, one: ColumnSummary) -> None:
+    """Ticks that are values of the column: dates, whole numbers, true and false."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import MaxNLocator
+
+    if one.kind == "datetime":
+        locator = AutoDateLocator()
+        axis.set_major_locator(locator)
+        axis.set_major_formatter(ConciseDateFormatter(locator))
+    elif one.kind == "bool":
+        axis.set_ticks([0, 1], ["false", "true"])
+    elif one.kind == "int" and not one.shape:
+        axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
 def _label(one: ColumnSummary) -> str:
-    return f"{one.name} ({one.unit})" if one.unit else one.name
+    unit = one.unit or ("s" if one.kind == "timedelta" else "")
+    return f"{one.name} ({unit})" if unit else one.name
 
 
 def _ticks(one: ColumnSummary, labels: Any) -> Any:
@@ -93,4 +119,6 @@ def _places(one: ColumnSummary, edges: Any) -> Any:
         from matplotlib.dates import date2num
 
         return date2num(np.asarray(edges).astype(np.int64).view(one.time_type).astype("M8[us]"))
+    if one.kind == "timedelta":
+        return np.asarray(edges) * (np.ones(1, np.dtype(one.time_type)) / np.timedelta64(1, "s"))
     return edges

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
+from vaxseq.display import Display
+from vaxseq.errors import ColumnNotFoundError, OptionError, SourceNotFoundError, did_you_mean
 from vaxseq.frame import source_of
 from vaxseq.report.drift import Drift, drift
 from vaxseq.report.exploration import Exploration, explore
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vaxseq.features import FittedFeatures
 
 _PREVIEW_ROWS = 256
+_PREVIEW_PLACES = 16
 
 
 class Report:
@@ -39,7 +41,7 @@ def report(
     features: FittedFeatures | str | os.PathLike[str] | None = None,
     splits: Mapping[str, Any] | None = None,
     *,
-    groups: Sequence[str] = (),
+    groups: str | Sequence[str] = (),
     profile: Any = None,
     title: str | None = None,
     progress: bool = True,
@@ -65,11 +67,18 @@ def report(
 
     Raises:
         OptionError: no part.
+        SourceNotFoundError: the folder of ``path`` isn't there.
         ColumnNotFoundError: a group that isn't a column.
     """
     fitted = _fitted(features)
-    if splits is not None and not splits:
-        raise OptionError("splits: got no part, expected names with frames. Leave it out for a report of the whole")
+    if splits is not None and not (isinstance(splits, Mapping) and splits):
+        got = type(splits).__name__ if splits else "no part"
+        raise OptionError(f"splits: got {got}, expected names with frames. Leave it out for a report of the whole")
+    if profile is not None and not hasattr(profile, "_repr_html_"):
+        raise OptionError(f"profile: got {type(profile).__name__}, expected what vaxseq.profile returns")
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise SourceNotFoundError(f"{target}: there is no folder {target.parent}. Make it, or write elsewhere.")
     parts = {"all rows": data} if splits is None else dict(splits)
     frames = {name: frame if fitted is None else fitted.transform(frame) for name, frame in parts.items()}
     whole_frame = data if fitted is None else fitted.transform(data)
@@ -81,7 +90,7 @@ def report(
     inputs = [name for name, role in roles.items() if role == "input"]
     targets = [name for name, role in roles.items() if role == "target"]
     plain = [name for name, role in roles.items() if role == "column"]
-    keys = [*groups, *_window_groups(fitted)]
+    keys = [*([groups] if isinstance(groups, str) else groups), *_window_groups(fitted)]
     for name in keys:
         if name not in whole:
             raise ColumnNotFoundError(f"groups {name!r}: not in the data.{did_you_mean(name, plain)}")
@@ -117,14 +126,20 @@ def report(
         _checked(len(explored) > 1, bool(told), keys, by_time),
         whole.unreadable,
         None if fitted is None else as_part(fitted.summary()._repr_html_()),
-        None if fitted is None else as_part(fitted.preview(parts[reference], rows=_PREVIEW_ROWS)._repr_html_()),
+        None if fitted is None else as_part(_sample(fitted, parts[reference])._repr_html_()),
         None if profile is None else as_part(profile._repr_html_()),
     )
-    target = Path(path)
     part = target.with_name(target.name + ".part")
     part.write_text(page(contents), encoding="utf-8")
     os.replace(part, target)
     return Report(target, found)
+
+
+def _sample(fitted: FittedFeatures, frame: Any) -> Display:
+    """Rows from all over the part: the first ones may be of one day or one device."""
+    from vaxseq.features.preview import preview
+
+    return preview(fitted, frame, rows=_PREVIEW_ROWS, where=None, places=_PREVIEW_PLACES)
 
 
 def _fitted(features: Any) -> FittedFeatures | None:
@@ -142,6 +157,8 @@ def _fitted(features: Any) -> FittedFeatures | None:
 
 def _roles(whole: Exploration, fitted: FittedFeatures | None) -> tuple[dict[str, str], dict[str, str]]:
     """What each column is, features and targets first; and what the definition says of it."""
+    from vaxseq.features.summary import reads
+
     roles: dict[str, str] = {}
     notes: dict[str, str] = {}
     if fitted is not None:
@@ -149,7 +166,7 @@ def _roles(whole: Exploration, fitted: FittedFeatures | None) -> tuple[dict[str,
             for place in group.places:
                 if place.column in whole:
                     roles[place.column] = group.role
-                    notes[place.column] = f"Reads {place.reads.text}."
+                    notes[place.column] = f"Reads {reads(place)}."
         for name in fitted.feature_set.columns:
             if name in whole:
                 roles[name] = "derived"

@@ -10,8 +10,8 @@ import numpy as np
 def number(value: Any) -> str:
     """A value, shortened.
 
-    >>> number(1234567), number(0.000123456), number(None), number(np.datetime64("2013-01-01T05:00:00", "ns"))
-    ('1,234,567', '0.0001235', '', '2013-01-01 05:00')
+    >>> number(1234567), number(2013), number(0.000123456), number(np.datetime64("2013-01-01T05:00:00", "ns"))
+    ('1,234,567', '2013', '0.0001235', '2013-01-01 05:00')
     """
     if value is None:
         return ""
@@ -21,11 +21,11 @@ def number(value: Any) -> str:
     if isinstance(value, np.timedelta64):
         return f"{value / np.timedelta64(1, 's'):,.6g} s"
     if isinstance(value, int):
-        return f"{value:,}"
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)  # a year is 2013
     if isinstance(value, float):
         if value.is_integer() and abs(value) < 1e15:
-            return f"{value:,.0f}"
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.1f}" if abs(value) < 1e9 else f"{value:.4g}"
+            return number(int(value))
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.1f}" if abs(value) < 1e9 else f"{value:.4g}"
     text = str(value)
     return text if len(text) <= 32 else text[:29] + "..."
 

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vaxseq.errors import OptionError, SelectionError
+from vaxseq.display import Display, Shown
+from vaxseq.errors import OptionError, SelectionError, did_you_mean
 from vaxseq.frame import ROW, Source, filter_rows, source_of
 from vaxseq.plan.balance import apportion
 from vaxseq.plan.keys import derive, hash_ids
+from vaxseq.report.html import Heading
 from vaxseq.split.cuts import by_time
 from vaxseq.split.hashing import hash_column, hash_keys
 from vaxseq.split.ranks import smallest
@@ -24,7 +26,7 @@ _MOST_CLASSES = 10_000
 _ORDER, _HASH, _TIES = 31, 32, 33
 
 
-class Parts(dict[str, Any]):
+class Parts(Shown, dict[str, Any]):
     """Part name -> vaex frame.
 
     Attributes:
@@ -37,6 +39,9 @@ class Parts(dict[str, Any]):
         super().__init__(frames)
         self.by, self.rows, self.dropped = by, dict(rows), dropped
 
+    def __missing__(self, name: Any) -> Any:
+        raise KeyError(f"no part {name!r}.{did_you_mean(str(name), self)}")
+
     def __repr__(self) -> str:
         total = sum(self.rows.values()) or 1
         shown = [f"{name}: {self.rows[name]:,} rows ({self.rows[name] / total:.1%})" for name in self.rows] or list(
@@ -45,9 +50,7 @@ class Parts(dict[str, Any]):
         gap = [f"dropped in the gap: {self.dropped:,} rows"] if self.dropped else []
         return f"Parts by {self.by}({', '.join(shown + gap)})"
 
-    def _repr_html_(self) -> str:
-        from vaxseq.report.html import Heading, page_part, paragraph, table
-
+    def _display(self) -> Display:
         total = sum(self.rows.values()) or 1
         headings = (Heading("part"), Heading("rows", "number"), Heading("share", "number"))
         rows = [
@@ -56,7 +59,7 @@ class Parts(dict[str, Any]):
         ]
         gap = f", {self.dropped:,} rows dropped in the gap" if self.dropped else ""
         counted = "" if self.rows else ": rows aren't counted before they are read"
-        return page_part(paragraph(f"Parts by {self.by}{gap}{counted}"), table(headings, rows, label="Parts"))
+        return Display(f"Parts by {self.by}{gap}{counted}", headings, tuple(rows))
 
 
 def split(

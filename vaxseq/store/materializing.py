@@ -31,6 +31,9 @@ _BUCKET_BYTES = 128 << 20
 _SPARSE = 8
 
 
+_OTHERS = (".arrow", ".feather", ".ipc", ".parquet", ".csv", ".npz")  # suffixes that would tell something untrue
+
+
 def materialize(
     frame: Any,
     fitted: FittedFeatures | None,
@@ -83,6 +86,8 @@ def materialize(
     ...     stored.rows, stored.row_ids().tolist()
     (4, [0, 1, 2, 3])
     """
+    if Path(path).suffix in _OTHERS:
+        raise OptionError(f"{path}: a store is an HDF5 file. Name it so, as {Path(path).with_suffix('.h5')}.")
     plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
     served = Served(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)  # type: ignore[arg-type]
     if shuffle_seed is not None and (isinstance(shuffle_seed, bool) or shuffle_seed < 0):

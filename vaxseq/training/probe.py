@@ -55,6 +55,16 @@ def check_dataset(dataset: Any) -> None:
         raise OptionError(f"profile: {type(dataset).__name__} has {dataset.num_batches} batches, expected at least one")
 
 
+def check_model(model: Any) -> None:
+    """Refuses what isn't a Keras model.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    if not isinstance(model, keras.Model):
+        raise OptionError(f"profile: model: got {type(model).__name__}, expected a compiled Keras model")
+
+
 def to_tensors(batch: Any) -> None:
     """Turn a batch into the backend's tensors, as the first thing in a training step does."""
 

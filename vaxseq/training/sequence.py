@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.display import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
@@ -22,6 +23,7 @@ from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
 from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
+from vaxseq.report.html import Heading
 from vaxseq.served import Served
 from vaxseq.training.augment import Augment
 from vaxseq.training.augment_pool import AugmentPool
@@ -41,7 +43,7 @@ _WORKERS = (
 )
 
 
-class Sequence(keras.utils.PyDataset):
+class Sequence(Shown, keras.utils.PyDataset):
     """Batches of a vaex frame for ``model.fit``, ``evaluate`` and ``predict``: lazily read, deterministic.
 
     Args:
@@ -330,13 +332,8 @@ class Sequence(keras.utils.PyDataset):
         self.__init__(spec.frame(), state["fitted"], **state["options"])  # type: ignore[misc]
         self._passes.latch.begin(state["epoch"])
 
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:<10}{value}" for name, value in self._described())
-
-    def _repr_html_(self) -> str:
-        from vaxseq.report.html import Heading, page_part, table
-
-        return page_part(table([Heading("Sequence", "quiet"), Heading("")], self._described(), label="Sequence"))
+    def _display(self) -> Display:
+        return Display("", (Heading("Sequence"), Heading("")), tuple(self._described()))
 
     def _described(self) -> list[tuple[str, str]]:
         plan = self._plan

@@ -7,6 +7,9 @@ import pkgutil
 from functools import cache
 
 from vaxseq.convert.writers.base import Writer
+from vaxseq.errors import OptionError
+
+READ_ONLY = (".csv", ".tsv", ".gz", ".zip", ".json", ".jsonl", ".ndjson", ".parquet", ".npy", ".npz")
 
 
 @cache
@@ -18,5 +21,15 @@ def writers() -> dict[str, type[Writer]]:
 
 
 def writer_for(suffix: str) -> type[Writer] | None:
-    """The writer of files with this suffix."""
-    return next((one for one in writers().values() if suffix in one.suffixes), None)
+    """The writer of files with this suffix; None for a folder.
+
+    Raises:
+        OptionError: the suffix of a format that is read only.
+    """
+    found = next((one for one in writers().values() if suffix in one.suffixes), None)
+    if found is None and suffix in READ_ONLY:
+        written = ", ".join(one.suffixes[0] for one in writers().values())
+        raise OptionError(
+            f"convert: the target; got {suffix!r}, a format that is only read. Expected {written} or a folder."
+        )
+    return found

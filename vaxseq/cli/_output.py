@@ -1,0 +1,28 @@
+"""Standard output, the same for every verb: tables as wide as there is room, JSON where a machine reads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from json import dumps, loads
+from typing import Any
+
+from rich.console import Console
+
+_PIPE_WIDTH = 160
+
+
+def output() -> Console:
+    """The terminal; or a file or pipe, whose lines are wide enough for whole rows."""
+    free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, markup=False, width=_PIPE_WIDTH if free else None)
+
+
+def show(*shown: Any, json: bool, data: Any) -> None:
+    """Prints what a person reads, or the same as JSON, in which NaN is null."""
+    console = output()
+    if json:
+        console.print_json(data=loads(dumps(data), parse_constant=lambda _: None))
+        return
+    for one in shown:
+        console.print(one, soft_wrap=isinstance(one, str))
