@@ -101,10 +101,11 @@ def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, 
     rng = random.Random(5)
     whole, out, folder, log = (tmp_path / name for name in ("whole.npz", "killed.npz", "run", "log"))
     job = {"folder": str(folder), "out": str(out), "epochs": EPOCHS, "mirrored": mirrored}
-    kills, writing = [], 0
+    kills, writing = 0, 0
+    print(f"\n{BACKEND}{', MirroredStrategy' if mirrored else ''}: {EPOCHS} epochs of {BATCHES // EPOCHS} batches")
     with trainer(log) as process:
         process.finish(out=str(whole), epochs=EPOCHS, mirrored=mirrored)
-        while len(kills) < KILLS:
+        while kills < KILLS:
             before = draft(folder)
             every = rng.choice([1, 4])  # what wasn't saved is trained on again
             pid = process.start(**job, permuted=rng.random() < 0.5, every_batches=every)
@@ -112,24 +113,24 @@ def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, 
             # saves take most of the time, so kills fall before, inside and after them; some in the restoring
             wanted = rng.randint(0, BATCHES // (2 * KILLS) + 1)
             told = sum(process.next("batch") is not None for _ in range(wanted))
-            assert told == wanted, f"training ended after {len(kills)} kills\n{log.read_text()}"
+            assert told == wanted, f"training ended after {kills} kills\n{log.read_text()}"
             time.sleep(rng.random() * 0.03)
             os.kill(pid, signal.SIGKILL)
             assert process.next("ended ") == str(-signal.SIGKILL)
             inside = draft(folder) not in (None, before)
             writing += inside
             moment = "inside a save" if inside else "restoring" if wanted == 0 else "between saves"
-            kills.append(
-                f"{len(kills) + 1:4}  {told:4} batches, saved every {every}; killed {moment:14} left: {place(folder)}"
+            kills += 1
+            print(
+                f"{kills:4}  {told:3} batches, saved every {every}; killed {moment:14} left: {place(folder)}",
+                flush=True,
             )
         process.finish(**job)
         expected, found = dict(np.load(whole)), dict(np.load(out))
         process.finish(**job)  # over: nothing more is trained
         again = dict(np.load(out))
     lost, doubled = int((found["seen"] < EPOCHS).sum()), int((found["seen"] > EPOCHS).sum())
-    print(f"\n{BACKEND}{', MirroredStrategy' if mirrored else ''}: {EPOCHS} epochs of {BATCHES // EPOCHS} batches")
-    print("\n".join(kills))
-    print(f"{BACKEND}: {len(kills)} kills, {writing} inside a save; rows lost {lost}, rows doubled {doubled}")
+    print(f"{BACKEND}: {kills} kills, {writing} inside a save; rows lost {lost}, rows doubled {doubled}")
     assert (lost, doubled) == (0, 0)
     assert (expected["seen"] == EPOCHS).all()
     for name, weight in expected.items():
