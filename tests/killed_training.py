@@ -1,9 +1,14 @@
-"""A training to be killed: its model counts the rows that it was trained on. Run by test_training_kills.py."""
+"""Trainings to be killed: the model counts the rows that it was trained on. Run by test_training_kills.py.
+
+Importing takes longer than training, so one process imports, and forks for each job that comes on its standard input.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import traceback
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -18,23 +23,36 @@ ROWS, BATCH = 480, 16
 
 
 class Seen(keras.layers.Layer):
-    """Counts how often each row came by in training."""
+    """Counts how often each row came by in training, on all devices together."""
 
     def build(self, shape):
-        self.seen = self.add_weight(shape=(ROWS,), initializer="zeros", trainable=False, name="seen")
+        self.seen = self.add_weight(
+            shape=(ROWS,), initializer="zeros", trainable=False, aggregation="mean", name="seen"
+        )
 
     def call(self, row, training=False):
         if training:
-            ids = keras.ops.cast(row[:, 0], "int32")
-            self.seen.assign(self.seen + keras.ops.sum(keras.ops.one_hot(ids, ROWS, dtype="float32"), axis=0))
+            counts = keras.ops.one_hot(keras.ops.cast(row[:, 0], "int32"), ROWS, dtype="float32")
+            self.seen.assign(self.seen + devices() * keras.ops.sum(counts, axis=0))
         return row * 0
 
 
 class Told(keras.callbacks.Callback):
-    """Says on the standard output that a batch was trained on."""
+    """Says on the standard output that training begins, and that a batch was trained on."""
+
+    def on_train_begin(self, logs=None):
+        print("begin", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
         print("batch", flush=True)
+
+
+def devices() -> int:
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def build_model() -> keras.Model:
@@ -45,6 +63,15 @@ def build_model() -> keras.Model:
     model = keras.Model({"x": x, "row": row}, out)
     model.compile(keras.optimizers.Adam(0.01), "mse")
     return model
+
+
+def build_mirrored_model() -> keras.Model:
+    import tensorflow as tf
+
+    pair = [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], pair)
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        return build_model()
 
 
 def augment(batch, rng):
@@ -67,14 +94,40 @@ def build_sequence() -> vs.Sequence:
     )
 
 
-def main(folder: str, out: str, epochs: int) -> None:
-    model = build_model()
-    callbacks = [Told(), vs.ResumeTraining(folder, every_batches=1)] if folder else []
-    model.fit(build_sequence(), epochs=epochs, verbose=0, callbacks=callbacks, shuffle=bool(folder and os.getpid() % 2))
+def train(
+    out: str,
+    epochs: int,
+    folder: str | None = None,
+    mirrored: bool = False,
+    permuted: bool = False,
+    every_batches: int = 1,
+) -> None:
+    model = build_mirrored_model() if mirrored else build_model()
+    callbacks = [Told(), vs.ResumeTraining(folder, every_batches=every_batches)] if folder else []
+    model.fit(build_sequence(), epochs=epochs, verbose=0, callbacks=callbacks, shuffle=permuted)
     named = {f"{at}": np.asarray(weight) for at, weight in enumerate(model.get_weights())}
     np.savez(out + ".part.npz", seen=model.get_layer("seen").get_weights()[0], **named)
     os.replace(out + ".part.npz", out)
 
 
+def main() -> None:
+    """Prints ``pid N`` as a job begins, and ``ended CODE`` when it has."""
+    keras.utils.set_random_seed(1)  # imports every backend that is installed
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                print(f"pid {os.getpid()}", flush=True)
+                train(**json.loads(line))
+                code = 0
+            except BaseException:  # noqa: BLE001 - printed, and the exit code tells
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        print(f"\nended {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}", flush=True)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main()

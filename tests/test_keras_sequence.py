@@ -77,21 +77,22 @@ def epochs_of(log):
 
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("built", [True, False])
-def test_fit_reads_epoch_after_epoch_whatever_it_peeks_at(built, shuffle):
-    data, validation = watched(), watched(24, shuffle=False)
+@pytest.mark.parametrize("batches", [1, 2, 5])
+def test_fit_reads_epoch_after_epoch_whatever_it_peeks_at(built, shuffle, batches):
+    data, validation = watched(8 * batches), watched(24, shuffle=False)
     network = model(built)
     network.fit(data, epochs=2, validation_data=validation, shuffle=shuffle, verbose=0)
     network.fit(data, epochs=1, shuffle=shuffle, verbose=0)
     passes = epochs_of(data.log)
     assert list(passes) == [0, 1, 2]
-    for epoch, batches in passes.items():
-        rows = sorted(row for batch in batches[-5:] for row in batch)
-        assert rows == list(range(ROWS))
-        expected = [data.row_ids(i, epoch=epoch).tolist() for i in range(5)]
-        assert sorted(batches[-5:]) == sorted(expected)
+    for epoch, read in passes.items():
+        rows = sorted(row for batch in read[-batches:] for row in batch)
+        assert rows == list(range(8 * batches))
+        expected = [data.row_ids(i, epoch=epoch).tolist() for i in range(batches)]
+        assert sorted(read[-batches:]) == sorted(expected)
         if not shuffle:
-            assert batches[-5:] == expected
-    assert len({str(batches[-5:]) for batches in passes.values()}) == 3
+            assert read[-batches:] == expected
+    assert len({str(read[-batches:]) for read in passes.values()}) == 3
 
 
 def test_a_stopped_fit_is_followed_by_the_next_epoch():

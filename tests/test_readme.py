@@ -67,6 +67,8 @@ def test_python(folder: Path) -> None:
         exec(compile(block, "README.md", "exec"), names)
     assert names["history"].history["val_loss"][-1] < 0.2  # of a standardized target: R² over 0.8
     assert names["served_kw"][0] == pytest.approx(names["power_kw"][0], rel=1e-4)
+    left = [row for one in names["two"] for i in range(len(one)) for row in one.row_ids(i)]
+    assert len(left) == len(set(left)) == names["two"][0].num_rows - 4 * 5 * 256
     assert 700 < names["power_kw"][0] < 1150  # 90 % of the rows with this wind give 844 to 1001 kW
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import vaex
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from vaxseq import Window
 from vaxseq.errors import AugmentError, MissingValueError, OptionError, PositionError, SelectionError
 from vaxseq.training.sequence import Sequence
 
@@ -113,20 +115,45 @@ def test_a_batch_is_the_same_bytes_from_any_order_and_thread(case, epoch, rng):
     assert found == [expected[i] for i in places]
 
 
-@settings(max_examples=60)
-@given(
-    st.integers(1, 300),
-    st.integers(1, 40),
-    st.sampled_from([False, "global", "block"]),
-    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 6)), min_size=1, max_size=3),
-)
-def test_ranks_and_resumes_on_other_ranks_see_each_row_once(rows, batch_size, shuffle, phases):
+@st.composite
+def selections(draw):
+    """A frame, options that select of its rows, and the row ids that are to be served."""
+    rows = draw(st.integers(1, 300))
     frame = make_frame(rows)
+    kept, b, a = np.arange(rows), frame.evaluate("b"), frame.evaluate("a")
+    options = {"shuffle": draw(st.sampled_from([False, "global", "block"])), "pad": draw(st.booleans())}
+    if draw(st.booleans()):
+        frame = frame[frame.b > -3]
+        kept = kept[b > -3]
+    if draw(st.booleans()):
+        options["where"] = "a < 0.5"
+        kept = kept[a[kept] < 0.5]
+    if draw(st.booleans()):
+        options["rows"] = rule = draw(st.sampled_from([slice(None, None, 3), slice(5, 200)]))
+        kept = kept[rule]
+    assume(len(kept))
+    if draw(st.booleans()):
+        options["window"] = Window(1, stride=draw(st.integers(1, 3)))
+        if options["window"].stride > 1:
+            options.pop("rows", None)
+            served = Sequence(frame, inputs=["row"], **options)
+            kept = np.concatenate([served.row_ids(i) for i in range(len(served))])
+    return frame, options, kept.tolist()
+
+
+@settings(max_examples=100)
+@given(
+    selections(),
+    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 40), st.integers(0, 6)), min_size=1, max_size=4),
+)
+def test_ranks_and_resumes_on_other_ranks_see_each_selected_row_once(selected, phases):
+    frame, options, kept = selected
     seen: list[int] = []
     position = None
-    for ranks, steps in [*phases, (2, 10**6)]:
+    for ranks, batch_size, steps in [*phases, (2, 7, 10**6)]:
         shards = [
-            sequence(frame, batch_size=batch_size, shuffle=shuffle, seed=1, shard=(i, ranks)) for i in range(ranks)
+            Sequence(frame, inputs=["row"], seed=1, batch_size=batch_size, shard=(i, ranks), **options)
+            for i in range(ranks)
         ]
         if position is not None:
             for shard in shards:
@@ -139,12 +166,12 @@ def test_ranks_and_resumes_on_other_ranks_see_each_row_once(rows, batch_size, sh
             for shard in shards:
                 batch = shard[i]
                 weight = np.asarray(batch[2]) if len(batch) == 3 else np.ones(len(batch[0]))
-                real = np.asarray(batch[0])[:, 0][weight > 0].astype(int).tolist()
+                real = np.asarray(batch[0]).reshape(len(weight), -1)[:, -1][weight > 0].astype(int).tolist()
                 assert shard.row_ids(i).tolist() == real
                 seen += real
         assert len({str(shard.position()) for shard in shards}) == 1
-        position = shards[0].position()
-    assert sorted(seen) == list(range(rows))
+        position = json.loads(json.dumps(shards[0].position()))
+    assert sorted(seen) == sorted(kept)
 
 
 @settings(max_examples=60)
@@ -327,18 +354,70 @@ def test_balance_wants_every_class():
         Sequence(frame, inputs=["x"], balance={0: 1})
 
 
-def test_exits_give_the_same_batches_in_the_same_order():
+SERVED = {
+    "matrix": {"inputs": ["row", "a"], "targets": "b"},
+    "padded, so weighted": {"inputs": ["row"], "targets": "b", "pad": True},
+    "dicts and a weight": {
+        "inputs": {"m": ["row", "wave"], "n": ["month"]},
+        "targets": {"one": "b", "two": ["a", "deep"]},
+        "sample_weight": "w",
+    },
+    "windows with a mask": {
+        "inputs": ["row", "a"],
+        "targets": "a",
+        "window": Window(8, group_by="b", min_valid=0.3, horizon=1),
+    },
+    "no targets": {"inputs": {"m": ["row"], "n": ["a"]}},
+    "one rank of two": {"inputs": ["row"], "targets": "b", "shard": (1, 2)},
+}
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("name", SERVED)
+def test_exits_give_the_same_batches_in_the_same_order(name):
     torch, tf = pytest.importorskip("torch"), pytest.importorskip("tensorflow")
-    frame = make_frame(100)
-    plain, loader, dataset = (sequence(frame, batch_size=16, shuffle="global", pad=True) for _ in range(3))
+    frame = make_frame(101).sort("b")
+    frame["w"] = frame.a**2
+    options = {"batch_size": 16, "shuffle": "global", **SERVED[name]}
+    plain, loader, dataset = (Sequence(frame, **options) for _ in range(3))
     batches, tensors = loader.to_torch(), dataset.to_tf()
-    assert len(batches) == int(tensors.cardinality()) == 7
-    for _ in range(2):
-        for one, two, three in zip(plain, batches, tensors, strict=True):
-            for a, b, c in zip(one, two, three, strict=True):
-                assert isinstance(b, torch.Tensor) and isinstance(c, tf.Tensor)
-                assert np.array_equal(np.asarray(a), b.numpy()) and np.array_equal(b.numpy(), c.numpy())
+    assert len(batches) == int(tensors.cardinality()) == len(plain)
+    orders = []
+    for epoch in range(2):
+        for i, (one, two, three) in enumerate(zip(plain, batches, tensors, strict=True)):
+            for a, b, c, d in zip(*map(leaves, (plain.batch(epoch, i), one, two, three)), strict=True):
+                assert isinstance(c, torch.Tensor) and isinstance(d, tf.Tensor)
+                assert a.dtype == b.dtype and c.numpy().dtype == d.numpy().dtype == np.asarray(a).dtype
+                assert all(np.array_equal(np.asarray(a), np.asarray(other)) for other in (b, c.numpy(), d.numpy()))
+        orders.append([plain.row_ids(i, epoch).tolist() for i in range(len(plain))])
+    assert orders[0] != orders[1]
     assert plain.position() == loader.position() == dataset.position()
+    assert plain.position()["epoch"] == 2
+
+
+def leaves(batch) -> list:
+    """The arrays of a batch, each with its place."""
+    found = []
+    for part in batch:
+        found += [part[key] for key in sorted(part)] if isinstance(part, dict) else [part]
+    return found
+
+
+def test_weights_without_targets_have_no_form_in_tf_data():
+    pytest.importorskip("tensorflow")
+    with pytest.raises(OptionError, match="weights but no targets"):
+        Sequence(make_frame(10), inputs=["a"], sample_weight="row").to_tf()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:os.fork", "ignore:This process", "ignore:Exception ignored in.*_at_fork")
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_a_data_loader_s_workers_are_refused(context):
+    torch = pytest.importorskip("torch")
+    data = sequence(make_frame(100), batch_size=16).to_torch().dataset
+    workers = torch.utils.data.DataLoader(data, batch_size=None, num_workers=2, multiprocessing_context=context)
+    with pytest.raises(OptionError, match="each worker of a DataLoader would give all batches"):
+        next(iter(workers))
 
 
 def test_positions_of_another_order_are_refused():

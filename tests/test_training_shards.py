@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,34 +15,82 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("sharded_training.py")
 BACKEND = os.environ["KERAS_BACKEND"]
+ROWS = 1025
+pytestmark = [pytest.mark.backend, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-def run(folder: Path, *processes: tuple[str, int]) -> list[dict]:
-    """The results of several processes that run side by side."""
+def run(folder: Path, mode: str, ranks: int = 1, *rest: str, code: int = 0) -> list[dict]:
+    """The results of several processes that run side by side; with ``code`` they are to end so."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = {
+        **os.environ,
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{port}",
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "WORLD_SIZE": str(ranks),
+    }
     started = [
-        subprocess.Popen([sys.executable, str(SCRIPT), mode, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
-        for mode, rank in processes
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), mode, str(rank), str(folder), *rest],
+            env={**environment, "RANK": str(rank), "KERAS_DISTRIBUTION_PROCESS_ID": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(ranks)
     ]
-    for process in started:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
-    return [json.loads((folder / f"{mode}-{rank}.json").read_text()) for mode, rank in processes]
+    try:
+        for process in started:
+            _, errors = process.communicate(timeout=280)
+            assert process.returncode == code or (code and process is not started[0]), errors
+    finally:
+        for process in started:  # that wait for one that failed
+            process.kill()
+            process.wait()
+    return [] if code else [json.loads((folder / f"{mode}-{rank}.json").read_text()) for rank in range(ranks)]
 
 
-@pytest.mark.backend
-@pytest.mark.slow
-@pytest.mark.skipif(BACKEND != "torch", reason="torch's own way of training in several processes")
-def test_two_ddp_ranks_share_an_epoch_and_stay_in_step(tmp_path):
-    one, two = run(tmp_path, ("ranks", 0), ("ranks", 1))
-    assert one["batches"] == two["batches"] == 3
-    assert one["weights"] == two["weights"]
-    assert sorted(one["rows"] + two["rows"]) == sorted(2 * list(range(33)))
+def rows_of(found: list[dict], epoch: int) -> list[int]:
+    return sorted(row for one in found for batch in one["rows"][str(epoch)].values() for row in batch)
 
 
-@pytest.mark.backend
-@pytest.mark.slow
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no distribution of its own on torch")
-def test_two_devices_train_to_the_weights_of_one(tmp_path):
-    one, two = run(tmp_path, ("alone", 0), ("devices", 0))
+def assert_near(one: dict, two: dict) -> None:
     for alone, shared in zip(one["weights"], two["weights"], strict=True):
         assert np.allclose(alone, shared, rtol=1e-5, atol=1e-6)
+
+
+def test_the_readme_s_training_sees_each_row_once_and_stays_in_step(tmp_path):
+    found = run(tmp_path, "readme", 1 if BACKEND == "tensorflow" else 2)
+    for epoch in range(2):
+        assert rows_of(found, epoch) == list(range(ROWS))
+    assert [one["batches"] for one in found] == ([5] if BACKEND == "tensorflow" else [3, 3])
+    assert all(one["weights"] == found[0]["weights"] for one in found)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no distribution of its own on torch")
+def test_two_devices_train_to_the_weights_of_one(tmp_path):
+    [one] = run(tmp_path, "devices")
+    for epoch in range(3):
+        assert rows_of([one], epoch) == list(range(ROWS))
+    [two] = run(tmp_path, "alone", 1, "256")
+    assert_near(one, two)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="Keras trains in several processes on jax alone")
+def test_two_killed_ranks_go_on_as_two_and_then_as_one(tmp_path):
+    run(tmp_path, "ranks", 2, "5", code=-signal.SIGKILL)
+    assert position(tmp_path) == (1, 512)
+    run(tmp_path, "ranks", 2, "2", code=-signal.SIGKILL)
+    assert position(tmp_path) == (1, 1024)
+    [whole], [resumed] = run(tmp_path, "alone", 1, "512"), run(tmp_path, "resumed")
+    assert_near(whole, resumed)
+    assert rows_of([resumed], 2) == list(range(ROWS))
+    assert len(rows_of([resumed], 1)) == 1
+
+
+def position(folder: Path) -> tuple[int, int]:
+    saved = json.loads((folder / "run" / "resume.json").read_text())["position"]
+    return saved["epoch"], saved["item"]

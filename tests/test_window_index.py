@@ -134,6 +134,14 @@ def test_unsorted_data_names_the_remedy(size):
         add(["a", "b", "a"], [0, 1, 2])
 
 
+def test_groups_are_told_apart_though_their_hashes_meet():
+    finder = RunFinder()
+    groups = [-1, -2, 0, 2**61 - 1, np.iinfo(np.int64).min]
+    assert len({hash((group,)) for group in groups}) < len(groups)
+    finder.add(0, groups=[np.array(groups)])
+    assert finder.runs()[1].tolist() == [1] * len(groups)
+
+
 def test_missing_times_are_refused_with_their_count():
     with pytest.raises(MissingValueError, match=r"2 rows have no time, first in row 11"):
         RunFinder().add(10, times=np.array(["2020-01-01", "NaT", "NaT"], "M8[s]"))

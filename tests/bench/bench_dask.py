@@ -5,6 +5,10 @@ python tests/bench/bench_dask.py --rows 20000 --rounds 1  # does it run?
 
 A scheduler and two worker processes of one thread each on loopback. "One worker" is the same cluster with the work
 pinned to one of the two, so that everything else is alike. Each round runs both; the ratio is taken within a round.
+
+The processor seconds of the workers, and of scheduler and client together, tell what two cores can give at most: one
+worker has a core to itself while the others have the second, and two workers share both cores with the others. On a
+busy machine that bound says more than the clock.
 """
 
 from __future__ import annotations
@@ -20,9 +24,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.csv
 
@@ -60,10 +65,11 @@ def definition() -> dict[str, Any]:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[str]:
-    """A scheduler and two workers; gives the address."""
+def cluster(folder: Path) -> Iterator[tuple[str, list[psutil.Process]]]:
+    """A scheduler and two workers; gives the address, and the processes in that order."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     place = folder / "scheduler.json"
+    processes = []
     with ExitStack() as stack:
 
         def start(*arguments: str) -> None:
@@ -71,6 +77,7 @@ def cluster(folder: Path) -> Iterator[str]:
             started = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             stack.callback(started.wait)
             stack.callback(started.kill)
+            processes.append(psutil.Process(started.pid))
 
         start("distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(place))
         while not place.exists() or not place.read_text().endswith("}"):
@@ -86,7 +93,7 @@ def cluster(folder: Path) -> Iterator[str]:
                 "--local-directory",
                 str(folder),
             )
-        yield address
+        yield address, processes
 
 
 def import_rooms() -> None:
@@ -98,15 +105,30 @@ def import_rooms() -> None:
     warm()
 
 
-def timed(work: Callable[[], Any]) -> float:
-    """Seconds that it takes."""
-    began = time.perf_counter()
+class Took(NamedTuple):
+    """Seconds of the clock, and of processors: the workers', and those of client and scheduler."""
+
+    wall: float
+    workers: float
+    others: float
+
+
+def cpu(processes: list[psutil.Process]) -> tuple[float, float]:
+    """Processor seconds so far of the workers, and of client and scheduler."""
+    spent = [sum(one.cpu_times()[:2]) for one in [*processes, psutil.Process()]]
+    return spent[1] + spent[2], spent[0] + spent[3]
+
+
+def timed(processes: list[psutil.Process], work: Callable[[], Any]) -> Took:
+    """What it takes."""
+    before, began = cpu(processes), time.perf_counter()
     work()
-    return time.perf_counter() - began
+    wall, after = time.perf_counter() - began, cpu(processes)
+    return Took(wall, after[0] - before[0], after[1] - before[1])
 
 
 def measure(folder: Path, rows: int, rounds: int) -> dict[str, Any]:
-    """Seconds with one worker and with two, by round."""
+    """What each took with one worker and with two, by round."""
     from distributed import Client
 
     import vaxseq as vs
@@ -114,8 +136,8 @@ def measure(folder: Path, rows: int, rounds: int) -> dict[str, Any]:
     size = write_files(folder / "raw", rows)
     features = vs.FeatureSet.from_dict(definition())
     data = folder / "data.arrow"
-    seconds: dict[str, dict[str, list[float]]] = {name: {"one": [], "two": []} for name in ("convert", "fit")}
-    with cluster(folder) as address, Client(address, set_as_default=False) as client:
+    took: dict[str, dict[str, list[Took]]] = {name: {"one": [], "two": []} for name in ("convert", "fit")}
+    with cluster(folder) as (address, processes), Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=120)
         first = min(client.scheduler_info()["workers"])
         executors = {
@@ -125,21 +147,40 @@ def measure(folder: Path, rows: int, rounds: int) -> dict[str, Any]:
         client.run(import_rooms)
         for number in range(rounds):
             for name in ("one", "two") if number % 2 == 0 else ("two", "one"):
-                convert = timed(lambda name=name: vs.convert(
-                    folder / "raw", data, executor=executors[name], overwrite=True, progress=False,
-                ))  # fmt: skip
+                executor = executors[name]
+                took["convert"][name].append(timed(processes, lambda executor=executor: vs.convert(
+                    folder / "raw", data, executor=executor, overwrite=True, progress=False,
+                )))  # fmt: skip
                 frame = vs.open(data)
-                fit = timed(
-                    lambda name=name, frame=frame: features.fit(frame, executor=executors[name], progress=False)
-                )
+                took["fit"][name].append(timed(processes, lambda executor=executor, frame=frame: features.fit(
+                    frame, executor=executor, progress=False,
+                )))  # fmt: skip
                 frame.close()
-                seconds["convert"][name].append(convert)
-                seconds["fit"][name].append(fit)
     ratios = {
-        name: statistics.median(one / two for one, two in zip(found["one"], found["two"], strict=True))
-        for name, found in seconds.items()
+        name: [one.wall / two.wall for one, two in zip(found["one"], found["two"], strict=True)]
+        for name, found in took.items()
     }
-    return {"rows": rows, "csv_bytes": size, "seconds": seconds, "ratio": ratios, "bar": BAR}
+    return {"rows": rows, "csv_bytes": size, "took": took, "ratios": ratios, "bar": BAR}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Medians over the rounds."""
+    lines = [
+        f"{found['rows']:,} rows, {found['csv_bytes'] / 1e6:,.0f} MB of CSV in {FILES} files, medians of rounds",
+        "",
+        "| | one worker, s | two workers, s | ratio (rounds) | bar | CPU s: workers | others | two cores allow |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, took in found["took"].items():
+        one, two = (Took(*map(statistics.median, zip(*took[key], strict=True))) for key in ("one", "two"))
+        ratios = found["ratios"][name]
+        most = max(two.workers, two.others) / max((two.workers + two.others) / 2, two.others)
+        lines.append(
+            f"| {name} | {one.wall:.2f} | {two.wall:.2f} "
+            f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {found['bar']} "
+            f"| {two.workers:.2f} | {two.others:.2f} | {most:.2f} |"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -151,9 +192,7 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), given.rows, given.rounds)
-    for name, ratio in found["ratio"].items():
-        one, two = (statistics.median(found["seconds"][name][key]) for key in ("one", "two"))
-        print(f"{name:8} one worker {one:7.2f} s, two {two:7.2f} s: {ratio:.2f}x (bar {BAR}x)")
+    print(table(found))
     if given.output:
         given.output.write_text(json.dumps(found, indent=1))
 

@@ -137,7 +137,8 @@ class RunFinder:
             at = np.concatenate([[0], at])
         columns = [one[at].tolist() for one in groups]
         for row, *key in zip(rows[at].tolist(), *columns, strict=True):
-            known = hash(tuple(None if part != part else part for part in key))  # NaN is one group
+            # NaN is one group; numbers' own hashes meet, as those of -1 and -2
+            known = hash(repr([None if part != part else part for part in key]))
             if known in self._seen:
                 shown = ", ".join(str(self._shown(column, part)) for column, part in enumerate(key))
                 raise SelectionError(

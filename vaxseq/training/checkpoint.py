@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class Checkpoint:
         held = self.record()
         number = 1 if held is None else int(held["number"]) + 1
         weights = self.folder / f"state-{number}.weights.h5"
-        model.save_weights(weights, overwrite=True)
+        with _without_distribution():
+            model.save_weights(weights, overwrite=True)
         _sync(weights)
         text = json.dumps(
             {"version": _VERSION, "number": number, "weights": weights.name, "seeds": _seeds(model), **record}, indent=1
@@ -90,6 +92,17 @@ class Checkpoint:
             raise PositionError(f"{file}: got {len(seeds)} random layers in the model, expected {len(record['seeds'])}")
         for variable, value in zip(seeds, record["seeds"], strict=True):
             variable.assign(np.array(value, dtype=variable.dtype))
+
+
+@contextmanager
+def _without_distribution() -> Iterator[None]:
+    """Keras makes variables of its own while it saves; distributed, they would wait for ranks that don't save."""
+    held = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(held)
 
 
 def _seeds(model: keras.Model) -> list[Any]:

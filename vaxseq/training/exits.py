@@ -12,18 +12,32 @@ from vaxseq.errors import MissingExtraError, OptionError
 if TYPE_CHECKING:
     from vaxseq.training.sequence import Sequence
 
+_WORKERS = (
+    "num_workers: each worker of a DataLoader would give all batches. Leave it out: the Sequence reads ahead itself "
+    "(read_ahead=), in processes too (augment_workers=)."
+)
+
 
 def to_torch(sequence: Sequence) -> Any:
-    """A ``torch.utils.data.DataLoader``; each pass over it is the next epoch."""
+    """A ``torch.utils.data.DataLoader``; each pass over it is the next epoch.
+
+    Raises:
+        OptionError: later, if its dataset is given to workers.
+    """
     torch: Any = _imported("torch", "torch")
 
     class Batches(torch.utils.data.IterableDataset):
         def __iter__(self) -> Iterator[Any]:
+            if torch.utils.data.get_worker_info() is not None:
+                raise OptionError(_WORKERS)
             for batch in sequence:
                 yield _mapped(batch, torch.as_tensor)
 
         def __len__(self) -> int:
             return len(sequence)
+
+        def __reduce__(self) -> Any:
+            raise OptionError(_WORKERS)
 
     return torch.utils.data.DataLoader(Batches(), batch_size=None)
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from dataclasses import dataclass
 from typing import NamedTuple
 
 _PEEKED = 2  # Keras looks at up to two batches to learn shapes before it starts a pass
+_KEPT = 4  # passes remembered: the last one, and those that tf.data may still be reading for nobody
+_GENERATORS = ("_finite_generator", "__iter__")  # Keras's own, one for each pass over a PyDataset
+_FILE = "py_dataset_adapter.py"  # where they are
+_CALLS = 8  # at most, between such a generator and us
+_LOOKS = ("_maybe_symbolic_build", "_symbolic_build", "get_tf_dataset")  # read first batches to learn shapes
 
 
 class Turn(NamedTuple):
@@ -15,53 +22,111 @@ class Turn(NamedTuple):
     number: int
 
 
+@dataclass(slots=True)
+class _Pass:
+    epoch: int
+    reads: int = 0
+    in_turn: bool = True
+    looks: bool = False
+
+    def over(self, num_batches: int) -> bool:
+        """Whether the next pass is another epoch's: not after a look at up to two batches, of more."""
+        return not self.looks and (self.reads > _PEEKED or 0 < num_batches <= self.reads)
+
+
 class EpochLatch:
     """Counts passes. ``arm`` when Keras asks for the number of batches, ``read`` at each batch.
 
-    Keras asks for the number of batches before every pass, and before a peek. The read after that starts a
-    pass; the epoch moves on unless the reads before it were a peek: at most two, of more.
+    Keras asks for the number of batches before every pass, and before it looks at first batches. The read after
+    that starts a pass; the epoch moves on unless the reads before it were such a look, announced or recognized:
+    at most two, of more.
+
+    Under tf.distribute another thread may go on reading a pass that Keras has dropped. So each pass belongs to its
+    ``reader``, and whoever reads without one reads the last pass.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._passes: dict[int, _Pass] = {}
+        self._looking = False
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
-        """The next read starts this epoch."""
+        """The next pass to start is one of this epoch."""
         with self._lock:
-            self._epoch, self._reads, self._armed, self._in_turn = epoch, 0, True, True
+            self._last = _Pass(epoch)
+            self._due: int | None = epoch
+            self._armed: dict[int | None, bool] = {None: False}
+
+    def looking(self, whether: bool) -> None:
+        """The passes that start from now on are looks, however far ahead they are read."""
+        with self._lock:
+            self._looking = whether
 
     @property
     def epoch(self) -> int:
         """The epoch of the pass under way, or of the last one."""
-        return self._epoch
+        return self._last.epoch
 
     @property
     def reads(self) -> int:
         """Reads of that pass so far."""
-        return self._reads
+        return self._last.reads
 
     @property
     def in_turn(self) -> bool:
         """Whether that pass has read batches 0, 1, 2, ... so far."""
-        return self._in_turn
+        return self._last.in_turn
 
-    def arm(self, num_batches: int) -> int:
-        """The next read may start a pass; the epoch that it will belong to."""
+    def arm(self, num_batches: int, reader: int | None = None, *, looks: bool = False) -> int:
+        """The reader's next read may start a pass; the epoch that it will belong to."""
         with self._lock:
-            self._armed = True
-            return self._epoch + self._passed(num_batches)
+            self._armed[reader] = looks
+            return self._next(num_batches)
 
-    def read(self, num_batches: int, index: int) -> Turn:
+    def read(self, num_batches: int, index: int, reader: int | None = None) -> Turn:
         """Note a read of batch ``index`` of a pass of ``num_batches``."""
         with self._lock:
-            if self._armed:
-                self._epoch += self._passed(num_batches)
-                self._reads, self._armed, self._in_turn = 0, False, True
-            turn = Turn(self._epoch, self._reads)
-            self._in_turn &= index == self._reads
-            self._reads += 1
+            if reader in self._armed:
+                self._start(num_batches, reader)
+            current = self._last if reader is None else self._passes.setdefault(reader, _Pass(self._last.epoch))
+            turn = Turn(current.epoch, current.reads)
+            current.in_turn &= index == current.reads
+            current.reads += 1
             return turn
 
-    def _passed(self, num_batches: int) -> bool:
-        return self._reads > _PEEKED or 0 < num_batches <= self._reads
+    def _start(self, num_batches: int, reader: int | None) -> None:
+        self._last = _Pass(self._next(num_batches), looks=self._armed.pop(reader) or self._looking)
+        self._due = None
+        self._armed.pop(None, None)
+        if reader is not None:
+            self._passes.pop(reader, None)  # a new generator may have the number of one that is gone
+            self._passes[reader] = self._last
+            if len(self._passes) > _KEPT:
+                del self._passes[next(iter(self._passes))]
+
+    def _next(self, num_batches: int) -> int:
+        return self._last.epoch + self._last.over(num_batches) if self._due is None else self._due
+
+
+def reader() -> int | None:
+    """The pass that the caller reads for: a number for Keras's generator of it, None outside of one."""
+    frame = sys._getframe(1)
+    for _ in range(_CALLS):
+        code = frame.f_code
+        if code.co_name in _GENERATORS and code.co_filename.endswith(_FILE):
+            return id(frame)
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
+
+
+def looks() -> bool:
+    """Whether the caller runs while Keras looks at first batches."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name in _LOOKS:
+            return True
+    return False

@@ -11,7 +11,7 @@ from vaxseq.loader import Batches
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
 from vaxseq.training.batches import Batch
-from vaxseq.training.latch import EpochLatch
+from vaxseq.training.latch import EpochLatch, looks, reader
 
 _log = logging.getLogger("vaxseq")
 _SURE = 8  # reads after which a permuted order isn't a coincidence
@@ -48,11 +48,12 @@ class Passes:
 
     def announced(self) -> int:
         """Batches of the pass that the next read may start."""
-        return self.of(self.latch.arm(self.current.plan.num_batches)).plan.num_batches
+        epoch = self.latch.arm(self.current.plan.num_batches, reader(), looks=looks())
+        return self.of(epoch).plan.num_batches
 
     def read(self, index: int) -> Batch:
         """Batch ``index`` of the pass under way."""
-        turn = self.latch.read(self.current.plan.num_batches, index)
+        turn = self.latch.read(self.current.plan.num_batches, index, reader())
         rest = self._rest
         if rest is not None and turn.epoch > rest[0]:
             self._rest = None

@@ -23,8 +23,10 @@ class ResumeTraining(keras.callbacks.Callback):
     the metrics of a resumed epoch are those of its rest. While it is there, batches come in the Sequence's own order,
     whatever fit's ``shuffle`` is. When training is over, running the script again trains nothing more.
 
+    Of several ranks the first one saves, for all: what it saves holds for any number of ranks.
+
     Args:
-        folder: where to save; one for each training. Of several ranks each saves into a folder of its own.
+        folder: where to save; one for each training, which all its ranks read.
         every_batches: save when so many batches were trained on since the last save.
         every_s: save when so many seconds have passed since the last save. Without either: every 60 seconds.
 
@@ -82,7 +84,9 @@ class ResumeTraining(keras.callbacks.Callback):
                 "taken from the folder."
             )
         self._consumed = 0
-        self._sequence._passes.trained(0)
+        passes = self._sequence._passes
+        passes.latch.begin(epoch)  # whatever was read between the epochs
+        passes.trained(0)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count the batch; save if it is time."""
@@ -113,7 +117,8 @@ class ResumeTraining(keras.callbacks.Callback):
         self.model._initial_epoch = None
 
     def _save(self, position: Position) -> None:
-        self._checkpoint.save(self.model, {"position": position.to_dict()})
+        if self._sequence._passes.whole.plan.shard_index == 0:
+            self._checkpoint.save(self.model, {"position": position.to_dict()})
         self._saved_at, self._saved_batches = time.monotonic(), 0
 
 

@@ -31,6 +31,7 @@ from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.exits import to_tf, to_torch
 from vaxseq.training.finishing import Finishing, rows_of
+from vaxseq.training.latch import looks
 from vaxseq.training.passes import Passes
 from vaxseq.training.shards import shard_of
 
@@ -198,6 +199,10 @@ class Sequence(Shown, keras.utils.PyDataset):
     def num_batches(self) -> int:
         """Batches of an epoch. Keras asks before each pass over the data, which is how epochs are told apart."""
         return self._passes.announced()
+
+    def on_epoch_begin(self) -> None:
+        """Keras begins a pass, if only to build the model."""
+        self._passes.latch.looking(looks())
 
     def position(self) -> dict[str, Any]:
         """Where training is, as plain values for JSON: the batches before it were read, the ones after it weren't.

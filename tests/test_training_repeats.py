@@ -1,0 +1,26 @@
+"""Training on the shipped samples, balanced and augmented: the same seed gives the same weights, to the last bit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("repeated_training.py")
+
+
+@pytest.mark.backend
+@pytest.mark.slow
+def test_balanced_and_augmented_training_on_the_samples_repeats_in_another_process(tmp_path):
+    runs = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()  # from the raw files both times
+        command = [sys.executable, str(SCRIPT), str(tmp_path / str(number)), "7"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    assert runs[0] == runs[1]
+    assert len(set(runs[0].values())) == 3  # the seed decides
