@@ -23,8 +23,8 @@ from vaxseq.plan.position import Position
 from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
 from vaxseq.served import Served
-from vaxseq.training.augment import Augment
 from vaxseq.training.augment_pool import AugmentPool
+from vaxseq.training.augmenting import Augment
 from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.exits import to_tf, to_torch
