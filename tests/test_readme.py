@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import vaxseq as vs
@@ -67,6 +68,8 @@ def test_python(folder: Path) -> None:
         exec(compile(block, "README.md", "exec"), names)
     assert names["history"].history["val_loss"][-1] < 0.2  # of a standardized target: R² over 0.8
     assert names["served_kw"][0] == pytest.approx(names["power_kw"][0], rel=1e-4)
+    for changed in (names["images"], names["pictures"]):
+        assert np.asarray(changed.batch(0, 0)[0]).shape == (1024, 8, 8)
     assert 700 < names["power_kw"][0] < 1150  # 90 % of the rows with this wind give 844 to 1001 kW
 
 
