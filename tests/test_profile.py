@@ -199,6 +199,15 @@ def test_slow_augment_ours() -> None:
     assert re.match(r"Augmentation takes \d+% of the time", found.advice[0].text)
 
 
+@pytest.mark.slow
+def test_slow_augment_in_processes() -> None:
+    frame = vaex.from_arrays(**table())
+    sequence = vaxseq.Sequence(frame, inputs=X, targets="y", batch_size=512, augment=jittered, augment_workers=1)
+    found = vaxseq.profile(sequence, seconds=SECONDS, shuffle=False)
+    assert found.verdict == "augment", found  # not "storage", though the thread waits
+    assert "It runs in processes as it is" in found.advice[0].text
+
+
 @pytest.mark.backend
 def test_slow_model() -> None:
     for dataset in (Plain(), vaxseq.Sequence(vaex.from_arrays(**table()), inputs=X, targets="y", batch_size=512)):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import vaxseq as vs
@@ -69,6 +70,8 @@ def test_python(folder: Path) -> None:
     assert names["served_kw"][0] == pytest.approx(names["power_kw"][0], rel=1e-4)
     left = [row for one in names["two"] for i in range(len(one)) for row in one.row_ids(i)]
     assert len(left) == len(set(left)) == names["two"][0].num_rows - 4 * 5 * 256
+    for changed in (names["images"], names["pictures"]):
+        assert np.asarray(changed.batch(0, 0)[0]).shape == (1024, 8, 8)
     assert 700 < names["power_kw"][0] < 1150  # 90 % of the rows with this wind give 844 to 1001 kW
 
 

@@ -70,13 +70,19 @@ class Loaded(NamedTuple):
 
 
 class Batches(Protocol[Handed_co]):
-    """What hands out batches: ``chunk_batches`` at once are in memory, of ``row_bytes`` a row."""
+    """What hands out batches: ``chunk_batches`` at once are in memory, of ``row_bytes`` a row.
+
+    It ``gains_in_turn`` if batches asked for in turn come faster than others, beside being read ahead.
+    """
 
     @property
     def chunk_batches(self) -> int: ...
 
     @property
     def row_bytes(self) -> int: ...
+
+    @property
+    def gains_in_turn(self) -> bool: ...
 
     @property
     def finish(self) -> Callable[[Loaded], Handed_co]: ...
@@ -91,7 +97,7 @@ class Loader(Generic[Made]):
     threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
     holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
     the same for the batches of a chunk; ``cut``, where no more is to be done, takes a chunk's arrays apart by batch
-    size.
+    size. So many ``threads`` read ahead, each a chunk.
     """
 
     def __init__(
@@ -103,13 +109,15 @@ class Loader(Generic[Made]):
         finish: Callable[[Loaded], Made],
         finish_all: Callable[[list[Loaded]], list[Made]] | None = None,
         cut: Callable[[Arrays, int], list[Made]] | None = None,
+        threads: int = _THREADS,
     ) -> None:
         self._reader, self._index, self._plan = reader, index, plan
         self.finish, self._finish_all, self._cut = finish, finish_all, cut
+        self._threads_ahead = threads
         self.row_bytes = reader.row_bytes()
         rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
-        self._chunks_ahead = max(_THREADS, -(-read_ahead // self.chunk_batches)) if read_ahead else 0
+        self._chunks_ahead = max(threads, -(-read_ahead // self.chunk_batches)) if read_ahead else 0
         chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
         self._order = OrderBlocks(plan, chunks * self.chunk_batches)
         self._buffers = _Buffers(self._load_buffer)
@@ -141,6 +149,11 @@ class Loader(Generic[Made]):
                 self._ready = batches
                 return found
         return self.finish(self._load(epoch, index, 1)[0])
+
+    @property
+    def gains_in_turn(self) -> bool:
+        """Whether a chunk is made faster than its batches one by one."""
+        return self.chunk_batches > 1 or self._finish_all is not None
 
     def _taken(self, chunk: _Chunk[Made]) -> dict[tuple[int, int], Made]:
         try:
@@ -188,7 +201,7 @@ class Loader(Generic[Made]):
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="vaxseq-read-ahead")
+            self._pool = ThreadPoolExecutor(self._threads_ahead, thread_name_prefix="vaxseq-read-ahead")
             weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         return self._pool
 

@@ -13,7 +13,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import h5py
+import images
 import keras
 import numpy as np
 import pyarrow as pa
@@ -114,11 +114,6 @@ class Slices(keras.utils.PyDataset):
         np.random.default_rng().shuffle(self.order)
 
 
-def mapped(dataset: h5py.Dataset) -> np.ndarray:
-    """A contiguous HDF5 dataset as it lies in the file."""
-    return np.memmap(dataset.file.filename, dataset.dtype, "r", dataset.id.get_offset(), dataset.shape)
-
-
 def slices(folder: Path, rows: int) -> Iterator[tuple[str, Any, bool]]:
     path = folder / "readings.h5"
     rng = np.random.default_rng(0)
@@ -128,7 +123,7 @@ def slices(folder: Path, rows: int) -> Iterator[tuple[str, Any, bool]]:
     yield "as it was", Slices(path), True
 
     with h5py.File(path) as file:
-        frame = vaex.from_arrays(x=mapped(file["x"]), y=mapped(file["y"]))
+        frame = vaex.from_arrays(x=images.mapped(file["x"]), y=images.mapped(file["y"]))
     yield "mapped", vaxseq.Sequence(frame, inputs="x", targets="y", batch_size=SIZE, shuffle="global"), True
     yield (
         "fit(shuffle=False): read ahead",
@@ -146,69 +141,17 @@ def slices(folder: Path, rows: int) -> Iterator[tuple[str, Any, bool]]:
 # --- 3: a process pool
 
 
-def turned(image: np.ndarray) -> np.ndarray:
-    """An image moved by some pixels, at random, with noise."""
-    rng = np.random.default_rng(int(image.sum() * 1e3) & 0xFFFFFFFF)
-    moved = np.roll(image, rng.integers(-3, 4, 2), (0, 1))
-    return (moved + rng.normal(0, 0.05, image.shape)).astype(np.float32)
-
-
-class Pooled(keras.utils.PyDataset):
-    """Images in memory; each goes to another process to be augmented, and comes back."""
-
-    def __init__(self, path: Path, processes: int = 2) -> None:
-        super().__init__()
-        with h5py.File(path) as file:
-            self.images, self.labels = file["images"][:], file["labels"][:]
-        self.pool = get_context("spawn").Pool(processes)
-
-    def __len__(self) -> int:
-        return len(self.labels) // SIZE
-
-    def __getitem__(self, index: int) -> Any:
-        rows = slice(index * SIZE, (index + 1) * SIZE)
-        return np.stack(self.pool.map(turned, list(self.images[rows]))), self.labels[rows]
-
-    def close(self) -> None:
-        self.pool.terminate()
-        self.pool.join()
-
-
-def each_turned(batch: Any, rng: np.random.Generator) -> Any:
-    """The same function as it was, image by image."""
-    images, labels = batch
-    return np.stack([turned(image) for image in images]), labels
-
-
-def all_turned(batch: Any, rng: np.random.Generator) -> Any:
-    """The same for a whole batch: one index, one draw of noise."""
-    images, labels = batch
-    count, height, width = images.shape
-    down, right = rng.integers(-3, 4, (2, count, 1, 1))
-    rows = (np.arange(height)[:, None] - down) % height
-    columns = (np.arange(width)[None, :] - right) % width
-    moved = images[np.arange(count)[:, None, None], rows, columns]
-    return moved + rng.standard_normal(images.shape, np.float32) * np.float32(0.05), labels
-
-
 def pooled(folder: Path, rows: int) -> Iterator[tuple[str, Any, bool]]:
     path = folder / "images.h5"
-    rng = np.random.default_rng(0)
-    with h5py.File(path, "w") as file:
-        file["images"] = rng.random((rows, 32, 32), np.float32)
-        file["labels"] = rng.integers(0, 10, rows, dtype=np.int32)
-    before = Pooled(path)
+    images.write(path, rows)
+    before = images.Pooled(path)
     yield "as it was", before, True
     before.close()
-
-    with h5py.File(path) as file:
-        frame = vaex.from_arrays(images=mapped(file["images"]), labels=mapped(file["labels"]))
-
-    def sequence(**options: Any) -> vaxseq.Sequence:
-        return vaxseq.Sequence(frame, inputs="images", targets="labels", batch_size=SIZE, shuffle="global", **options)
-
-    yield "augment_workers=2: batches in shared memory", sequence(augment=each_turned, augment_workers=2), False
-    yield "whole batches at once", sequence(augment=all_turned), False
+    each, every = images.each_moved, images.all_moved
+    yield "augment=, image by image, in threads", images.sequence(path, augment=each), False
+    yield "augment_workers=2: in shared memory", images.sequence(path, augment=each, augment_workers=2), False
+    yield "whole batches at once, in threads", images.sequence(path, augment=every), False
+    yield "whole batches, augment_workers=2", images.sequence(path, augment=every, augment_workers=2), False
 
 
 CLASSES: dict[str, tuple[Callable[[Path, int], Iterator[tuple[str, Any, bool]]], int]] = {

@@ -12,6 +12,7 @@ _BOUND = 0.1  # of a step may go into waiting before the data is said to be the 
 _WORTH = 1.15  # a gain below isn't worth a line, or is noise
 _SMALL = 1.5  # rows a second that bigger batches must bring to be called for
 _LEADING = 0.2  # of the work on a batch is worth naming
+_PROCESSES = "waiting for processes"
 _READING = ("reading", "decompressing", "in pandas", "in vaex", "in Arrow", "in polars")
 
 
@@ -172,7 +173,7 @@ def _first_file(facts: Facts) -> str:
 
 
 def _storage(facts: Facts) -> Iterator[Advice]:
-    waited = sum(stage.waited_s for stage in facts.stages if stage.doing != "waiting for processes")
+    waited = sum(stage.waited_s for stage in facts.stages if stage.doing != _PROCESSES)
     share = waited / facts.work_s
     if share >= _LEADING:
         cure = "Copy the data to a local disk, or keep it there as a packed store (vaxseq.materialize)"
@@ -209,10 +210,15 @@ def _features(facts: Facts) -> Iterator[Advice]:
 def _augment(facts: Facts) -> Iterator[Advice]:
     share = facts.share("augment")
     if share >= _LEADING:
+        pooled = any(stage.kind == "augment" and stage.doing == _PROCESSES for stage in facts.stages)
+        cure = (
+            "It runs in processes as it is: more of them help as long as processors are left (augment_workers)."
+            if pooled
+            else "If it must be Python, let it run in a process pool (augment_workers)."
+        )
         yield Advice(
             "augment",
-            f"Augmentation takes {share:.0%} of the time. Work on whole arrays instead of row by row; "
-            "if it must be Python, let it run in a process pool (augment_workers).",
+            f"Augmentation takes {share:.0%} of the time. Work on whole arrays instead of row by row. {cure}",
             facts.gain(share),
         )
 
@@ -224,7 +230,7 @@ def _lines(facts: Facts) -> Iterator[Advice]:
     for stage in facts.stages:
         if stage.kind != "line":
             continue
-        kind = stage.doing if stage.doing == "waiting for processes" else "work"
+        kind = stage.doing if stage.doing == _PROCESSES else "work"
         if stage.waited_s > stage.seconds / 2 and kind == "work":
             continue  # the storage's
         if facts.packed and stage.doing.startswith(_READING):
@@ -238,7 +244,7 @@ def _lines(facts: Facts) -> Iterator[Advice]:
         if share < _LEADING:
             continue
         line = where[kind, function]
-        if kind == "waiting for processes":
+        if kind == _PROCESSES:
             yield Advice(
                 "processes",
                 f"`{line.name}` waits for other processes {share:.0%} of the time, in which they work "

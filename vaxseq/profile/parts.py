@@ -16,7 +16,7 @@ from vaxseq.frame import Source
 from vaxseq.layout import Recipe
 from vaxseq.loader import Loaded, Loader
 from vaxseq.profile.meters import Meter, Queue
-from vaxseq.profile.result import Stage
+from vaxseq.profile.result import Stage, StageKind
 from vaxseq.reader import Arrays, Reader
 from vaxseq.training.probe import Insides, to_tensors
 
@@ -181,7 +181,9 @@ def _stages(clocks: _Clocks, inside: Insides, served: int) -> tuple[Stage, ...]:
     rest = clocks.loader.own_s - clocks.reader.own_s - clocks.finish.own_s
     stages.append(Stage("order", "", max(0.0, rest) * each, 0.0))
     finish = clocks.finish
-    stages.append(Stage("augment" if inside.augmented else "batch", "", finish.own_s * each, finish.waited_s * each))
+    doing = "waiting for processes" if inside.processes else ""
+    kind: StageKind = "augment" if inside.augmented else "batch"
+    stages.append(Stage(kind, "", finish.own_s * each, finish.waited_s * each, doing))
     stages.append(Stage("tensors", "", clocks.tensors.own_s / served, 0.0))
     return tuple(stages)
 

@@ -1,156 +1,148 @@
-"""Processes that augment batches: arrays go there and back through shared memory, nothing is pickled."""
+"""Processes that augment batches: arrays go there and back through shared memory, nothing of them is pickled."""
 
 from __future__ import annotations
 
+import logging
+import pickle
 import queue
+import sys
+import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-Batch = tuple[Any, ...]
-Layout = list[tuple[int, tuple[int, ...], str]]  # offset, shape and dtype of each array in a slot
+from vaxseq.errors import OptionError
+from vaxseq.training.augment_worker import Task, begin, flatten, ready, unflatten, work
+from vaxseq.training.augmenting import Augment, Batch, Key
+from vaxseq.training.slab import Layout, Slab, lay
 
-_ALIGN = 64
-_ROOM = 2  # a result may be larger than its batch by this much without a slot of its own
-
-_function: Any = None
-_slots: dict[str, SharedMemory] = {}
+_log = logging.getLogger("vaxseq")
+_AHEAD = 2  # tasks beside the ones at work: one that is read meanwhile, one that is handed out
 
 
 class AugmentPool:
     """``workers`` processes, started when first asked, that run a function ``(batch, rng) -> batch``.
 
-    The function must be importable by name: one of a module, not a lambda. Processes end with the object.
+    They end with the object. When one of them dies, they are started anew for the next batches.
+    ``tasks`` says how many calls of ``run`` at once keep all of them busy.
+
+    Raises:
+        OptionError: the function can't be found by another process.
     """
 
-    def __init__(self, function: Any, workers: int) -> None:
-        self._executor = ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(function,)
-        )
-        self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
-        self._all: list[_Slot] = []
-        for _ in range(workers):
-            slot = _Slot()
-            self._all.append(slot)
-            self._free.put(slot)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="vaxseq-augment")
-        weakref.finalize(self, _end, self._executor, self._threads, self._all)
+    def __init__(self, function: Augment, workers: int) -> None:
+        _check_importable(function)
+        self.workers, self.tasks = workers, workers + _AHEAD
+        self._function = function
+        self._lock = threading.Lock()
+        self._crew = _Crew(function, workers, self.tasks)
 
-    def run(self, batch: Batch, key: tuple[int, ...]) -> Batch:
-        """The function's result on a batch, with the generator of ``key``; waits for a process to be free."""
-        slot = self._free.get()
+    def run(self, batches: Sequence[Batch], keys: Sequence[Key]) -> list[Batch | Exception]:
+        """The function's results on batches, each with the generator of its key, or the error in place of one.
+
+        One process does them all. A result takes the place of its batch where it has its shape: arrays are changed.
+
+        Raises:
+            ProcessDiedError: the process did.
+        """
+        crew = self._crew
         try:
-            arrays, form = _flatten(batch)
-            layout, size = _layout(arrays)
-            slot.reserve(size * _ROOM)
-            for array, (offset, shape, dtype) in zip(arrays, layout, strict=True):
-                _view(slot.memory, offset, shape, dtype)[...] = array
-            made, rest = self._executor.submit(_augment, slot.memory.name, layout, form, key).result()
-            if rest is not None:
-                return _unflatten(rest, form)
-            return _unflatten([np.array(_view(slot.memory, *one)) for one in made], form)
+            return crew.run(batches, keys)
+        except BrokenProcessPool as error:
+            with self._lock:
+                if self._crew is crew:
+                    self._crew = _Crew(self._function, self.workers, self.tasks)
+                    _log.warning("augment: a process of the pool died; starting anew")
+            raise ProcessDiedError(
+                "a process of augment_workers was killed (short of memory?) or crashed; if none could start, their own "
+                "messages on standard error tell why: most often the program's start isn't below "
+                'if __name__ == "__main__"'
+            ) from error
+
+
+class ProcessDiedError(RuntimeError):
+    """A process of the pool ended while it had work."""
+
+
+class _Crew:
+    """The processes, from their start to their end, and the memory that they share with this one."""
+
+    def __init__(self, function: Augment, workers: int, tasks: int) -> None:
+        self._slabs = [Slab() for _ in range(tasks)]
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in range(tasks):
+            self._free.put(number)
+        self._executor = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=begin, initargs=(function, self._slabs)
+        )
+        self._workers, self._started, self._lock = workers, False, threading.Lock()
+        weakref.finalize(self, self._executor.shutdown, wait=False, cancel_futures=True)
+
+    def run(self, batches: Sequence[Batch], keys: Sequence[Key]) -> list[Batch | Exception]:
+        """See the pool's."""
+        number = self._free.get()
+        try:
+            slab = self._slabs[number]
+            arrays: list[list[npt.NDArray[Any]]] = []
+            tasks: list[Task] = []
+            end = 0
+            for batch, key in zip(batches, keys, strict=True):
+                flat, form = flatten(batch)
+                layouts, end = lay(flat, end)
+                arrays.append(flat)
+                tasks.append(Task(layouts, form, key))
+            slab.bytes(end)
+            for flat, task in zip(arrays, tasks, strict=True):
+                for array, layout in zip(flat, task.layouts, strict=True):
+                    slab.view(layout)[...] = array
+            self._start()
+            made = self._executor.submit(work, number, tasks, end).result()
+            return [
+                one if isinstance(one, Exception) else unflatten(_taken(slab, one, flat), task.form)
+                for one, flat, task in zip(made, arrays, tasks, strict=True)
+            ]
         finally:
-            self._free.put(slot)
+            self._free.put(number)
 
-    def map(self, finish: Callable[[Any], Any], loaded: Sequence[Any]) -> list[Any]:
-        """Finish several batches, as many at once as there are processes."""
-        return list(self._threads.map(finish, loaded))
-
-
-class _Slot:
-    """A piece of shared memory that grows when a batch needs more."""
-
-    def __init__(self) -> None:
-        self._memory: SharedMemory | None = None
-
-    @property
-    def memory(self) -> SharedMemory:
-        assert self._memory is not None
-        return self._memory
-
-    def reserve(self, size: int) -> None:
-        if self._memory is None or self._memory.size < size:
-            self.close()
-            self._memory = SharedMemory(create=True, size=max(size, _ALIGN))
-
-    def close(self) -> None:
-        if self._memory is not None:
-            self._memory.close()
-            self._memory.unlink()
-            self._memory = None
+    def _start(self) -> None:
+        """All processes at once: an executor starts them one by one, as work comes."""
+        with self._lock:
+            if not self._started:
+                self._started = True
+                for _ in range(self._workers):
+                    self._executor.submit(ready)
 
 
-def _end(executor: ProcessPoolExecutor, threads: ThreadPoolExecutor, slots: list[_Slot]) -> None:
-    threads.shutdown(wait=False, cancel_futures=True)
-    executor.shutdown(wait=True, cancel_futures=True)
-    for slot in slots:
-        slot.close()
+def _taken(slab: Slab, layouts: list[Layout], places: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Results copied out of a slab: into the batch's own arrays, or into new ones if they have another shape."""
+    taken = []
+    for layout, place in zip(layouts, places, strict=True):
+        view = slab.view(layout)
+        if view.shape != place.shape:
+            place = np.empty_like(view)
+        place[...] = view
+        taken.append(place)
+    return taken
 
 
-def _begin(function: Any) -> None:
-    global _function  # noqa: PLW0603 - what a pool's initializer is for
-    _function = function
-
-
-def _augment(name: str, layout: Layout, form: Any, key: tuple[int, ...]) -> tuple[Layout, list[Any] | None]:
-    """In a process of the pool: augment the batch that lies in a slot, in its place if there is room."""
-    from vaxseq.training.augment import checked, shapes_of
-
-    memory = _slots.get(name)
-    if memory is None:
-        memory = _slots[name] = SharedMemory(name=name)
-    batch = _unflatten([_view(memory, *one) for one in layout], form)
-    expected = shapes_of(batch)
-    arrays, _ = _flatten(checked(_function(batch, np.random.default_rng(key)), expected))
-    made, size = _layout(arrays)
-    if size > memory.size:
-        return [], [np.array(array) for array in arrays]
-    places = [_view(memory, *one) for one in made]
-    moves = [
-        (place, array) for place, array in zip(places, arrays, strict=True) if place.ctypes.data != array.ctypes.data
-    ]
-    whole = _view(memory, 0, (memory.size,), "u1")
-    for place, array in [(place, np.array(one) if np.may_share_memory(one, whole) else one) for place, one in moves]:
-        place[...] = array
-    return made, None
-
-
-def _view(memory: SharedMemory, offset: int, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
-    return np.ndarray(shape, np.dtype(dtype), memory.buf, offset)
-
-
-def _layout(arrays: list[Any]) -> tuple[Layout, int]:
-    layout, at = [], 0
-    for array in arrays:
-        layout.append((at, array.shape, array.dtype.str))
-        at += -(-array.nbytes // _ALIGN) * _ALIGN
-    return layout, at
-
-
-def _flatten(batch: Batch) -> tuple[list[Any], Any]:
-    """The arrays of a batch in a row, and the form that puts them together again."""
-    arrays: list[Any] = []
-    form: list[Any] = []
-    for part in batch:
-        if part is None:
-            form.append(None)
-        elif isinstance(part, dict):
-            form.append(list(part))
-            arrays.extend(part.values())
-        else:
-            form.append(True)
-            arrays.append(part)
-    return arrays, form
-
-
-def _unflatten(arrays: list[Any], form: Any) -> Batch:
-    rest: Iterator[Any] = iter(arrays)
-    return tuple(
-        None if one is None else {name: next(rest) for name in one} if isinstance(one, list) else next(rest)
-        for one in form
-    )
+def _check_importable(function: Augment) -> None:
+    name = getattr(function, "__qualname__", repr(function))
+    try:
+        pickled = pickle.dumps(function)
+    except Exception as error:
+        raise OptionError(
+            f"augment_workers: processes can't import {name}: {error}. Give a function of a module, not a lambda or "
+            "one inside another, or leave augment_workers out."
+        ) from error
+    main = sys.modules["__main__"]
+    if b"__main__" in pickled and not hasattr(main, "__file__") and getattr(main, "__spec__", None) is None:
+        raise OptionError(
+            f"augment_workers: processes can't import {name}, which was made in a notebook or an interactive session. "
+            "Put it into a file and import it, or leave augment_workers out."
+        )

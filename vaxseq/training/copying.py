@@ -18,6 +18,7 @@ class CopyLoader:
     """
 
     chunk_batches = 1
+    gains_in_turn = False
 
     def __init__(self, reader: StoreReader, plan: BatchPlan, finish: Callable[[Loaded], Batch], *, plain: bool) -> None:
         self.finish, self._plain = finish, plain

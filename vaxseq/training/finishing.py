@@ -13,8 +13,9 @@ from vaxseq.items import Items
 from vaxseq.loader import Batches, Loaded, Loader
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
-from vaxseq.training.augment import Augment, Augmenter
+from vaxseq.training.augment import Augmenter
 from vaxseq.training.augment_pool import AugmentPool
+from vaxseq.training.augmenting import Augment
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.copying import CopyLoader
 
@@ -40,15 +41,12 @@ class Finishing:
         reader = self.items.reader
         if isinstance(reader, StoreReader) and plan.in_order and augmenter is None and not plan.padded:
             return CopyLoader(reader, plan, finish, plain=maker.plain)
-        return Loader(
-            reader,
-            self.items.index,
-            plan,
-            self.read_ahead,
-            finish,
-            finish_all=None if self.pool is None else partial(self.pool.map, finish),
-            cut=maker.cut if augmenter is None and maker.cuts else None,
-        )
+        index = self.items.index
+        if self.pool is not None:
+            tasks = self.pool.tasks
+            return Loader(reader, index, plan, self.read_ahead, finish, finish_all=finish.all, threads=tasks)
+        cut = maker.cut if augmenter is None and maker.cuts else None
+        return Loader(reader, index, plan, self.read_ahead, finish, cut=cut)
 
 
 def rows_of(items: Items, plan: BatchPlan, epoch: int, index: int) -> npt.NDArray[np.int64]:
@@ -62,7 +60,11 @@ class _Finish:
         self._maker, self._augmenter = maker, augmenter
 
     def __call__(self, loaded: Loaded) -> Batch:
-        batch = self._maker.arrays(loaded)
+        return self.all([loaded])[0]
+
+    def all(self, loaded: list[Loaded]) -> list[Batch]:
+        """Batches of one epoch."""
+        batches = [self._maker.arrays(one) for one in loaded]
         if self._augmenter is not None:
-            batch = self._augmenter(batch, loaded.epoch, loaded.number)
-        return self._maker.tensors(batch)
+            batches = self._augmenter(batches, loaded[0].epoch, [one.number for one in loaded])
+        return [self._maker.tensors(batch) for batch in batches]

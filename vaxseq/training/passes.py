@@ -66,7 +66,7 @@ class Passes:
 
     def _hint(self, loader: Batches[Batch], plan: BatchPlan) -> None:
         self._hinted = True
-        if plan.num_batches > 2 * loader.chunk_batches > 2:
+        if loader.gains_in_turn and plan.num_batches > 2 * loader.chunk_batches:
             _log.warning(
                 "fit permutes the batches, so each is read by itself, which is slower. Pass shuffle=False to fit: "
                 "the Sequence shuffles (shuffle='global' or 'block')."

@@ -213,7 +213,9 @@ class _Ready(_Marked):
 
 @dataclass(frozen=True, slots=True)
 class Insides:
-    """What a Sequence is made of. ``finish`` makes a batch of the arrays, and augments it if ``augmented``."""
+    """What a Sequence is made of. ``finish`` makes a batch of the arrays, and augments it if ``augmented``,
+    in so many ``processes`` or in its own thread.
+    """
 
     reader: Any
     index: RowIndex
@@ -222,6 +224,7 @@ class Insides:
     source: Source
     recipe: Recipe
     augmented: bool
+    processes: int
 
 
 def insides(sequence: Sequence) -> Insides:
@@ -235,6 +238,7 @@ def insides(sequence: Sequence) -> Insides:
         sequence._source,
         sequence._recipe,
         sequence._options["augment"] is not None,
+        0 if sequence._finishing.pool is None else sequence._finishing.pool.workers,
     )
 
 

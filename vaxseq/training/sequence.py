@@ -25,8 +25,8 @@ from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
 from vaxseq.report.html import Heading
 from vaxseq.served import Served
-from vaxseq.training.augment import Augment
 from vaxseq.training.augment_pool import AugmentPool
+from vaxseq.training.augmenting import Augment
 from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.exits import to_tf, to_torch
