@@ -23,7 +23,7 @@ MIN_BATCH_ROWS, MAX_BATCH_ROWS = 1 << 16, 1 << 20
 _MAX_HELD_BYTES = 64 << 20
 _SYNC_S = 10.0
 
-_NO_WORDS = pa.array([], pa.string())  # a record batch holds codes only
+_NO_WORDS = pa.nulls(0, pa.string())  # a record batch holds codes only; pa.array would import pandas
 
 PieceKey = tuple[int, int]  # (unit number, piece number)
 
