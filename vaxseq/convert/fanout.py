@@ -87,8 +87,13 @@ class _Waiting:
 
     number: int
     unit: Unit
-    future: Future[list[str]]
+    future: Future[list[str]] | None = None
     here: list[Finished] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether nobody has to wait for it."""
+        return self.future is None or self.future.done()
 
 
 def in_order(
@@ -101,38 +106,42 @@ def in_order(
     # a name of its own, so that no run takes files, or a cluster's remembered result, for another's
     folder = work / "units" / uuid.uuid4().hex
     folder.mkdir(parents=True)
+    workers = getattr(pool, "_max_workers", None) or 4
+    width = _AHEAD + workers
+    # A local worker has one unit to read and one to go on with, and this process takes the others. None is called
+    # back: when a process ends, Python 3.11's pool stumbles over cancelled units and never tells of the rest.
+    most = 2 * workers if helps else width
     waiting: deque[_Waiting] = deque()
-    width = _AHEAD + (getattr(pool, "_max_workers", None) or 4)
     rest = iter(units)
     here = UnitReader(job)
+
+    def ask(number: int, unit: Unit) -> None:
+        future = pool.submit(read_unit, job, unit, number, dict(types), str(folder.absolute()))
+        waiting.append(_Waiting(number, unit, future))
+
     try:
         while True:
-            while len(waiting) < width and (found := next(rest, None)) is not None:
-                number, unit = found
-                future = pool.submit(read_unit, job, unit, number, dict(types), str(folder.absolute()))
-                waiting.append(_Waiting(number, unit, future))
+            while len(waiting) < width and sum(not one.ready for one in waiting) < most:
+                if (found := next(rest, None)) is None:
+                    break
+                ask(*found)
             if not waiting:
                 return
-            while helps and _read_one_here(waiting, here, types):
-                pass
+            if helps and not waiting[0].ready and len(waiting) < width and (found := next(rest, None)) is not None:
+                number, unit = found
+                if unit.stop < 0:  # of unknown length, so it may not fit into memory
+                    ask(number, unit)
+                else:
+                    waiting.append(_Waiting(number, unit, None, list(here.read(unit, types))))
+                continue
             head = waiting.popleft()
-            pieces = _loaded(head.future.result(), head.unit) if head.here is None else iter(head.here)
+            pieces = iter(head.here or ()) if head.future is None else _loaded(head.future.result(), head.unit)
             yield from keyed(head.number, pieces)
     finally:
         here.close()
         for one in waiting:
-            one.future.cancel()
-
-
-def _read_one_here(waiting: deque[_Waiting], here: UnitReader, types: Mapping[str, pa.DataType]) -> bool:
-    """While the first isn't there: reads a unit that no worker has begun, unless its length is unknown."""
-    if waiting[0].here is not None or waiting[0].future.done():
-        return False
-    for one in waiting:
-        if one.here is None and one.unit.stop >= 0 and one.future.cancel():
-            one.here = list(here.read(one.unit, types))
-            return True
-    return False
+            if one.future is not None and not helps:
+                one.future.cancel()
 
 
 def keyed(number: int, pieces: Iterable[Finished]) -> Iterator[tuple[tuple[int, int], Finished, tuple[int, int]]]:

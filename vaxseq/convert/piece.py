@@ -219,6 +219,14 @@ def _retype(parsed: Parsed, name: str, kind: pa.DataType | None, demanded: bool,
 
 
 def _cast_demanded(parsed: Parsed, name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_duration(kind)) and _same_family(
+        column.type, kind
+    ):
+        return _cast_times(parsed, name, column, kind)
+    if pa.types.is_floating(kind) and pa.types.is_floating(column.type) and kind.bit_width < column.type.bit_width:
+        values = column.cast(kind)
+        wrong = pc.and_(pc.is_inf(values), pc.invert(pc.is_inf(column)))
+        return _without(parsed, wrong, name, column, values, kind)
     try:
         if is_text(column.type):
             raise pa.ArrowInvalid("text is parsed cell by cell")
@@ -233,6 +241,29 @@ def _cast_demanded(parsed: Parsed, name: str, column: pa.ChunkedArray, kind: pa.
     _reject(parsed, bad, name, cells, f"not a {type_name(kind)}")
     values = values.filter(pa.array(~bad))
     return pa.chunked_array([values])
+
+
+def _same_family(a: pa.DataType, b: pa.DataType) -> bool:
+    instants = [pa.types.is_timestamp(one) or pa.types.is_date(one) for one in (a, b)]
+    return all(instants) or (pa.types.is_duration(a) and pa.types.is_duration(b))
+
+
+def _cast_times(parsed: Parsed, name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Times in another unit; one that the unit can't hold, and what would lose a part of it, is a bad row."""
+    values = column.cast(kind, safe=False)
+    wrong = pc.not_equal(values.cast(column.type, safe=False), column)
+    return _without(parsed, wrong, name, column, values, kind)
+
+
+def _without(
+    parsed: Parsed, wrong: pa.ChunkedArray, name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, kind: Any
+) -> pa.ChunkedArray:
+    """The values without the wrong ones, whose rows become bad."""
+    mask = np.asarray(pc.fill_null(wrong, False), dtype=bool)
+    if not mask.any():
+        return values
+    _reject(parsed, mask, name, column, f"not a {type_name(kind)}")
+    return values.filter(pa.array(~mask))
 
 
 def _check(parsed: Parsed, column: Column) -> None:
@@ -272,6 +303,8 @@ def _reject(parsed: Parsed, wrong: npt.NDArray[np.bool_], name: str, cells: pa.A
     if rows.size == 0:
         return
     origin = parsed.ordinals()
+    if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
+        cells = cells.cast(pa.string())  # Python's times end with the year 9999
     for row in rows.tolist():
         value = cells[row].as_py()
         parsed.bad.append(BadRow(int(origin[row]), name, None if value is None else str(value), reason))

@@ -199,10 +199,12 @@ def _write_drafts(
             else column
             for field, column in zip(schema, table.columns, strict=False)  # the last column is the row's number
         ]
-        file.append(pa.table(columns, schema=schema).combine_chunks().to_batches()[0])
+        batches = pa.table(columns, schema=schema).combine_chunks().to_batches()
+        for batch in batches:
+            file.append(batch)
         draft.blocks, draft.length = file.blocks, file.length
         draft.rows += table.num_rows
-        draft.groups.append(([], table.num_rows, 1))
+        draft.groups.append(([], table.num_rows, len(batches)))
     if file is not None:
         file.close()
     return drafts

@@ -23,7 +23,7 @@ MIN_BATCH_ROWS, MAX_BATCH_ROWS = 1 << 16, 1 << 20
 _MAX_HELD_BYTES = 64 << 20
 _SYNC_S = 10.0
 
-_NO_WORDS = pa.array([], pa.string())  # a record batch holds codes only
+_NO_WORDS = pa.nulls(0, pa.string())  # a record batch holds codes only; pa.array would import pandas
 
 PieceKey = tuple[int, int]  # (unit number, piece number)
 
@@ -134,8 +134,8 @@ class Stage:
         assert self._file is not None
         before = len(self._file.blocks)
         for start in range(0, table.num_rows, MAX_BATCH_ROWS):
-            part = table.slice(start, MAX_BATCH_ROWS).combine_chunks()
-            self._file.append(part.to_batches()[0])
+            for batch in table.slice(start, MAX_BATCH_ROWS).combine_chunks().to_batches():
+                self._file.append(batch)  # several where a column has more than 2 GB of text
         added = self._file.blocks[before:]
         keys = [key for key, _ in self._held]
         group = (keys, table.num_rows, len(added))

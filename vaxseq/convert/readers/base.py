@@ -143,7 +143,7 @@ class Reader(ABC):
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
         """(line or row number counted from 1, raw text) of rows of the piece."""
         first = piece.first_line if piece.first_line is not None else piece.start + 1
-        return [(first + row, str(piece.raw.slice(row, 1).to_pylist()[0])) for row in rows]
+        return [(first + row, _shown(piece.raw.slice(row, 1))) for row in rows]
 
     def total_bytes(self) -> int:
         """Size of the source, as progress counts it."""
@@ -162,6 +162,15 @@ class Reader(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _shown(row: Any) -> str:
+    """One row as text; Python's times end with the year 9999, so Arrow writes them."""
+    if isinstance(row, pa.Table):
+        for index, field in enumerate(row.schema):
+            if pa.types.is_timestamp(field.type) or pa.types.is_date(field.type):
+                row = row.set_column(index, field.name, row.column(index).cast(pa.string()))
+    return str(row.to_pylist()[0])
 
 
 class TypedReader(Reader):

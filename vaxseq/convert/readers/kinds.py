@@ -22,6 +22,8 @@ def storable_type(kind: pa.DataType, where: str, column: str) -> pa.DataType:
             for size in reversed(kind.shape):
                 inner = pa.list_(inner, size)
             return inner
+        if kind.extension_name == "pandas.period":  # its integers mean nothing without their frequency
+            raise unsupported(where, column, kind, "Turn the periods into timestamps first.")
         return storable_type(kind.storage_type, where, column)
     if pa.types.is_dictionary(kind):
         return CATEGORY if is_text(kind) else storable_type(kind.value_type, where, column)

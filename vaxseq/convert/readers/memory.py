@@ -62,13 +62,7 @@ def _is_pandas(data: Any) -> bool:
 
 def _as_batches(data: Any, where: str) -> tuple[pa.Schema, Iterator[Any]]:
     if _is_pandas(data):
-        try:
-            data = pa.Table.from_pandas(data, preserve_index=False)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            raise SourceError(
-                f"{where}: pandas can't hand its columns over: {error}. Give each column one type."
-            ) from error
-        data = data.replace_schema_metadata(None)
+        data = _from_pandas(data, where)
     if isinstance(data, pa.RecordBatch):
         return data.schema, iter([data])
     if isinstance(data, pa.Table):
@@ -83,6 +77,15 @@ def _as_batches(data: Any, where: str) -> tuple[pa.Schema, Iterator[Any]]:
     return first.schema, _chain(first, iterator)
 
 
+def _from_pandas(data: Any, where: str) -> pa.Table:
+    try:
+        return pa.Table.from_pandas(data, preserve_index=False).replace_schema_metadata(None)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise SourceError(
+            f"{where}: pandas can't hand its columns over: {error}. Give each column one type."
+        ) from error
+
+
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     yield first
     yield from rest
@@ -92,11 +95,12 @@ def _single(batch: Any, where: str) -> pa.RecordBatch:
     if isinstance(batch, pa.RecordBatch):
         return batch
     if _is_pandas(batch):
-        batch = pa.Table.from_pandas(batch, preserve_index=False).replace_schema_metadata(None)
+        batch = _from_pandas(batch, where)
     if isinstance(batch, pa.Table):
-        return (
-            batch.combine_chunks().to_batches()[0] if batch.num_rows else pa.RecordBatch.from_pylist([], batch.schema)
-        )
+        parts = batch.combine_chunks().to_batches()
+        if len(parts) > 1:
+            raise SourceError(f"{where}: a column of a batch has more than 2 GB of text. Pass smaller batches.")
+        return parts[0] if parts else pa.RecordBatch.from_pylist([], batch.schema)
     if isinstance(batch, Mapping):
         return pa.RecordBatch.from_pydict(dict(batch))
     raise SourceError(f"{where}: got a {type(batch).__name__}, expected record batches, tables or DataFrames.")

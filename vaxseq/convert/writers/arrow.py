@@ -33,8 +33,8 @@ class ArrowWriter(Writer):
         dictionaries = {field.name: pa.array([], pa.string()) for field in schema if pa.types.is_dictionary(field.type)}
         for table in tables():
             for start in range(0, table.num_rows, _BATCH_ROWS):
-                batch = table.slice(start, _BATCH_ROWS).combine_chunks().to_batches()[0]
-                for name in dictionaries:
-                    dictionaries[name] = batch.column(name).dictionary
-                file.append(batch)
+                for batch in table.slice(start, _BATCH_ROWS).combine_chunks().to_batches():
+                    for name in dictionaries:
+                        dictionaries[name] = batch.column(name).dictionary
+                    file.append(batch)
         file.finish(dictionaries, {key.encode(): value.encode() for key, value in metadata.items()})
