@@ -270,6 +270,32 @@ def test_a_pipe_gets_whole_rows_and_a_narrow_terminal_lines(columns: str | None,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["nonsense", "jax"])
+def test_without_a_backend_it_says_what_to_install(backend: str, flights: None) -> None:
+    Path("features.yaml").write_text(DEFINITION.replace("COLUMN", "distance").replace("STEP", "standardize"))
+    assert exit_of("fit", "features.yaml", "flights.arrow", "-o", "fitted.json") == 0
+    Path("jax.py").write_text("raise ModuleNotFoundError(\"No module named 'jax'\")")
+    environment = {"KERAS_BACKEND": backend, "PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}"}
+    done = run("profile", "fitted.json", "flights.arrow", **environment)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: keras: can't load its backend (")
+    assert "pip install 'vaxseq[jax]'" in done.stderr
+    done = run("report", "flights.arrow", "fitted.json", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "Without a profile: keras: can't load its backend" in done.stdout
+
+
+def test_inspect_shows_times_and_truths(flights: None, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("times.csv").write_text("when,late\n2013-01-01T05:00:00,true\n2013-01-02T06:30:00,false\n")
+    vaxseq.convert("times.csv", "times.arrow", progress=False)
+    assert exit_of("inspect", "times.arrow") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[3] == ["when", "timestamp[s]", "2013-01-01", "05:00:00", "2013-01-02", "06:30:00"]
+    assert lines[4] == ["late", "bool", "False", "True", "0.5"]
+    assert lines[5] == ["It", "memory-maps."]
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_a_conversion_with_130_and_a_word(tmp_path: Path) -> None:
     import signal
     import time

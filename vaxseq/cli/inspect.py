@@ -43,4 +43,6 @@ def inspect(
 def _shown(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value).replace("T", " ")
+    if isinstance(value, str):  # a time
+        return value.replace("T", " ")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
