@@ -22,8 +22,8 @@ import pytest
 SCRIPT = Path(__file__).with_name("killed_training.py")
 BACKEND = os.environ["KERAS_BACKEND"]
 KILLS = int(os.environ.get("VAXSEQ_TEST_KILLS", "3"))
-EPOCHS = max(3, KILLS // 3)
-BATCHES = EPOCHS * 480 // 16
+EPOCHS = max(3, KILLS // 5)
+STEPS, BATCH = 30, 16
 
 
 class Trainer:
@@ -31,8 +31,15 @@ class Trainer:
 
     def __init__(self, log: Path) -> None:
         self._log = log
+        # each training would compile anew, which takes most of its time
+        cache = {
+            "JAX_COMPILATION_CACHE_DIR": str(log.with_name("compiled")),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
+            env={**os.environ, **cache},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log.open("w"),
@@ -82,13 +89,13 @@ def draft(folder: Path) -> tuple | None:
     return max(((file.stat().st_mtime_ns, file.name) for file in files), default=None)
 
 
-def place(folder: Path) -> str:
-    """What is saved."""
+def saved(folder: Path) -> tuple[int, int]:
+    """Epoch and batch that the saved state is at."""
     record = folder / "resume.json"
     if not record.exists():
-        return "nothing"
+        return 0, 0
     position = json.loads(record.read_text())["position"]
-    return f"epoch {position['epoch']} row {position['item']}"
+    return position["epoch"], position["item"] // BATCH
 
 
 @pytest.mark.backend
@@ -102,7 +109,8 @@ def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, 
     whole, out, folder, log = (tmp_path / name for name in ("whole.npz", "killed.npz", "run", "log"))
     job = {"folder": str(folder), "out": str(out), "epochs": EPOCHS, "mirrored": mirrored}
     kills, writing = 0, 0
-    print(f"\n{BACKEND}{', MirroredStrategy' if mirrored else ''}: {EPOCHS} epochs of {BATCHES // EPOCHS} batches")
+    name = f"{BACKEND}, MirroredStrategy" if mirrored else BACKEND
+    print(f"\n{name}: {EPOCHS} epochs of {STEPS} batches; saved at epoch:batch")
     with trainer(log) as process:
         process.finish(out=str(whole), epochs=EPOCHS, mirrored=mirrored)
         while kills < KILLS:
@@ -111,7 +119,9 @@ def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, 
             pid = process.start(**job, permuted=rng.random() < 0.5, every_batches=every)
             process.next("begin")
             # saves take most of the time, so kills fall before, inside and after them; some in the restoring
-            wanted = rng.randint(0, BATCHES // (2 * KILLS) + 1)
+            epoch, batch = saved(folder)
+            left = max(0, (EPOCHS - epoch) * STEPS - batch - 12)  # a dozen, for those of the moment after the last
+            wanted = rng.randint(0, 2 * left // (KILLS - kills + 1))
             told = sum(process.next("batch") is not None for _ in range(wanted))
             assert told == wanted, f"training ended after {kills} kills\n{log.read_text()}"
             time.sleep(rng.random() * 0.03)
@@ -121,8 +131,9 @@ def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, 
             writing += inside
             moment = "inside a save" if inside else "restoring" if wanted == 0 else "between saves"
             kills += 1
+            epoch, batch = saved(folder)
             print(
-                f"{kills:4}  {told:3} batches, saved every {every}; killed {moment:14} left: {place(folder)}",
+                f"{kills:4}  {told:3} batches, saved every {every}; killed {moment:13} at {epoch}:{batch:02}",
                 flush=True,
             )
         process.finish(**job)
@@ -130,10 +141,10 @@ def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, 
         process.finish(**job)  # over: nothing more is trained
         again = dict(np.load(out))
     lost, doubled = int((found["seen"] < EPOCHS).sum()), int((found["seen"] > EPOCHS).sum())
-    print(f"{BACKEND}: {kills} kills, {writing} inside a save; rows lost {lost}, rows doubled {doubled}")
+    print(f"{name}: {kills} kills, {writing} inside a save; rows lost {lost}, rows doubled {doubled}")
     assert (lost, doubled) == (0, 0)
     assert (expected["seen"] == EPOCHS).all()
-    for name, weight in expected.items():
-        assert np.array_equal(weight, found[name]), name
-        assert np.array_equal(weight, again[name]), name
+    for at, weight in expected.items():
+        assert np.array_equal(weight, found[at]), at
+        assert np.array_equal(weight, again[at]), at
     assert "ran out of data" not in log.read_text()
