@@ -107,7 +107,7 @@ def measure(only: str, rows: int, rounds: int, batches: int) -> dict[str, list[t
                 if isinstance(datasets[name], images.Pooled):
                     found[name].append(read(feed, max(1, batches // 4)))
                     continue
-                read(feed, batches // 3)  # uses up what lay ready: as much is under way before as after
+                read(feed, batches // 2)  # uses up what lay ready: as much is under way before as after
                 found[name].append(read(feed, batches))
         for dataset in datasets.values():
             if isinstance(dataset, images.Pooled):
