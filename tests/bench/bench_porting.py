@@ -20,6 +20,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import h5py
+import image_changes
 import images
 import keras
 import numpy as np
@@ -147,7 +148,7 @@ def pooled(folder: Path, rows: int) -> Iterator[tuple[str, Any, bool]]:
     before = images.Pooled(path)
     yield "as it was", before, True
     before.close()
-    each, every = images.each_moved, images.all_moved
+    each, every = image_changes.each_moved, image_changes.all_moved
     yield "augment=, image by image, in threads", images.sequence(path, augment=each), False
     yield "augment_workers=2: in shared memory", images.sequence(path, augment=each, augment_workers=2), False
     yield "whole batches at once, in threads", images.sequence(path, augment=every), False

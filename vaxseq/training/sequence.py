@@ -75,7 +75,9 @@ class Sequence(Shown, keras.utils.PyDataset):
             rows. It may change the arrays in place. ``rng`` is a NumPy generator made of the seed, the epoch and the
             batch, so runs repeat.
         augment_workers: processes that run ``augment``, for a function that is slow in Python; it must be one of a
-            module, and the program start below ``if __name__ == "__main__"``. 0: in the threads that read ahead.
+            module, not of a notebook, and the program start below ``if __name__ == "__main__"``. They share memory
+            with this process and work on batches ahead, so ``fit`` needs ``shuffle=False``: in an order of Keras's
+            one works at a time. 0: in the threads that read ahead.
         store: a packed store's file (see ``materialize``), made there when it isn't there yet, or "auto" for one in
             the cache folder: the features are computed once, and read at the memory's pace. A store that was
             made from other data, rows or features is refused. Batches follow the store's order of rows.
