@@ -172,7 +172,7 @@ def _stages(clocks: _Clocks, inside: Insides, served: int) -> tuple[Stage, ...]:
     else:
         stages.append(
             Stage(
-                "store" if inside.reader.random_access else "windows",
+                "store" if inside.stored else "windows",
                 "",
                 clocks.reader.own_s * each,
                 clocks.reader.waited_s * each,
