@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
+import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -250,6 +252,21 @@ def test_a_process_pool_in_getitem() -> None:
         dataset.pool.join()
     assert found.verdict == "processes", found
     assert "waits for other processes" in found.advice[0].text
+
+
+_COLD = """
+import numpy as np, vaex, vaxseq
+frame = vaex.from_arrays(x=np.zeros(60_000, np.float32), y=np.zeros(60_000, np.int64))
+found = vaxseq.profile(vaxseq.Sequence(frame, inputs=["x"], targets="y"), seconds=1, shuffle=False)
+print(next(stage.seconds for stage in found.stages if stage.kind == "tensors"))
+"""
+
+
+@pytest.mark.backend
+@pytest.mark.slow
+def test_the_start_of_the_backend_is_not_the_datas() -> None:
+    done = subprocess.run([sys.executable, "-c", _COLD], capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[-1]) < 0.01  # what is compiled for a shape takes 50 times as long
 
 
 # --- what it leaves behind
