@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import subprocess
+import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -260,19 +263,73 @@ def test_a_process_pool_in_getitem() -> None:
     assert "waits for other processes" in found.advice[0].text
 
 
+_COLD = """
+import numpy as np, vaex, vaxseq
+frame = vaex.from_arrays(x=np.zeros(60_000, np.float32), y=np.zeros(60_000, np.int64))
+found = vaxseq.profile(vaxseq.Sequence(frame, inputs=["x"], targets="y"), seconds=1, shuffle=False)
+print(next(stage.seconds for stage in found.stages if stage.kind == "tensors"))
+"""
+
+
+@pytest.mark.backend
+@pytest.mark.slow
+def test_the_start_of_the_backend_is_not_the_datas() -> None:
+    done = subprocess.run([sys.executable, "-c", _COLD], capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[-1]) < 0.01  # what is compiled for a shape takes 50 times as long
+
+
 # --- what it leaves behind
+
+
+def chancy_model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5, seed=1)]
+    model = keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
+
+
+def state_of(model: keras.Model) -> list[np.ndarray]:
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    return [np.array(keras.ops.convert_to_numpy(one.value)) for one in variables]
 
 
 @pytest.mark.backend
 def test_the_model_is_as_before() -> None:
-    model = small_model(layers=1)
+    model = chancy_model()
     sequence = vaxseq.Sequence(vaex.from_arrays(**table(4096)), inputs=X, targets="y", batch_size=512)
-    model.fit(sequence, verbose=0)
-    variables = [*model.weights, *model.optimizer.variables]
-    before = [np.array(keras.ops.convert_to_numpy(one.value)) for one in variables]
+    history = model.fit(sequence, verbose=0)
+    before, function = state_of(model), model.train_function
+    keras.random.normal((1,))  # from here on Keras has a seed of its own
+    seed = keras.src.random.seed_generator.global_seed_generator().state
+
+    def chance() -> str:
+        numpy = np.random.get_state()  # noqa: NPY002
+        return str([random.getstate(), numpy, np.array(keras.ops.convert_to_numpy(seed.value))])
+
+    drawn = chance()
     vaxseq.profile(sequence, model, seconds=0.5)
-    for value, variable in zip(before, variables, strict=True):
-        np.testing.assert_array_equal(value, keras.ops.convert_to_numpy(variable.value))
+    assert chance() == drawn
+    for value, now in zip(before, state_of(model), strict=True):
+        np.testing.assert_array_equal(value, now)
+    assert model.history is history and not model.stop_training and model.train_function is function
+
+
+@pytest.mark.backend
+def test_training_after_a_profile_is_the_training_without_it() -> None:
+    trained = []
+    for looked in (False, True):
+        model = chancy_model()
+        sequence = vaxseq.Sequence(vaex.from_arrays(**table(4096)), inputs=X, targets="y", batch_size=512)
+        if looked:
+            vaxseq.profile(sequence, model, seconds=0.5)
+            assert getattr(model, "history", None) is None and model.train_function is None
+        # in order: how often a first fit permutes batches depends on whether the model's metrics are built
+        history = model.fit(sequence, epochs=2, verbose=0, shuffle=False)
+        trained.append((state_of(model), history.history))
+    assert trained[0][1] == trained[1][1]
+    for one, other in zip(trained[0][0], trained[1][0], strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.backend

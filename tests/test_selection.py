@@ -92,6 +92,30 @@ def test_an_index_is_kept_and_a_damaged_one_replaced(
     assert [one.name for one in tmp_path.iterdir()] == [kept.name]
 
 
+def test_a_file_that_changed_is_scanned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAXSEQ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(selection, "_CACHED_FROM_ROWS", 0)
+    path = str(tmp_path / "d.hdf5")
+    for shift in (0, 3):
+        vaex.from_arrays(n=np.arange(100) + shift).export_hdf5(path)
+        assert ids(select_rows(source_of(path), where="n < 50")) == list(range(50 - shift))
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_without_a_cache_folder_it_scans_each_time_and_says_so(
+    frame: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VAXSEQ_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(selection, "_CACHED_FROM_ROWS", 0)
+    first = ids(select_rows(source_of(frame), where="x < 300"))
+    assert ids(select_rows(source_of(frame), where="x < 300")) == first
+    assert ["row index isn't kept" in one.message and "VAXSEQ_CACHE" in one.message for one in caplog.records] == [
+        True,
+        True,
+    ]
+
+
 def test_the_index_of_a_hundred_million_rows_is_small() -> None:
     from vaxseq.plan.rows import RowIndexBuilder
 

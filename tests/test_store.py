@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -21,7 +22,8 @@ from vaxseq import store
 from vaxseq.errors import OptionError, SourceNotFoundError, StoreError
 from vaxseq.reader import Reader
 from vaxseq.served import Served
-from vaxseq.store import materialize
+from vaxseq.store import materialize, writing
+from vaxseq.training.sequence import Sequence
 
 ROWS = 5_000
 
@@ -137,6 +139,90 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     with pytest.raises(StoreError, match=r"needs 0\.00 GB, the disk has 0\.00 GB free\. Make room"):
         materialize(frame, None, tmp_path / "s.h5", **PLAIN, progress=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d.hdf5"]
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_and_gone_on_from(
+    frame: Any, tmp_path: Path, small_units: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite, left = os.pwrite, [20]
+
+    def until_full(*arguments: Any) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(*arguments)
+
+    path = tmp_path / "s.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", until_full)
+        with pytest.raises(StoreError, match=r"not finished \(.*No space left on device\)\. Run it again to go on"):
+            materialize(frame, None, path, **PLAIN, progress=False)
+    assert not path.exists()
+    done = len((tmp_path / "s.h5.part.journal").read_text().splitlines()) - 1
+    assert done > 1
+    written = []
+    unit = writing.write_unit
+    monkeypatch.setattr(writing, "write_unit", lambda *rest: written.append(1) or unit(*rest))
+    stored = materialize(frame, None, path, **PLAIN, progress=False)
+    assert len(written) < -(-ROWS // 500)
+    for got, wanted in zip(stored.arrays(), expected(frame)[0], strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+_MAKE = """
+import sys, time
+import vaex
+from vaxseq.training.sequence import Sequence
+from vaxseq.store import writing
+module = sys.modules["vaxseq.store.materializing"]
+module._UNIT_BYTES = 16_000
+unit = writing.write_unit
+def slowly(*arguments):
+    print("unit", flush=True)
+    time.sleep(0.05)
+    return unit(*arguments)
+writing.write_unit = slowly
+frame = vaex.open(sys.argv[1])
+data = Sequence(frame, inputs=["x0", "x1", "x2"], targets="y", sample_weight="w", store=sys.argv[2])
+print("rows", data.num_rows)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["auto", "path"])
+def test_of_processes_that_want_the_same_store_one_makes_it(frame: Any, tmp_path: Path, store: str) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        _MAKE,
+        str(tmp_path / "d.hdf5"),
+        "auto" if store == "auto" else str(tmp_path / "s"),
+    ]
+    environment = {**os.environ, "VAXSEQ_CACHE": str(tmp_path / "cache")}
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
+    printed = [run.communicate(timeout=200)[0].split("\n") for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0]
+    assert [f"rows {ROWS}" in lines for lines in printed] == [True] * 3
+    assert sorted("unit" in lines for lines in printed) == [False, False, True]
+    kept = tmp_path / "cache" if store == "auto" else tmp_path
+    assert not [one for one in kept.iterdir() if ".part" in one.name or ".lock" in one.name]
+
+
+def test_a_folder_that_cannot_be_written_is_named(frame: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VAXSEQ_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(StoreError, match=r"cache folder .*file/cache can't be made \(Not a directory\).*VAXSEQ_CACHE"):
+        Sequence(frame, **PLAIN, store="auto")
+    real = open
+
+    def read_only(name: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        if str(name).endswith(".lock"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), name)
+        return real(name, mode, *rest, **options)
+
+    monkeypatch.setattr("builtins.open", read_only)
+    with pytest.raises(StoreError, match=r"s\.h5: can't be written there \(Read-only file system\)"):
+        Sequence(frame, **PLAIN, store=tmp_path / "s.h5")
 
 
 _SCRIPT = """

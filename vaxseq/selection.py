@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 import zipfile
@@ -142,16 +143,31 @@ def _cached(source: Source, key: str, scan: Callable[[], RowIndex]) -> RowIndex:
     try:
         with np.load(file, allow_pickle=False) as stored:
             return from_arrays(dict(stored))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         pass
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, VaxseqError):
         file.unlink(missing_ok=True)  # cut short or of another version: a scan replaces it
     index = scan()
+    try:
+        _keep(index, file)
+    except OSError as error:
+        logging.getLogger("vaxseq").warning(
+            "the row index isn't kept, so it is scanned again next time: %s. "
+            "VAXSEQ_CACHE names a folder that can be written.",
+            error,
+        )
+    return index
+
+
+def _keep(index: RowIndex, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        np.savez(part, allow_pickle=False, **index.to_arrays())
+        try:
+            np.savez(part, allow_pickle=False, **index.to_arrays())
+        except OSError:
+            os.unlink(part.name)
+            raise
     os.replace(part.name, file)
-    return index
 
 
 def cache_folder() -> Path:

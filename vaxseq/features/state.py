@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.display import Display, Shown
-from vaxseq.errors import ColumnNotFoundError, DefinitionError, FeatureTypeError, OptionError, StateError, did_you_mean
-from vaxseq.expressions.values import Value
+from vaxseq.errors import DefinitionError, OptionError, StateError, did_you_mean
 from vaxseq.features import statefile
+from vaxseq.features.agreement import check_columns, differences
 from vaxseq.features.compile import compile_recipe, empty_value, needed_columns
 from vaxseq.features.definition import FeatureSet
 from vaxseq.features.history.checking import TYPE_NAME
@@ -22,6 +22,7 @@ from vaxseq.features.history.history import History
 from vaxseq.features.records import Records
 from vaxseq.features.resolve import Group, data_columns, histories_of, resolve
 from vaxseq.features.statefile import FitState
+from vaxseq.features.undoing import undone
 from vaxseq.features.virtual import virtual_columns
 from vaxseq.layout import Recipe, Role
 
@@ -227,18 +228,10 @@ class FittedFeatures(Shown):
         if group is None:
             known = [group.name for group in self.groups if group.role == "target"]
             raise OptionError(f"target {name!r}: not in the definition.{did_you_mean(name, known)}")
-        place = group.places[0]
-        values: npt.NDArray[Any] = np.asarray(array)
         if self.classes(name) is not None:
-            return place.steps[0].inverse(values, self.state.learned[place.key][0])
-        values = values.astype(np.float64)
-        if len(group.places) == 1:
-            return self._undone(group, 0, values)
-        if values.shape[-1] != len(group.places):
-            raise OptionError(f"target {name!r}: got shape {values.shape}, expected (rows, {len(group.places)})")
-        return np.stack(
-            [self._undone(group, number, values[..., number]) for number in range(len(group.places))], axis=-1
-        )
+            place = group.places[0]
+            return place.steps[0].inverse(np.asarray(array), self.state.learned[place.key][0])
+        return undone(group, self.state.learned, np.asarray(array, dtype=np.float64))
 
     def classes(self, name: str) -> list[Any] | None:
         """The names of a target's classes in the order of their codes; None for a target of numbers."""
@@ -301,22 +294,7 @@ class FittedFeatures(Shown):
     def check_types(self, types: Mapping[str, str], groups: Sequence[Group] | None = None) -> None:
         """Refuses columns that the groups need and that aren't there or are of another kind than the fitted ones."""
         groups = self.groups if groups is None else groups
-        needed = data_columns(needed_columns(self.feature_set.derived, groups), groups)
-        absent = [name for name in needed if name not in types]
-        if absent:
-            raise ColumnNotFoundError(
-                "\n".join(
-                    f"column {name!r}: needed by the features, isn't in the data.{did_you_mean(name, types)}"
-                    for name in absent
-                )
-            )
-        other = [
-            f"column {name!r}: got {types[name]}, expected {self.state.columns[name]} as in the fit"
-            for name in needed
-            if not same_kind(types[name], self.state.columns[name])
-        ]
-        if other:
-            raise StateError("\n".join(other) + "\nConvert the column, or fit on this data")
+        check_columns(data_columns(needed_columns(self.feature_set.derived, groups), groups), types, self.state.columns)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"json": self.to_json()}
@@ -357,51 +335,3 @@ class FittedFeatures(Shown):
 
     def _has(self, group: Group, types: Mapping[str, str]) -> bool:
         return self.reads(group) <= types.keys()
-
-    def _undone(self, group: Group, number: int, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        place = group.places[number]
-        if place.history is not None:
-            name = place.history.steps[-1].name
-            raise FeatureTypeError(f"{place.key}: step {name!r} looks back, so it can't be undone from a row")
-        learned = self.state.learned[place.key]
-        for step, known in zip(reversed(place.steps), reversed(learned), strict=True):
-            try:
-                values = step.inverse(values, known)
-            except FeatureTypeError as error:
-                raise FeatureTypeError(f"{place.key}: {error}") from error
-        return values
-
-
-def same_kind(one: str, other: str) -> bool:
-    """Whether two types hold the same kind of values in the same shape, whatever their width."""
-    return _kind(one) == _kind(other)
-
-
-def _kind(type_name: str) -> tuple[Any, ...]:
-    if type_name.startswith("unreadable"):
-        return (type_name,)
-    value: Value = empty_value(type_name)
-    return (value.kind, value.shape)
-
-
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """What differs between two plain values, each with its path.
-
-    >>> differences({"a": 1, "b": [2]}, {"a": 1, "b": [3]})
-    ['b[0]: got 3, fitted with 2']
-    """
-    if isinstance(old, dict) and isinstance(new, dict):
-        found: list[str] = []
-        for key in dict.fromkeys([*old, *new]):
-            inner = f"{path}.{key}" if path else str(key)
-            if key not in new:
-                found.append(f"{inner}: is gone")
-            elif key not in old:
-                found.append(f"{inner}: is new")
-            else:
-                found.extend(differences(old[key], new[key], inner))
-        return found
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = enumerate(zip(old, new, strict=True))
-        return [one for number, (a, b) in pairs for one in differences(a, b, f"{path}[{number}]")]
-    return [] if old == new else [f"{path}: got {new!r:.60}, fitted with {old!r:.60}"]

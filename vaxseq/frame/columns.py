@@ -13,7 +13,12 @@ from vaxseq.frame.memory import Bits, Fixed, Ids, Layout, Located, by_piece
 
 
 class Column(Protocol):
-    """A physical column: blocks of it as Values, and as the raw arrays that vaex itself would see."""
+    """A physical column: blocks of it as Values, and as the raw arrays that vaex itself would see.
+
+    ``hint`` says that rows will be read.
+    """
+
+    def hint(self, start: int, stop: int) -> None: ...
 
     def read(self, start: int, stop: int) -> Value: ...
 
@@ -30,6 +35,10 @@ class NumberColumn:
     def __init__(self, data: Fixed | Bits, valid: Bits | None, mask: Fixed | None, arrow: pa.DataType | None) -> None:
         self._data, self._valid, self._mask, self._arrow = data, valid, mask, arrow
         self._as_it_is = isinstance(data, Fixed) and data.dtype != np.float16
+
+    def hint(self, start: int, stop: int) -> None:
+        if isinstance(self._data, Fixed):
+            self._data.hint(start, stop)
 
     def read(self, start: int, stop: int) -> Value:
         missing = None
@@ -82,6 +91,9 @@ class DictionaryColumn:
         if maps is not None:
             self._flat_starts = np.concatenate([[0], np.cumsum([len(one) for one in maps])])[:-1].astype(np.int64)
 
+    def hint(self, start: int, stop: int) -> None:
+        self._codes.hint(start, stop)
+
     def read(self, start: int, stop: int) -> Value:
         return Value(self.raw(start, stop))
 
@@ -118,6 +130,9 @@ class ArrowColumn:
     def __init__(self, pieces: list[pa.Array], layout: Layout) -> None:
         self._pieces, self._layout = pieces, layout
 
+    def hint(self, start: int, stop: int) -> None:
+        """Its rows stay mapped."""
+
     def read(self, start: int, stop: int) -> Value:
         return from_raw(self.raw(start, stop))
 
@@ -146,6 +161,9 @@ class RangeColumn:
     def __init__(self, start: float, step: float, dtype: np.dtype[Any]) -> None:
         self._start, self._step, self._dtype = start, step, dtype
 
+    def hint(self, start: int, stop: int) -> None:
+        """Its rows stay mapped."""
+
     def read(self, start: int, stop: int) -> Value:
         return Value(self.raw(start, stop))
 
@@ -167,6 +185,9 @@ class SlicedColumn:
 
     def __init__(self, column: Any) -> None:
         self._column = column
+
+    def hint(self, start: int, stop: int) -> None:
+        """Its rows stay mapped."""
 
     def read(self, start: int, stop: int) -> Value:
         return from_raw(_plain(self.raw(start, stop)))

@@ -11,14 +11,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.expressions.values import Mask
+from vaxseq.frame.unmapped import FileRows, Mapping
 
 Ids = npt.NDArray[np.int64]
 
 
 class Layout:
-    """Where the pieces of a column begin; columns of one table share one Layout."""
+    """Where the pieces of a column begin; columns of one table share one Layout.
 
-    def __init__(self, lengths: Sequence[int]) -> None:
+    ``mapped`` has the mappings behind a table that is larger than memory, whose rows are read from their files.
+    """
+
+    def __init__(self, lengths: Sequence[int], mapped: list[Mapping] | None = None) -> None:
+        self.mapped = mapped
         self.starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
         self.pieces = len(lengths)
         first = lengths[0] if lengths else 0
@@ -73,8 +78,21 @@ class Fixed:
         self.pieces, self.layout = pieces, layout
         self.dtype, self.shape = pieces[0].dtype, pieces[0].shape[1:]
         self._view, self._shift = _one_view(pieces, layout) if len(pieces) > 1 and not self.shape else (None, None)
+        self._files = None if layout.mapped is None else _files(pieces, layout.mapped)
+
+    def hint(self, start: int, stop: int) -> None:
+        """Rows that will be read: where they aren't mapped, the kernel begins."""
+        for piece, low, high in self.layout.spans(start, stop) if self._files else ():
+            self._files[piece].hint(low, high)  # type: ignore[index]
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        if self._files:
+            out = np.empty((stop - start, *self.shape), self.dtype)
+            at = 0
+            for piece, low, high in self.layout.spans(start, stop):
+                self._files[piece].read(low, high, out[at : at + high - low])
+                at += high - low
+            return out
         if len(self.pieces) == 1:
             return self.pieces[0][start:stop]
         parts = [self.pieces[piece][low:high] for piece, low, high in self.layout.spans(start, stop)]
@@ -83,6 +101,13 @@ class Fixed:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def gather(self, located: Located) -> npt.NDArray[Any]:
+        if self._files:
+            out = np.empty((len(located.ids), *self.shape), self.dtype)
+            for piece, rows, places in by_piece(located, self.layout):
+                part = np.empty((len(rows), *self.shape), self.dtype)
+                self._files[piece].gather(rows, part)
+                out[places] = part
+            return out
         if isinstance(located, LocatedRuns) and located.length > 1:
             runs = self._runs(located)
             if runs is not None:
@@ -177,6 +202,13 @@ def by_piece(located: Located, layout: Layout) -> list[tuple[int, Ids, Ids]]:
     cuts = np.flatnonzero(np.diff(ordered)) + 1
     groups = np.split(order, cuts) if len(order) else []
     return [(int(pieces[g[0]]), located.ids[g] - layout.starts[pieces[g[0]]], g) for g in groups]
+
+
+def _files(pieces: list[npt.NDArray[Any]], mapped: list[Mapping]) -> list[FileRows] | None:
+    """The places of the pieces in their files; None if one isn't mapped, or isn't contiguous."""
+    found = [FileRows.behind(one, mapped) for one in pieces if one.flags.c_contiguous and one.nbytes]
+    files = [one for one in found if one is not None]
+    return files if len(files) == len(pieces) else None
 
 
 def _one_view(pieces: list[npt.NDArray[Any]], layout: Layout) -> tuple[npt.NDArray[Any] | None, Ids | None]:

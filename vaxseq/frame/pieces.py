@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import vaex.dataset
 from vaxseq.expressions.values import buffer_of, is_text
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
 from vaxseq.frame.memory import Bits, Fixed, Layout
+from vaxseq.frame.unmapped import mappings, scarce
 
 
 def raw_pieces(dataset: Any, name: str) -> list[Any]:
@@ -38,6 +40,20 @@ def raw_pieces(dataset: Any, name: str) -> list[Any]:
     return [column]
 
 
+def dataset_files(dataset: Any) -> list[str]:
+    """The files of a dataset, each once."""
+    found: dict[str, None] = {}
+    stack = [dataset]
+    while stack:
+        one = stack.pop()
+        path = getattr(one, "path", None)
+        if isinstance(path, str) and Path(path).is_file():
+            found[path] = None
+        stack += [getattr(one, name) for name in ("original", "left", "right") if hasattr(one, name)]
+        stack += list(getattr(one, "datasets", ()))
+    return list(found)
+
+
 def _cut(pieces: list[Any], start: int, stop: int) -> list[Any]:
     kept, low = [], 0
     for piece in pieces:
@@ -57,6 +73,8 @@ class ColumnMaker:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
+        large = scarce(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
+        self._mapped = mappings() if large else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
 
     def column(self, name: str) -> Column:
@@ -78,7 +96,7 @@ class ColumnMaker:
 
     def _layout(self, lengths: tuple[int, ...]) -> Layout:
         if lengths not in self._layouts:
-            self._layouts[lengths] = Layout(lengths)
+            self._layouts[lengths] = Layout(lengths, self._mapped)
         return self._layouts[lengths]
 
 

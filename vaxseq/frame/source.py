@@ -17,7 +17,7 @@ from vaxseq.expressions.values import Mask, Value, from_raw
 from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
 from vaxseq.frame.memory import Ids, Located, LocatedRuns
-from vaxseq.frame.pieces import ColumnMaker
+from vaxseq.frame.pieces import ColumnMaker, dataset_files
 
 _FILTER = vaex.dataframe.FILTER_SELECTION_NAME
 
@@ -49,10 +49,14 @@ class Source:
         names = tuple(names)
         if not 0 <= start <= stop <= self.n_rows:
             raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
-        found = {name: self._column(name).read(start, stop) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
+        needs = self._all_needs(virtual)
+        for name in (*names, *needs):
+            if name not in self._virtual:
+                self._column(name).hint(start, stop)
+        found = {name: self._column(name).read(start, stop) for name in names if name not in self._virtual}
         if virtual:
-            raw = {need: self._column(need).raw(start, stop) for need in self._all_needs(virtual)}
+            raw = {need: self._column(need).raw(start, stop) for need in needs}
             found.update(self._evaluate(virtual, raw, stop - start))
         return found
 
@@ -137,6 +141,10 @@ class Source:
     def frame(self) -> Any:
         """A copy of the vaex frame."""
         return self._frame.copy()
+
+    def files(self) -> list[str]:
+        """The files of the data."""
+        return dataset_files(self._frame.dataset)
 
     def spec(self) -> FrameSpec:
         """A small picklable description, from which another process opens the same Source."""

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vaxseq.frame import Source
-from vaxseq.profile.meters import mapped_ranges
+from vaxseq.frame.unmapped import mappings
 
 
 class Packed(NamedTuple):
@@ -40,23 +39,9 @@ def packed_files(paths: Iterable[str]) -> list[Packed]:
     return found
 
 
-def dataset_files(source: Source) -> list[str]:
-    """The files of a frame's data."""
-    found: dict[str, None] = {}
-    stack = [source.frame().dataset]
-    while stack:
-        one = stack.pop()
-        path = getattr(one, "path", None)
-        if isinstance(path, str) and Path(path).is_file():
-            found[path] = None
-        stack += [getattr(one, name) for name in ("original", "left", "right") if hasattr(one, name)]
-        stack += list(getattr(one, "datasets", ()))
-    return list(found)
-
-
 def open_files() -> list[str]:
     """The data files that this process has open or mapped, in order."""
-    paths = {path for _, _, path in mapped_ranges()}
+    paths = {one.path for one in mappings()}
     for link in Path("/proc/self/fd").iterdir() if Path("/proc/self/fd").is_dir() else ():
         try:
             paths.add(str(link.readlink()))

@@ -107,17 +107,6 @@ class Meter:
         self.waited_s += max(0.0, wall - busy - queued)
 
 
-def mapped_ranges() -> list[tuple[int, int, str]]:
-    """(start, end, path) of the memory that is a file's, in order of address."""
-    ranges = []
-    for line in _text(Path("/proc/self/maps")).splitlines():
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and fields[5].startswith("/"):
-            start, _, end = fields[0].partition("-")
-            ranges.append((int(start, 16), int(end, 16), fields[5]))
-    return ranges
-
-
 def _table(path: str) -> dict[str, int]:
     """Lines such as ``name: 12 kB``. Empty where a system doesn't have the file."""
     found = {}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from vaxseq.errors import OptionError
 from vaxseq.profile.advice import Bigger, Facts, advise
-from vaxseq.profile.files import Packed, dataset_files, open_files, packed_files, reachable_hdf5
+from vaxseq.profile.files import Packed, open_files, packed_files, reachable_hdf5
 from vaxseq.profile.meters import memory_bytes
 from vaxseq.profile.parts import measure_parts
 from vaxseq.profile.reading import Loaded, batch_order, joined, load, rows_of
@@ -22,8 +22,8 @@ from vaxseq.training.probe import (
     step_fit,
     timed_fit,
     to_tensors,
-    unchanged,
 )
+from vaxseq.training.unchanged import unchanged
 
 _SMALL_ROWS = 512  # larger batches aren't tried larger
 _SCALE = 8
@@ -38,7 +38,7 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
     tells which of its lines the time goes to; a small function called in a loop may count for the loop's line.
     Nothing is slowed down when no profile is running.
 
-    The model trains for some seconds; its weights, optimizer and seeds are put back afterwards.
+    The model trains for some seconds; its weights, optimizer, metrics, history and seeds are put back afterwards.
 
     Args:
         dataset: a ``vaxseq.Sequence``, or any ``keras.utils.PyDataset``.
@@ -107,8 +107,8 @@ def _sequence(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Fa
     large_batch = None if large is None else large.kept[0]
     under = _under(model, subject, loaded.kept, large_batch, share, shuffle)
     bigger = None if large is None else Bigger(large.rows, large.each_s, under.large_s)
-    stored = inside.reader.random_access
-    packed = [] if stored else packed_files(dataset_files(inside.source))
+    stored = inside.stored
+    packed = [] if stored else packed_files(inside.source.files())
     return _facts(loaded, under, stages, packed, bigger, in_order, ours=True, stored=stored), loaded
 
 

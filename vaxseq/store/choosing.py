@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vaxseq.errors import StoreError
 from vaxseq.selection import cache_folder
 from vaxseq.served import Served
 from vaxseq.store.file import StoreFile, read
@@ -16,17 +17,25 @@ from vaxseq.store.materializing import store_of
 def store_for(served: Served, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
     """The store of what is served: at a path, or for "auto" in the cache folder; made there when it isn't there yet.
 
+    Of several processes that want the same, such as the ranks of one training, one makes it and the others wait.
+
     Raises:
-        StoreError: the file at the path was made from something else.
+        StoreError: the file at the path was made from something else, or can't be written.
     """
     if store == "auto":
         key = hashlib.blake2b("".join(served.fingerprints.values()).encode(), digest_size=16).hexdigest()
         path = cache_folder() / f"store-{key}.h5"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f'store="auto": the cache folder {path.parent} can\'t be made ({error.strerror}). '
+                "Set VAXSEQ_CACHE to a folder that can, or give a path."
+            ) from error
     else:
         path = Path(store)
     if path.exists():
         stored = read(path)
         stored.check(served.fingerprints)
         return stored
-    return store_of(served, path, plain, None)
+    return store_of(served, path, plain, None, wait=True)

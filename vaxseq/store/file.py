@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import SourceNotFoundError, StoreError
+from vaxseq.frame.unmapped import FileRows, scarce
 from vaxseq.layout import Field
 
 VERSION = 1
@@ -54,6 +55,15 @@ class StoreFile:
     def row_ids(self) -> npt.NDArray[Any]:
         """The row ids, memory-mapped, shape (rows,)."""
         return self._map(self.row_id)
+
+    def files(self, fields: Sequence[Field]) -> list[FileRows]:
+        """Where these fields' rows are in the file when it is larger than memory; else none: they are mapped."""
+        stat = Path(self.path).stat()
+        if not scarce(stat.st_size):
+            return []
+        known = {(field.role, field.name): place for field, place in zip(self.fields, self.places, strict=True)}
+        wanted = [known[field.role, field.name] for field in fields]
+        return [FileRows(self.path, stat.st_ino, place.offset, place.row_bytes) for place in wanted]
 
     def _map(self, place: Place) -> npt.NDArray[Any]:
         if 0 in place.shape:

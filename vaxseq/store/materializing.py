@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -104,8 +105,12 @@ def store_of(
     overwrite: bool = False,
     executor: Executor | None = None,
     progress: bool = True,
+    wait: bool = False,
 ) -> StoreFile:
-    """The store of what is served: the one at ``path`` if it was made from the same, or a new one."""
+    """The store of what is served: the one at ``path`` if it was made from the same, or a new one.
+
+    With ``wait``, one that another process is writing is waited for.
+    """
     if path.exists() and not overwrite:
         stored = read(path)
         stored.check(served.fingerprints)
@@ -117,16 +122,21 @@ def store_of(
         return stored
     if not path.parent.is_dir():
         raise StoreError(f"{path}: the folder {path.parent} isn't there. Make it first.")
-    with _Run(served, path, plain, shuffle_seed) as run:
-        run.write(executor, progress)
-    return read(path)
+    with _Run(served, path, plain, shuffle_seed, wait=wait) as run:
+        if overwrite or not path.exists():  # another process may have made it meanwhile
+            run.write(executor, progress)
+    stored = read(path)
+    stored.check(served.fingerprints)
+    return stored
 
 
 class _Run:
     """One writing of a store, beside its path until it is complete."""
 
-    def __init__(self, served: Served, path: Path, plain: dict[str, Any], shuffle_seed: int | None) -> None:
-        self._served, self._path, self._seed = served, path, shuffle_seed
+    def __init__(
+        self, served: Served, path: Path, plain: dict[str, Any], shuffle_seed: int | None, *, wait: bool
+    ) -> None:
+        self._served, self._path, self._seed, self._wait = served, path, shuffle_seed, wait
         self._index: RowIndex = served.index
         fields = served.recipe.fields
         row_bytes = sum(field.width * field.dtype.itemsize for field in fields) + 8
@@ -141,19 +151,49 @@ class _Run:
         )  # fmt: skip
 
     def __enter__(self) -> Self:
-        self._lock = open(f"{self._path}.lock", "w")
+        name = f"{self._path}.lock"
+        while True:
+            try:
+                self._lock = open(name, "w")
+            except OSError as error:
+                raise StoreError(
+                    f"{self._path}: can't be written there ({error.strerror}). Give another path; "
+                    'for store="auto", VAXSEQ_CACHE names the folder.'
+                ) from error
+            self._take_lock()
+            # the run that held it may have removed the file on leaving, and a third made it anew
+            if os.path.exists(name) and os.path.samestat(os.fstat(self._lock.fileno()), os.stat(name)):
+                return self
+            self._lock.close()
+
+    def _take_lock(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self._lock.close()
-            raise StoreError(f"{self._path}: another run is writing this store. Wait for it to end.") from error
-        return self
+            if not self._wait:
+                self._lock.close()
+                raise StoreError(f"{self._path}: another run is writing this store. Wait for it to end.") from error
+            logging.getLogger("vaxseq").info("%s: waiting for the process that writes it", self._path)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
         Path(self._lock.name).unlink(missing_ok=True)
         self._lock.close()
 
     def write(self, executor: Executor | None, progress: bool) -> None:
+        """Compute and write what isn't there yet, and put it at its path.
+
+        Raises:
+            StoreError: a disk is full, or fails.
+        """
+        try:
+            self._write(executor, progress)
+        except OSError as error:
+            if isinstance(error, VaxseqError):
+                raise
+            raise StoreError(f"{self._path}: not finished ({error}). Run it again to go on where it was.") from error
+
+    def _write(self, executor: Executor | None, progress: bool) -> None:
         done = self._resumed()
         if done is None:
             self._begin()

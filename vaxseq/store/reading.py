@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
+from vaxseq.frame.unmapped import FileRows
 from vaxseq.layout import Field
 from vaxseq.reader import Arrays, take_rows, take_runs
 from vaxseq.store.file import StoreFile
@@ -18,11 +19,14 @@ class StoreReader:
     """Reads a store's fields by store row, as a Reader reads a frame's rows."""
 
     chunk_bytes = 4 << 20  # about what the caches hold until the training reads it
-    random_access = True  # a row is one piece of memory
+    random_access = True  # a row is one piece of memory, where the store fits into it
 
     def __init__(self, stored: StoreFile, fields: Iterable[Field]) -> None:
+        fields = list(fields)
         arrays = {(field.role, field.name): array for field, array in zip(stored.fields, stored.arrays(), strict=True)}
         self.arrays: list[npt.NDArray[Any]] = [arrays[field.role, field.name] for field in fields]
+        self._files = stored.files(fields)
+        self.random_access = not self._files
         self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self.arrays)
 
     def row_bytes(self) -> int:
@@ -37,6 +41,8 @@ class StoreReader:
         """Store rows ``start`` to ``stop`` (those under ``mask``)."""
         if mask is not None:
             return self.gather(start + np.flatnonzero(mask), out=out)
+        if self._files:
+            return self._from_files(stop - start, out, lambda file, place: file.read(start, stop, place))
         if out is None:
             return [array[start:stop].copy() for array in self.arrays]
         for array, place in zip(self.arrays, out, strict=True):
@@ -45,10 +51,20 @@ class StoreReader:
 
     def runs(self, starts: npt.NDArray[np.int64], length: int) -> Arrays:
         """Store rows start, ..., start + length - 1 for each of ``starts``, end to end."""
+        if self._files:
+            return self.gather((starts[:, None] + np.arange(length)).reshape(-1))
         taken = [take_runs(array, starts, length) for array in self.arrays]
         return [array.reshape(-1, *array.shape[2:]) for array in taken]
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays:
         """The store rows ``row_ids``, in their order."""
+        if self._files:
+            return self._from_files(len(row_ids), out, lambda file, place: file.gather(row_ids, place))
         places = self.empty(len(row_ids)) if out is None else out
         return [take_rows(array, row_ids, out=place) for array, place in zip(self.arrays, places, strict=True)]
+
+    def _from_files(self, rows: int, out: Arrays | None, read: Callable[[FileRows, npt.NDArray[Any]], None]) -> Arrays:
+        places = self.empty(rows) if out is None else out
+        for file, place in zip(self._files, places, strict=True):
+            read(file, place)
+        return places

@@ -39,7 +39,8 @@ class Finishing:
             augmenter = Augmenter(self.augment, plan, partial(rows_of, self.items, plan), self.pool)
         finish = _Finish(maker, augmenter)
         reader = self.items.reader
-        if isinstance(reader, StoreReader) and plan.in_order and augmenter is None and not plan.padded:
+        mapped = isinstance(reader, StoreReader) and reader.random_access
+        if mapped and plan.in_order and augmenter is None and not plan.padded:
             return CopyLoader(reader, plan, finish, plain=maker.plain)
         index = self.items.index
         if self.pool is not None:

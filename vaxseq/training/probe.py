@@ -1,17 +1,14 @@
-"""What a profile needs of Keras: timed reads inside a fit, a fit without any reading, and a model left as it was."""
+"""What a profile needs of Keras: timed reads inside a fit, and a fit without any reading."""
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from vaxseq.errors import OptionError
 from vaxseq.frame import Source
@@ -19,6 +16,7 @@ from vaxseq.layout import Recipe
 from vaxseq.loader import Loaded
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
+from vaxseq.store import StoreReader
 from vaxseq.training.passes import Passes
 from vaxseq.training.sequence import Sequence
 
@@ -74,28 +72,6 @@ def to_tensors(batch: Any) -> None:
     keras.tree.map_structure(convert, batch)
 
 
-@contextmanager
-def unchanged(model: keras.Model, batch: Any) -> Iterator[None]:
-    """Whatever is trained inside, the model's weights, optimizer and seeds are as before afterwards.
-
-    A model without weights yet is built, from the batch's shapes.
-    """
-    if not model.built:
-        x = batch[0] if isinstance(batch, tuple) else batch
-        model(keras.tree.map_structure(lambda array: keras.ops.convert_to_tensor(array[:1]), x))
-    if getattr(model, "optimizer", None) is None:
-        raise OptionError(f"profile: model {model.name!r} isn't compiled. Call compile() first.")
-    model.optimizer.build(model.trainable_variables)
-    kept = {id(one): (one, np.array(keras.ops.convert_to_numpy(one.value))) for one in _variables(model)}
-    dice = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(dice)
-        for variable, value in kept.values():
-            variable.assign(value)
-
-
 def timed_fit(model: keras.Model, dataset: Any, seconds: float, *, shuffle: bool) -> Steps:
     """Fit on the dataset for about so long, as a plain ``model.fit(dataset)`` would."""
     timed = _Timed(dataset)
@@ -113,10 +89,6 @@ def step_fit(model: keras.Model, batches: list[Any], seconds: float) -> Steps:
 def _fit(model: keras.Model, dataset: Any, clock: _Clock, shuffle: bool) -> None:
     # as many epochs as fit into the time; the clock stops the last one
     model.fit(dataset, epochs=1_000_000, verbose=0, shuffle=shuffle, callbacks=[clock])
-
-
-def _variables(model: keras.Model) -> list[Any]:
-    return [*model.variables, *model.optimizer.variables]
 
 
 class _Clock(keras.callbacks.Callback):
@@ -218,6 +190,7 @@ class Insides:
     """
 
     reader: Any
+    stored: bool
     index: RowIndex
     plan: BatchPlan
     finish: Callable[[Loaded], Any]
@@ -232,6 +205,7 @@ def insides(sequence: Sequence) -> Insides:
     items, whole = sequence._items, sequence._passes.whole
     return Insides(
         items.reader,
+        isinstance(items.reader, StoreReader),
         items.index,
         whole.plan,
         whole.loader.finish,
