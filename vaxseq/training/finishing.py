@@ -39,9 +39,9 @@ class Finishing:
             augmenter = Augmenter(self.augment, plan, partial(rows_of, self.items, plan), self.pool)
         finish = _Finish(maker, augmenter)
         reader = self.items.reader
-        mapped = isinstance(reader, StoreReader) and reader.random_access
-        if mapped and plan.in_order and augmenter is None and not plan.padded:
-            return CopyLoader(reader, plan, finish, plain=maker.plain)
+        if isinstance(reader, StoreReader) and reader.random_access:
+            if plan.in_order and augmenter is None and not plan.padded:
+                return CopyLoader(reader, plan, finish, plain=maker.plain)
         index = self.items.index
         if self.pool is not None:
             tasks = self.pool.tasks
