@@ -186,6 +186,23 @@ def test_without_a_profile_it_says_why(flights, tmp_path, capsys):
     assert 'id="profile"' not in page.read_text()
 
 
+def test_a_target_of_numbers_has_its_spread_in_each_part(samples, tmp_path):
+    vs.convert(samples / "la_haute_borne_2014_01_02.csv.gz", tmp_path / "t.arrow", progress=False)
+    frame = vs.open(tmp_path / "t.arrow")
+    parts = vs.split(frame, {"train": 0.75, "test": 0.25}, by="time", key="Date_time")
+    fitted = vs.FeatureSet.load(samples / "turbines.features.yaml").fit(parts["train"], progress=False)
+    vs.report(frame, tmp_path / "page.html", fitted, parts, progress=False)
+    text = (tmp_path / "page.html").read_text()
+    shown = text[text.index('<section id="targets"') : text.index('<section id="missing"')]
+    assert "<h3>target__power</h3>" in shown
+    assert '<th scope="col" class="n">test</th>' in shown
+    rows = shown.split("<tr>")
+    assert ["median" in row for row in rows].count(True) == 1
+    numbers = next(row.split('<td class="n">')[1:] for row in rows if row.startswith("<td>mean</td>"))
+    assert float(numbers[0].split("<")[0]) == pytest.approx(0, abs=1e-6)  # standardized on train
+    assert abs(float(numbers[1].split("<")[0])) > 0.01
+
+
 def test_the_batch_is_from_all_over(flights, samples, tmp_path):
     frame = vs.open(flights)
     fitted = definition(samples).fit(frame, progress=False)

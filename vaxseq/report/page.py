@@ -169,18 +169,20 @@ def _spark(counts: Sequence[int]) -> str:
 def _targets(contents: Contents) -> str:
     blocks = []
     for one in contents.columns:
-        if one["role"] != "target" or not one["tops"]:
+        if one["role"] != "target":
             continue
+        lines = [
+            (top["value"], [_track(part, place) for place, part in enumerate(top["shares"])]) for top in one["tops"]
+        ] or [(line[0], [escape(text) for text in line[1:]]) for line in one["numbers"]]
         rows = "".join(
-            f"<tr><td>{escape(top['value'])}</td>"
-            + "".join(f'<td class="n">{_track(part, place)}</td>' for place, part in enumerate(top["shares"]))
-            + "</tr>"
-            for top in one["tops"]
+            f"<tr><td>{escape(name)}</td>" + "".join(f'<td class="n">{cell}</td>' for cell in cells) + "</tr>"
+            for name, cells in lines
         )
+        first = "value" if one["tops"] else ""
         heads = "".join(f'<th scope="col" class="n">{escape(name)}</th>' for name in contents.parts)
         blocks.append(
             f'<h3>{escape(one["name"])}</h3><table class="plain" aria-label="Balance of {escape(one["name"])}">'
-            f'<thead><tr><th scope="col">value</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+            f'<thead><tr><th scope="col">{first}</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
         )
     return "".join(blocks)
 
