@@ -173,7 +173,7 @@ def _targets(contents: Contents) -> str:
             continue
         lines = [
             (top["value"], [_track(part, place) for place, part in enumerate(top["shares"])]) for top in one["tops"]
-        ] or [(line[0], [escape(cell) for cell in line[1:]]) for line in one["numbers"]]
+        ] or [(line[0], [escape(text) for text in line[1:]]) for line in one["numbers"]]
         rows = "".join(
             f"<tr><td>{escape(name)}</td>" + "".join(f'<td class="n">{cell}</td>' for cell in cells) + "</tr>"
             for name, cells in lines
