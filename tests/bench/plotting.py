@@ -38,10 +38,10 @@ def plot(report: dict[str, Any], path: Path) -> None:
 
 
 def draw(panel: Any, group: dict[str, Any]) -> None:
-    names = list(group["table"])[::-1]
+    ceiling = next(iter(group["table"]))
+    names = sorted(group["table"], key=lambda name: (name == ceiling, group["table"][name]["rows_per_s"]["median"]))
     rates = [group["table"][name]["rows_per_s"] for name in names]
     middles = [rate["median"] / 1e6 for rate in rates]
-    ceiling = next(iter(group["table"]))
     colours = [
         OURS
         if name.startswith("vaxseq") or name.endswith((", store", ", lazy"))
