@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -213,6 +214,19 @@ def test_another_process_makes_the_same_bytes():
     ]  # fmt: skip
     assert runs[0] == runs[1]
     assert len(set(runs[0].split())) == 3
+
+
+def test_a_thousand_million_rows_in_a_global_shuffle_cost_nothing():
+    from vaxseq.profile.meters import memory_bytes
+
+    frame = vaex.from_arrays(x=vaex.vrange(0, 10**9, dtype="f8"))
+    before, begun = memory_bytes(), time.perf_counter()
+    data = Sequence(frame, inputs=["x"], shuffle="global", read_ahead=0)
+    assert time.perf_counter() - begun < 1
+    rows = data.row_ids(7, epoch=3)
+    assert memory_bytes() - before < 50_000_000
+    assert len(data) == 976_563 and rows.max() > 9e8
+    assert np.array_equal(np.asarray(data.batch(3, 7)[0])[:, 0], rows.astype(np.float32))
 
 
 def test_missing_values_are_refused_by_name_or_dropped():

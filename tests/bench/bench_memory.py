@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,14 @@ def main() -> None:
     size = options.limit_mb * 1_000_000
     try:
         with limited(size) as group:
-            make(options.folder, int(options.times * size / ROW_BYTES))
+            # by a process of its own: pages of a file that this one has mapped couldn't be dropped
+            making = get_context("spawn").Process(
+                target=make, args=(options.folder, int(options.times * size / ROW_BYTES))
+            )
+            making.start()
+            making.join()
+            if making.exitcode:
+                raise SystemExit("the data couldn't be made")
             table = measure(options, group)
     except NoGroupError as error:
         print(f"not run: {error}")

@@ -1,7 +1,12 @@
-"""The plot of the results: a panel a group, a bar a contender, as a share of the ceiling in the same run."""
+"""The plot of the results: a panel a group, a bar a contender, as a share of the ceiling in the same run.
+
+python tests/bench/plotting.py bench-output/results.json tests/bench/results.png in-order shuffled    # some groups
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +38,10 @@ def plot(report: dict[str, Any], path: Path) -> None:
 
 
 def draw(panel: Any, group: dict[str, Any]) -> None:
-    names = list(group["table"])[::-1]
+    ceiling = next(iter(group["table"]))
+    names = sorted(group["table"], key=lambda name: (name == ceiling, group["table"][name]["rows_per_s"]["median"]))
     rates = [group["table"][name]["rows_per_s"] for name in names]
     middles = [rate["median"] / 1e6 for rate in rates]
-    ceiling = next(iter(group["table"]))
     colours = [
         OURS
         if name.startswith("vaxseq") or name.endswith((", store", ", lazy"))
@@ -65,3 +70,10 @@ def draw(panel: Any, group: dict[str, Any]) -> None:
     panel.tick_params(axis="x", labelsize=7.5)
     for side in ("top", "right", "left"):
         panel.spines[side].set_visible(False)
+
+
+if __name__ == "__main__":
+    source, target, *wanted = sys.argv[1:]
+    results = json.loads(Path(source).read_text())
+    results["groups"] = [one for one in results["groups"] if not wanted or one["group"] in wanted]
+    plot(results, Path(target))

@@ -197,12 +197,15 @@ def check(bar: Bar, rounds: Rounds) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """The table of a group; who is faster than the best of vaxseq is marked."""
     print(f"\n{result['title']}")
-    print(f"  {'':48} {'Mrows/s':>9} {'least..most':>16} {'of ceiling':>11} {'Mrows/CPU-s':>12} {'of ceiling':>11}")
+    print(
+        f"  {'':48} {'Mrows/s':>9} {'least..most':>14} {'of ceiling':>11}"
+        f" {'Mrows/CPU-s':>12} {'least..most':>14} {'of ceiling':>11}"
+    )
     ours = [row["rows_per_s"]["median"] for name, row in result["table"].items() if is_ours(name)]
     ceiling = next(iter(result["table"]), "")
     for name, row in result["table"].items():
         wall, cpu = row["rows_per_s"], row["rows_per_cpu_s"]
-        spread = f"{wall['least'] / 1e6:.3g}..{wall['most'] / 1e6:.3g}"
+        spreads = [f"{one['least'] / 1e6:.3g}..{one['most'] / 1e6:.3g}" for one in (wall, cpu)]
         note = ""
         if (
             not is_ours(name)
@@ -217,8 +220,8 @@ def show(result: dict[str, Any]) -> None:
         if row.get("resident", 0) > 0.01:
             note += f"  not cold: {row['resident']:.0%} was in memory"
         print(
-            f"  {name:48} {wall['median'] / 1e6:9.3g} {spread:>16} {wall.get('of_ceiling', 1):11.3g}"
-            f" {cpu['median'] / 1e6:12.3g} {cpu.get('of_ceiling', 1):11.3g}{note}"
+            f"  {name:48} {wall['median'] / 1e6:9.3g} {spreads[0]:>14} {wall.get('of_ceiling', 1):11.3g}"
+            f" {cpu['median'] / 1e6:12.3g} {spreads[1]:>14} {cpu.get('of_ceiling', 1):11.3g}{note}"
         )
     for name, why in result["not_run"].items():
         print(f"  {name:48} not run: {why}")
