@@ -106,6 +106,7 @@ def convert(
         recover(work, plan.target)
         prints = tuple(fingerprint(source) for source in plan.job.sources)
         key = _key(plan, prints)
+        strict_key = _key(replace(plan, job=replace(plan.job, on_bad_rows="error")), prints)
         note = Stage.ready_note(work)
         if note is not None and plan.resume and plan.restartable and (Stage.header(work) or {}).get("key") == key:
             manifest = publish(work, plan.target, note)
@@ -120,7 +121,7 @@ def convert(
             plan = replace(plan, job=job)
         own = UnitReader(plan.job)
         stack.callback(own.close)
-        stage = _stage(plan, work, key, own, words)
+        stage = _stage(plan, work, key, strict_key, own, words)
         stack.callback(stage.close)
         shown = stack.enter_context(
             FileProgress(plan.target.name, [one.size_bytes for one in prints], stage.rows, show=plan.progress)
@@ -232,16 +233,23 @@ def _key(plan: _Plan, now: tuple[SourcePrint, ...]) -> str:
     return key_of([prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by])
 
 
-def _stage(plan: _Plan, work: Path, key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
-    """The stage, as an earlier run left it where that run did the same work."""
+def _stage(
+    plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]
+) -> Stage:  # fmt: skip
+    """The stage, as an earlier run left it where that run did the same work.
+
+    ``strict_key`` is of the same work with on_bad_rows="error": what that has staged has no bad row in it.
+    """
     header = Stage.header(work)
-    if header is not None and plan.resume and plan.restartable and header.get("key") != key:
+    other = header is not None and header.get("key") not in (key, strict_key)
+    going_on = header is not None and plan.resume and plan.restartable
+    if going_on and Stage.holds_rows(work) and (other or (key == strict_key and Stage.holds_rejects(work))):
         raise DatasetError(
             f"{plan.target}: an unfinished conversion is there, of other sources or options than now (a source may "
             "have changed). "
             f"Start anew with resume=False (--no-resume)."
         )
-    if header is None or not plan.resume or not plan.restartable:
+    if other or not going_on:
         for entry in work.iterdir():
             if entry.name not in ("lock", "replaced"):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
