@@ -233,9 +233,7 @@ def _key(plan: _Plan, now: tuple[SourcePrint, ...]) -> str:
     return key_of([prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by])
 
 
-def _stage(
-    plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]
-) -> Stage:  # fmt: skip
+def _stage(plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
     """The stage, as an earlier run left it where that run did the same work.
 
     ``strict_key`` is of the same work with on_bad_rows="error": what that has staged has no bad row in it.
@@ -246,8 +244,7 @@ def _stage(
     if going_on and Stage.holds_rows(work) and (other or (key == strict_key and Stage.holds_rejects(work))):
         raise DatasetError(
             f"{plan.target}: an unfinished conversion is there, of other sources or options than now (a source may "
-            "have changed). "
-            f"Start anew with resume=False (--no-resume)."
+            "have changed). Start anew with resume=False (--no-resume)."
         )
     if other or not going_on:
         for entry in work.iterdir():
@@ -274,12 +271,10 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
             if wider is None:
                 raise SchemaError(
                     f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in "
-                    "the sources "
-                    f"before. Declare one type for it in schema=."
+                    "the sources before. Declare one type for it in schema=."
                 )
-            types[new] = (
-                CATEGORY if is_text(wider) and new not in fixed else wider
-            )  # a column of many values gives it up
+            # text is tried as a category; a column of many values gives it up
+            types[new] = CATEGORY if is_text(wider) and new not in fixed else wider
     parts: dict[str, list[str]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():
@@ -294,9 +289,8 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
         )
     missing = [name for name in fixed if name not in types]
     if missing:
-        raise SchemaError(
-            f"schema: column {missing[0]!r} isn't in {job.sources[0].name}.{did_you_mean(missing[0], types)}"
-        )
+        where = job.sources[0].name
+        raise SchemaError(f"schema: column {missing[0]!r} isn't in {where}.{did_you_mean(missing[0], types)}")
     if not types:
         raise SchemaError(f"{job.sources[0].name}: no columns to convert.")
     return types
@@ -378,8 +372,7 @@ def _run(
                 names = [name for name in finished.table.column_names if stage.is_stale(finished, name)]
                 raise SchemaError(
                     f"{plan.job.sources[finished.unit.source].name}: column {names[0]!r}: got "
-                    f"{type_name(finished.table[names[0]].type)}, expected text as before. Declare one type for it "
-                    "in schema=."
+                    f"{type_name(finished.table[names[0]].type)}, expected text as before. Declare its type in schema=."
                 )
         return finished
 
