@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -266,23 +265,6 @@ def test_a_folder_has_fragments_and_takes_more(tmp_path) -> None:
     (tmp_path / "c.csv").write_text("i,w\n1.5,x\n")
     with pytest.raises(BadRowError, match=r"c\.csv: line 2: column 'i'"):
         convert(tmp_path / "c.csv", tmp_path / "set", append=True, progress=False)
-
-
-@pytest.mark.usefixtures("small_units")
-def test_an_executor_gives_the_same_bytes(tmp_path) -> None:
-    (tmp_path / "a.csv").write_text(
-        "i,x,w\n" + "".join(f"{i},{i if i < 900 else 'late'},w{i % 5}\n" for i in range(1000))
-    )
-    alone = convert(tmp_path / "a.csv", tmp_path / "one.arrow", progress=False)
-    with ThreadPoolExecutor(3) as pool:
-        many = convert(tmp_path / "a.csv", tmp_path / "two.arrow", executor=pool, progress=False)
-    assert table_of(alone).equals(table_of(many))
-    assert alone.schema == many.schema
-
-
-def test_local_workers(tmp_path) -> None:
-    (tmp_path / "a.csv").write_text("i\n" + "".join(f"{i}\n" for i in range(1000)))
-    assert convert(tmp_path / "a.csv", tmp_path / "o.arrow", workers=2, progress=False).n_rows == 1000
 
 
 @pytest.mark.usefixtures("small_units")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vaxseq.convert import convert
-from vaxseq.errors import SchemaError, SourceError
+from vaxseq.errors import BadRowError, DatasetError, SchemaError, SourceError
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,33 @@ def test_what_pandas_cannot_hand_over_is_said(tmp_path) -> None:
     periods = pd.DataFrame({"x": pd.period_range("2020-01", periods=2, freq="M")})
     with pytest.raises(SchemaError, match="periods into timestamps"):
         convert(periods, tmp_path / "o.arrow", progress=False)
+
+
+def test_the_remedy_for_a_bad_row_goes_on_from_where_it_was_told(tmp_path, monkeypatch) -> None:
+    from vaxseq.convert import run, stage
+    from vaxseq.convert.readers import delimited
+
+    for owner, name, value in ((delimited, "_SMALLEST", 256), (delimited, "_ROWS", 1), (stage, "MIN_BATCH_ROWS", 40)):
+        monkeypatch.setattr(owner, name, value)
+    source, target = tmp_path / "in.csv", tmp_path / "o.arrow"
+    options = {"schema": {"columns": {"i": "int64"}}, "progress": False}
+    for bad in (0, 300):  # before anything was written, and after
+        source.write_text("i\n" + "".join("bad\n" if i == bad else f"{i}\n" for i in range(600)))
+        with pytest.raises(BadRowError, match="on_bad_rows='reject'"):
+            convert(source, target, **options)
+        made = convert(source, target, on_bad_rows="reject", **options)
+        assert (made.n_rows, made.rejected_rows) == (599, 1)
+        target.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "commit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            convert(source, target, on_bad_rows="reject", **options)
+    with pytest.raises(DatasetError, match="other sources or options"):  # rows were set aside that it mustn't leave out
+        convert(source, target, **options)
+    assert convert(source, target, on_bad_rows="reject", **options).rejected_rows == 1
+    source.write_text("i\nx\n")
+    with pytest.raises(BadRowError):
+        convert(source, target, overwrite=True, **options)
+    assert (
+        convert(source, target, overwrite=True, progress=False).n_rows == 1
+    )  # nothing was written, so nothing goes on

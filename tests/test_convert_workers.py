@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from vaxseq.convert import convert, run
@@ -75,3 +76,19 @@ def test_a_worker_that_ends_is_told_and_the_next_run_goes_on(tmp_path, source, m
             convert(source, tmp_path / "o.arrow", workers=2, progress=False)
     assert not (tmp_path / "o.arrow").exists()
     assert convert(source, tmp_path / "o.arrow", progress=False).n_rows == 1000
+
+
+def test_an_executor_gives_the_same_bytes(tmp_path, source) -> None:
+    source.write_text("i,x,w\n" + "".join(f"{i},{i if i < 900 else 'late'},w{i % 5}\n" for i in range(1000)))
+    alone = convert(source, tmp_path / "one.arrow", progress=False)
+    with ThreadPoolExecutor(3) as pool:
+        many = convert(source, tmp_path / "two.arrow", executor=pool, progress=False)
+    rows = [pa.ipc.open_file(pa.memory_map(made.location)).read_all() for made in (alone, many)]
+    assert rows[0].equals(rows[1])
+    assert alone.schema == many.schema
+
+
+def test_local_workers_give_the_same_rows(tmp_path, source) -> None:
+    made = convert(source, tmp_path / "o.arrow", workers=2, progress=False)
+    rows = pa.ipc.open_file(pa.memory_map(made.location)).read_all().to_pydict()
+    assert rows == {"i": list(range(1000)), "w": [f"w{i % 7}" for i in range(1000)]}

@@ -106,6 +106,7 @@ def convert(
         recover(work, plan.target)
         prints = tuple(fingerprint(source) for source in plan.job.sources)
         key = _key(plan, prints)
+        strict_key = _key(replace(plan, job=replace(plan.job, on_bad_rows="error")), prints)
         note = Stage.ready_note(work)
         if note is not None and plan.resume and plan.restartable and (Stage.header(work) or {}).get("key") == key:
             manifest = publish(work, plan.target, note)
@@ -120,7 +121,7 @@ def convert(
             plan = replace(plan, job=job)
         own = UnitReader(plan.job)
         stack.callback(own.close)
-        stage = _stage(plan, work, key, own, words)
+        stage = _stage(plan, work, key, strict_key, own, words)
         stack.callback(stage.close)
         shown = stack.enter_context(
             FileProgress(plan.target.name, [one.size_bytes for one in prints], stage.rows, show=plan.progress)
@@ -232,16 +233,20 @@ def _key(plan: _Plan, now: tuple[SourcePrint, ...]) -> str:
     return key_of([prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by])
 
 
-def _stage(plan: _Plan, work: Path, key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
-    """The stage, as an earlier run left it where that run did the same work."""
+def _stage(plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
+    """The stage, as an earlier run left it where that run did the same work.
+
+    ``strict_key`` is of the same work with on_bad_rows="error": what that has staged has no bad row in it.
+    """
     header = Stage.header(work)
-    if header is not None and plan.resume and plan.restartable and header.get("key") != key:
+    other = header is not None and header.get("key") not in (key, strict_key)
+    going_on = header is not None and plan.resume and plan.restartable
+    if going_on and Stage.holds_rows(work) and (other or (key == strict_key and Stage.holds_rejects(work))):
         raise DatasetError(
             f"{plan.target}: an unfinished conversion is there, of other sources or options than now (a source may "
-            "have changed). "
-            f"Start anew with resume=False (--no-resume)."
+            "have changed). Start anew with resume=False (--no-resume)."
         )
-    if header is None or not plan.resume or not plan.restartable:
+    if other or not going_on:
         for entry in work.iterdir():
             if entry.name not in ("lock", "replaced"):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -266,12 +271,10 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
             if wider is None:
                 raise SchemaError(
                     f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in "
-                    "the sources "
-                    f"before. Declare one type for it in schema=."
+                    "the sources before. Declare one type for it in schema=."
                 )
-            types[new] = (
-                CATEGORY if is_text(wider) and new not in fixed else wider
-            )  # a column of many values gives it up
+            # text is tried as a category; a column of many values gives it up
+            types[new] = CATEGORY if is_text(wider) and new not in fixed else wider
     parts: dict[str, list[str]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():
@@ -286,9 +289,8 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
         )
     missing = [name for name in fixed if name not in types]
     if missing:
-        raise SchemaError(
-            f"schema: column {missing[0]!r} isn't in {job.sources[0].name}.{did_you_mean(missing[0], types)}"
-        )
+        where = job.sources[0].name
+        raise SchemaError(f"schema: column {missing[0]!r} isn't in {where}.{did_you_mean(missing[0], types)}")
     if not types:
         raise SchemaError(f"{job.sources[0].name}: no columns to convert.")
     return types
@@ -370,8 +372,7 @@ def _run(
                 names = [name for name in finished.table.column_names if stage.is_stale(finished, name)]
                 raise SchemaError(
                     f"{plan.job.sources[finished.unit.source].name}: column {names[0]!r}: got "
-                    f"{type_name(finished.table[names[0]].type)}, expected text as before. Declare one type for it "
-                    "in schema=."
+                    f"{type_name(finished.table[names[0]].type)}, expected text as before. Declare its type in schema=."
                 )
         return finished
 

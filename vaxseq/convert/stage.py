@@ -79,6 +79,16 @@ class Stage:
         return lines[0] if lines else None
 
     @staticmethod
+    def holds_rows(folder: Path) -> bool:
+        """Whether a run came as far as writing rows."""
+        return any("pieces" in line for line in Journal(folder).read())
+
+    @staticmethod
+    def holds_rejects(folder: Path) -> bool:
+        """Whether a run set rows aside."""
+        return any(line.get("rejected") for line in Journal(folder).read())
+
+    @staticmethod
     def ready_note(folder: Path) -> dict[str, Any] | None:
         """What `ready` wrote, when an earlier run came that far."""
         lines = Journal(folder).read()
