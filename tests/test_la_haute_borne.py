@@ -141,13 +141,14 @@ PAST: dict[str, dict[str, Any]] = {
     "air": {"column": "Ot_avg", "steps": NUMBER},
     "time_of_day": {"expr": "Date_time.dt.hour", "steps": [{"cyclical": {"period": 24}}]},
 }
+NOW = ("power", "wind")
 CANDIDATES = [
-    Forecast(("power", "wind"), 12, (48, 24), 2),
-    Forecast(("power", "wind"), 36, (48, 24), 2),
+    Forecast(NOW, 6, (48, 24), 2),
+    Forecast(NOW, 12, (48, 24), 2),
+    Forecast(NOW, 12, (96, 48), 2),
+    Forecast(NOW, 36, (48, 24), 2),
     Forecast(tuple(PAST), 6, (48, 24), 2),
     Forecast(tuple(PAST), 12, (48, 24), 2),
-    Forecast(tuple(PAST), 12, (96,), 2),
-    Forecast(tuple(PAST), 12, (48, 24), 4),
 ]
 EARLY, LATE = "Date_time < '2014-10-01'", "Date_time >= '2014-10-01' and Date_time < '2015-01-01'"
 
@@ -185,6 +186,7 @@ def chosen(frame: Any) -> Forecast:
     return min(CANDIDATES, key=lambda one: errors(frame, one, EARLY, LATE)[0])
 
 
+@pytest.mark.timeout(1200)  # seven trainings
 def test_an_hour_ahead_from_windows_beats_persistence(data: Path) -> None:
     frame = vs.open(data)
     ours, persistence, count = errors(frame, chosen(frame), TRAIN, TEST)

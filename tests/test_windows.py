@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -124,7 +125,8 @@ def test_windows_equal_the_reference(
     target_length: int | None, min_valid: float, gap: Any, filtered: bool, batch_size: int, piece: int,
 ) -> None:  # fmt: skip
     data = made(rows, groups, seed)
-    frame = arrow(data, tmp_path / f"{rows}-{groups}-{seed}-{piece}.arrow", piece)
+    # a file of its own: an earlier example's threads may still read ahead from theirs
+    frame = arrow(data, tmp_path / f"{uuid4()}.arrow", piece)
     if target_length is not None:
         target_length = min(target_length, horizon or length)
     window = Window(

@@ -1,10 +1,11 @@
 """Windows: many series beside pytorch-forecasting's TimeSeriesDataSet, one long series beside Keras' own dataset.
 
 python tests/bench/bench_windows.py                                # 10,000 series, 20 M rows of 6 channels, length 128
-python tests/bench/bench_windows.py --peer-rows 200000             # the peer on a size that it can hold
+python tests/bench/bench_windows.py --peer-rows 2000000            # the peer on a size that it can hold
+python tests/bench/bench_windows.py --peer-rows 1 --shuffle        # without the peer, in a random order
 
 Each contender runs in a process of its own, in turn with the others: time to the first batch, batches a second after
-it, and the process's own memory (RssAnon) over what it held before.
+it, and the process's own memory (RssAnon) over what it held before. The peer is among peers.txt.
 """
 
 from __future__ import annotations
@@ -189,6 +190,11 @@ def main() -> None:
         rows = args.peer_rows or args.rows
         series = max(1, args.series * rows // args.rows)
         result["peer"] = compare(["vaxseq", "pytorch-forecasting"], rows, series, args)
+        ours, theirs = result["peer"]["vaxseq"], result["peer"]["pytorch-forecasting"]
+        first, memory = (theirs[key] / ours[key] for key in ("first_batch_s", "rss_anon_mb"))
+        print(
+            f"{series:,} series: the peer takes {first:.1f} times as long to a batch and {memory:.1f} times the memory"
+        )
     result["one"] = compare(["vaxseq", "keras"], args.rows, 1, args)
     ratio = result["one"]["vaxseq"]["batches_s"] / result["one"]["keras"]["batches_s"]
     print(f"one long series: vaxseq gives {ratio:.2f} times the batches of Keras' own dataset")

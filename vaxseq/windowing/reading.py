@@ -95,7 +95,7 @@ class WindowReader:
     """
 
     random_access = True  # a buffer of windows would hold each row many times
-    chunk_bytes = 32 << 20
+    chunk_bytes = 8 << 20  # several are held at once; larger ones leave the caches and are no quicker
 
     def __init__(self, parts: list[Part], order: list[tuple[int, int]], window: Window, index: WindowIndex) -> None:
         """``order``: for each field of a batch, its (part, place in the part)."""
