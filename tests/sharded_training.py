@@ -12,7 +12,7 @@ from typing import Any
 
 BACKEND = os.environ["KERAS_BACKEND"]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if BACKEND == "jax" and sys.argv[1] == "devices":
+if BACKEND == "jax" and sys.argv[1:2] == ["devices"]:
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
 import keras  # noqa: E402

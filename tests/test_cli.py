@@ -62,16 +62,22 @@ def test_version_and_help() -> None:
     assert all(verb in shown.stdout for verb in verbs())
 
 
-@pytest.mark.parametrize("code", ["import vaxseq", "from vaxseq.cli import main; main(['--help'])"])
-def test_it_answers_in_well_under_half_a_second(code: str) -> None:
-    """In processor time, so that other work on the machine doesn't count; on an idle one a person waits as long."""
+def processor_time(code: str) -> float:
+    """The least of some runs in a new process, in seconds."""
     times = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(times) < 0.4, times
+    return min(times)
+
+
+def test_it_answers_in_well_under_half_a_second() -> None:
+    """0.35 s where typer and rich alone take 0.2; beside them, so that a busy machine doesn't count."""
+    bare = processor_time("import typer.main, typer.rich_utils")
+    assert processor_time("import vaxseq") < bare / 2
+    assert processor_time("from vaxseq.cli import main; main(['--help'])") < 2 * bare
 
 
 @pytest.mark.parametrize("verb", verbs())
@@ -137,7 +143,9 @@ def test_the_shell_completes_verbs_and_options() -> None:
 
     assert completed("vaxseq ex", 1) == ["explore"]
     assert completed("vaxseq report --pa", 2) == ["--part"]
-    assert "complete -o default" in run("--show-completion", SHELL="/bin/bash").stdout
+    # without a look at the processes above, which may be no shell's
+    shown = run("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert "complete -o default" in shown.stdout
 
 
 DEFINITION = """

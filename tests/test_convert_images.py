@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vaxseq.cli import main
-from vaxseq.convert import convert
+from vaxseq.convert import convert, stage
 from vaxseq.convert.readers import images
 from vaxseq.errors import BadRowError, DatasetError, OptionError, SchemaError, SourceNotFoundError
 from vaxseq.manifest import Manifest
@@ -156,6 +156,7 @@ def test_processes_make_the_same_and_a_changed_folder_is_noticed(tmp_path, photo
         return real(self, *given)
 
     monkeypatch.setattr(images.ImagesReader, "parse", stopped)
+    monkeypatch.setattr(stage, "MIN_BATCH_ROWS", 1)  # what was read is kept at once
     with pytest.raises(KeyboardInterrupt):
         convert(photos, tmp_path / "c.arrow", images="8x8", progress=False)
     labels = tmp_path / "labels.csv"

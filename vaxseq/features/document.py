@@ -21,6 +21,7 @@ Path = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 MAX_NODES = 100_000
+_TOO_DEEP = f"nested too deeply; expected at most {MAX_DEPTH} levels"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -70,7 +71,10 @@ def read_yaml(text: str) -> Document:
         reason = ": ".join(part for part in (error.context, error.problem) if part)
         hint = _syntax_hint(text, mark.line if mark else None)
         line = mark.line + 1 if mark else None
-        document.problems.append(Problem((), f"not valid YAML: {reason}.{hint}", line))
+        what = f"not valid YAML: {reason}.{hint}"
+        if "nesting depth" in (error.problem or ""):  # newer libyaml counts levels itself, before we do
+            what = _TOO_DEEP
+        document.problems.append(Problem((), what, line))
         document.data = None
     except (yaml.YAMLError, UnicodeError) as error:
         document.problems.append(Problem((), f"not valid YAML: {' '.join(str(error).split())}"))
@@ -106,7 +110,7 @@ class _Reader:
         if self._nodes > MAX_NODES:
             self._stop(path, f"the file holds too much; expected at most {MAX_NODES:,} values", event)
         if depth > MAX_DEPTH:
-            self._stop(path, f"nested too deeply; expected at most {MAX_DEPTH} levels", event)
+            self._stop(path, _TOO_DEEP, event)
         self._document.lines.setdefault(path, event.start_mark.line + 1)
         if isinstance(event, yaml.AliasEvent):
             self._problem(path, f"an alias (*{event.anchor}) isn't allowed. Quote a text that begins with '*'", event)
