@@ -49,4 +49,5 @@ def _part(part: Any, expected: Any) -> Any:
     array = np.ascontiguousarray(part, dtype=dtype)
     if array.ndim == 0 or len(array) != rows:
         raise ValueError(f"it returned an array of shape {array.shape}, expected {rows} rows")
-    return array
+    # to NumPy one row turned round is contiguous, to torch its stride is negative
+    return array.copy() if min(array.strides) < 0 else array
