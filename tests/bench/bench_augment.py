@@ -2,13 +2,15 @@
 
 python tests/bench/bench_augment.py                  # a table and the ratios; --json for plain values
 
-All of them are alive at once and read in turn, round by round; a ratio is the median of the rounds' ratios. Beside the
-clock, processor time counts: of this process and of its children, which a busy machine changes less.
+Round by round each is made, read and closed in turn, so that none is alive beside another; a ratio is the median of the
+rounds' ratios. Beside the clock, processor time counts: of this process and of its children, which a busy machine
+changes less.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -38,8 +40,8 @@ RATIOS = (
 )
 
 
-def contenders(path: Path, only: str) -> dict[str, Any]:
-    """Datasets of the same images, by name."""
+def contenders(path: Path, only: str) -> dict[str, Callable[[], Any]]:
+    """What makes datasets of the same images, by name."""
     import images  # here, since processes of the pools import this file, and needn't wait for Keras
 
     moved, pictured, every = image_changes.each_moved, image_changes.each_pictured, image_changes.all_moved
@@ -57,14 +59,14 @@ def contenders(path: Path, only: str) -> dict[str, Any]:
         "Pillow, pool in __getitem__, by item": lambda: images.Pooled(path, image_changes.send_pictured, by_item=True),
     }
     return {
-        name: make() for name, make in made.items() if only == "all" or name.startswith("Pillow") == (only != "numpy")
+        name: make for name, make in made.items() if only == "all" or name.startswith("Pillow") == (only != "numpy")
     }
 
 
 def endless(dataset: Any) -> Iterator[Any]:
-    """Its batches in turn, epoch after epoch."""
+    """Its batches in turn, epoch after epoch; asking for their number, as Keras does, begins one."""
     while True:
-        for index in range(len(dataset)):
+        for index in range(dataset.num_batches):
             yield dataset[index]
 
 
@@ -101,22 +103,22 @@ def measure(only: str, rows: int, rounds: int, batches: int) -> dict[str, list[t
     with tempfile.TemporaryDirectory(prefix="vaxseq-bench-") as folder:
         path = Path(folder) / "images.h5"
         images.write(path, rows)
-        datasets = contenders(path, only)
-        feeds = {name: endless(dataset) for name, dataset in datasets.items()}
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in datasets}
-        for feed in feeds.values():
-            read(feed, max(1, batches // 4))  # processes start
+        makers = contenders(path, only)
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
         for _ in range(rounds):
-            for name, feed in feeds.items():
-                settle()
-                if isinstance(datasets[name], images.Pooled):
-                    found[name].append(read(feed, max(1, batches // 4)))
-                    continue
-                read(feed, batches // 2)  # uses up what lay ready: as much is under way before as after
-                found[name].append(read(feed, batches))
-        for dataset in datasets.values():
-            if isinstance(dataset, images.Pooled):
-                dataset.close()
+            for name, make in makers.items():
+                dataset = make()
+                feed = endless(dataset)
+                pooled = isinstance(dataset, images.Pooled)
+                read(feed, max(1, batches // 4))  # processes start
+                if not pooled:
+                    settle()
+                    read(feed, batches // 2)  # uses up what lay ready: as much is under way before as after
+                found[name].append(read(feed, max(1, batches // 4) if pooled else batches))
+                if pooled:
+                    dataset.close()
+                del feed, dataset
+                gc.collect()
     return found
 
 
