@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training import BACKENDS
+from training import BACKENDS, KINDS
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ GROUPS = [
         Group(
             f"fit-{backend}",
             f"model.fit on {backend}: a network of 64 + 64",
-            (f"fit on {backend}, arrays", f"fit on {backend}, store", f"fit on {backend}, lazy"),
+            tuple(f"fit on {backend}, {kind}" for kind in KINDS[backend]),
             tuple(Bar(f"fit on {backend}, {kind}", 1.0, f"fit on {backend}, arrays") for kind in ("store", "lazy")),
         )
         for backend in BACKENDS

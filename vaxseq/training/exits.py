@@ -12,6 +12,8 @@ from vaxseq.errors import MissingExtraError, OptionError
 if TYPE_CHECKING:
     from vaxseq.training.sequence import Sequence
 
+_TOGETHER, _TOGETHER_BYTES = 16, 8 << 20  # batches that enter TensorFlow at once: each time costs a millisecond
+_LOOKED = 2  # batches that come one by one
 _WORKERS = (
     "num_workers: each worker of a DataLoader would give all batches. Leave it out: the Sequence reads ahead itself "
     "(read_ahead=), in processes too (augment_workers=)."
@@ -43,7 +45,7 @@ def to_torch(sequence: Sequence) -> Any:
 
 
 def to_tf(sequence: Sequence) -> Any:
-    """A ``tf.data.Dataset``; each pass over it is the next epoch.
+    """A ``tf.data.Dataset``; each pass over it is the next epoch. It reads up to 16 batches ahead of its user.
 
     Raises:
         OptionError: weights without targets, which tf.data has no form for.
@@ -53,13 +55,47 @@ def to_tf(sequence: Sequence) -> Any:
     if any(part is None for part in first):
         raise OptionError("to_tf: got weights but no targets, expected both. Add targets, or leave out pad=.")
 
-    def batches() -> Iterator[Any]:
-        for batch in sequence:
-            yield _mapped(batch, _array)
+    room = max(1, min(_TOGETHER, _TOGETHER_BYTES // max(1, sum(array.nbytes for array in _leaves(first)))))
+    signature = _mapped(first, lambda array: tf.TensorSpec((None, None, *array.shape[1:]), array.dtype))
+    groups = tf.data.Dataset.from_generator(lambda: _groups(sequence, room), output_signature=signature)
+    batches = groups.flat_map(lambda *parts: tf.data.Dataset.from_tensor_slices(parts))
+    return batches.apply(tf.data.experimental.assert_cardinality(len(sequence)))
 
-    signature = _mapped(first, lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype))
-    count = tf.data.experimental.assert_cardinality(len(sequence))
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).apply(count)
+
+def _groups(sequence: Sequence, room: int) -> Iterator[Any]:
+    """Neighbouring batches of one length, stacked: few at first, since who only looks at a batch reads no epoch."""
+    held: list[Any] = []
+    size = 1
+    for number, batch in enumerate(sequence, 1):
+        batch = _mapped(batch, _array)
+        if held and _length(batch) != _length(held[0]):
+            yield _stacked(held)
+            held = []
+        held.append(batch)
+        if len(held) >= size:
+            yield _stacked(held)
+            held, size = [], min(room, 1 if number < _LOOKED else 2 * size)
+    if held:
+        yield _stacked(held)
+
+
+def _stacked(batches: list[Any]) -> Any:
+    if len(batches) == 1:
+        return _mapped(batches[0], lambda array: array[None])
+    parts = zip(*batches, strict=True)
+    return tuple(
+        {name: np.stack([one[name] for one in part]) for name in part[0]} if isinstance(part[0], dict)
+        else np.stack(part)
+        for part in parts
+    )  # fmt: skip
+
+
+def _leaves(batch: Any) -> list[Any]:
+    return [array for part in batch for array in (part.values() if isinstance(part, dict) else [part])]
+
+
+def _length(batch: Any) -> int:
+    return len(_leaves(batch)[0])
 
 
 def _array(part: Any) -> Any:
