@@ -13,7 +13,7 @@ import pytest
 import vaex
 
 from vaxseq.errors import MissingValueError
-from vaxseq.loader import Recycler
+from vaxseq.recycling import Recycler
 from vaxseq.training.sequence import Sequence
 
 ROWS, BATCH = 20_000, 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections import OrderedDict
@@ -21,11 +20,11 @@ from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import Buffer
 from vaxseq.reader import Arrays, take_rows
+from vaxseq.recycling import Recycler
 
 _CHUNK_ROWS = 65_536
 _BUFFER_BYTES = 256 << 20
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
-_UNUSED = 3
 _TURNS = 2  # so many batches one after the other are taken for a pass in order; in a random order that is rare
 _SPARSE = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
 
@@ -280,29 +279,6 @@ def within(index: int, plan: BatchPlan) -> int:
     if not 0 <= place < size:
         raise IndexError(f"batch {index}: expected 0 to {size - 1}")
     return place
-
-
-class Recycler:
-    """Arrays of chunks, used again when nobody holds any part of them: new memory costs more than filling it."""
-
-    def __init__(self, make: Callable[[int], Arrays], rows: int, room: int) -> None:
-        self._make, self._rows, self._room = make, rows, room
-        self._kept: list[Arrays] = []
-        self._lock = threading.Lock()
-
-    def arrays(self, rows: int) -> Arrays:
-        """One array for each field, of ``rows`` rows, that nobody else holds."""
-        if rows > self._rows:
-            return self._make(rows)
-        with self._lock:
-            for owners in self._kept:
-                # the list, the loop's name and the call's own: a batch that is still held would be a fourth
-                if all(sys.getrefcount(owner) <= _UNUSED for owner in owners):
-                    return [owner[:rows] for owner in owners]
-            owners = self._make(self._rows)
-            if len(self._kept) < self._room:
-                self._kept.append(owners)
-            return [owner[:rows] for owner in owners]
 
 
 class _Buffers:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-CONTENDERS = ["plain read of the store", "vaxseq store, in order", "vaxseq store, block shuffle"]
+CONTENDERS = [
+    "plain read of the columns", "bare reads of the columns", "plain read of the store", "vaxseq store, in order",
+    "vaxseq store, block shuffle",
+]  # fmt: skip
 
 
 @pytest.mark.bench

@@ -10,7 +10,7 @@ from contenders import ALL, Contender
 from rows import COLUMNS, Data
 
 BACKENDS = ("jax", "torch", "tensorflow")
-KINDS = {backend: ("arrays", "store", "lazy", "one batch") for backend in BACKENDS}
+KINDS = dict.fromkeys(BACKENDS, ("arrays", "store", "lazy", "one batch"))
 KINDS["tensorflow"] += ("store as tf.data",)
 
 
@@ -39,9 +39,10 @@ def one_batch(data: Data, size: int) -> Any:
             super().__init__()
             x, y = data.arrays()
             self.rows, self.given = len(y), (x[:size].copy(), y[:size].copy())
+            self.batches = len(range(0, len(y), size))
 
         def __len__(self) -> int:
-            return -(-self.rows // size)
+            return self.batches
 
         def __getitem__(self, index: int) -> Any:
             return self.given

@@ -12,8 +12,11 @@ import pyarrow as pa
 
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.unmapped import FileRows, Mapping
+from vaxseq.recycling import Recycler
 
 Ids = npt.NDArray[np.int64]
+
+_SCRATCH_BYTES, _SCRATCH_ROOM = 8 << 20, 3  # of what a column reads at once; read-ahead threads and their user
 
 
 class Layout:
@@ -79,6 +82,8 @@ class Fixed:
         self.dtype, self.shape = pieces[0].dtype, pieces[0].shape[1:]
         self._view, self._shift = _one_view(pieces, layout) if len(pieces) > 1 and not self.shape else (None, None)
         self._files = None if layout.mapped is None else _files(pieces, layout.mapped)
+        self._row_bytes = self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+        self._scratch: Recycler | None = None
 
     def hint(self, start: int, stop: int) -> None:
         """Rows that will be read: where they aren't mapped, the kernel begins."""
@@ -87,8 +92,7 @@ class Fixed:
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         if self._files:
-            out = np.empty((stop - start, *self.shape), self.dtype)
-            at = 0
+            out, at = self._scratch_for(stop - start), 0
             for piece, low, high in self.layout.spans(start, stop):
                 self._files[piece].read(low, high, out[at : at + high - low])
                 at += high - low
@@ -121,6 +125,18 @@ class Fixed:
         for piece, rows, places in by_piece(located, self.layout):
             out[places] = np.take(self.pieces[piece], rows, axis=0, mode="clip")
         return out
+
+    def _scratch_for(self, rows: int) -> npt.NDArray[Any]:
+        """Memory for so many rows. New pages would push those of the file out where memory is short."""
+        if rows * self._row_bytes > _SCRATCH_BYTES:
+            return self._empty(rows)[0]
+        scratch = self._scratch
+        if scratch is None or rows > scratch.rows:
+            scratch = self._scratch = Recycler(self._empty, rows, _SCRATCH_ROOM)
+        return scratch.arrays(rows)[0]
+
+    def _empty(self, rows: int) -> list[npt.NDArray[Any]]:
+        return [np.empty((rows, *self.shape), self.dtype)]
 
     def _runs(self, located: LocatedRuns) -> npt.NDArray[Any] | None:
         """Runs copied whole; those that lie across two pieces row by row. None where the memory isn't contiguous."""
