@@ -70,7 +70,7 @@ def read_unit(job: Job, unit: Unit, number: int, types: Mapping[str, pa.DataType
                 "number": finished.number,
             }
             schema = finished.table.schema.with_metadata({b"note": json.dumps(note).encode()})
-            table = finished.table.unify_dictionaries()
+            table = finished.table.unify_dictionaries().combine_chunks()  # so that nobody copies it once more
             draft = f"{path}.{os.getpid()}.partial"  # a cluster may run a unit twice: never write into what is mapped
             with pa.OSFile(draft, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
                 writer.write_table(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class CsvReader(TextReader):
         self._byte = (ord(quote) if quote else None, ord(escape) if escape else None)
         head = self._head()
         self.dialect = scan.Dialect(ord(self.set["delimiter"] or _sniff(head, self.source.path or "")), *self._byte)
+        self._seen: tuple[Piece, scan.Dialect] | None = None
         self._names, self.body_start, self.body_line = self._read_header(head)
 
     def names(self) -> tuple[str, ...]:
@@ -199,6 +201,7 @@ class CsvReader(TextReader):
             return "skip"
 
         quoted = self.set["quote"] or False
+        long_lines = self._dialect_of(piece).quote is not None  # a quoted field may hold line ends
         formats = [*self.set["timestamp_format"], pacsv.ISO8601] if self.set["timestamp_format"] else None
         block = _BLOCK
         while True:
@@ -208,7 +211,7 @@ class CsvReader(TextReader):
                     pacsv.ReadOptions(use_threads=False, block_size=block, column_names=list(self._names)),
                     pacsv.ParseOptions(
                         delimiter=chr(self.dialect.delimiter), quote_char=quoted, double_quote=bool(quoted),
-                        escape_char=self.set["escape"] or False, newlines_in_values=self._has_quoted_newlines(piece),
+                        escape_char=self.set["escape"] or False, newlines_in_values=long_lines,
                         ignore_empty_lines=len(self._names) > 1, invalid_row_handler=skip,
                     ),
                     pacsv.ConvertOptions(
@@ -225,8 +228,13 @@ class CsvReader(TextReader):
                 block *= 8
                 invalid.clear()
 
-    def _has_quoted_newlines(self, piece: Piece) -> bool:
-        return bool(self.set["quote"]) and scan.holds(piece.raw, self.set["quote"].encode())
+    def _dialect_of(self, piece: Piece) -> scan.Dialect:
+        """The dialect, without quotes where the piece has none; they are looked for once."""
+        if self._seen is None or self._seen[0] is not piece:
+            quote = self.dialect.quote
+            quoted = quote is not None and scan.holds(piece.raw, bytes([quote]))
+            self._seen = piece, self.dialect if quoted else replace(self.dialect, quote=None)
+        return self._seen[1]
 
     def _blamed(self, error: pa.ArrowInvalid, piece: Piece) -> str:
         found = _COLUMN.search(str(error))
@@ -256,7 +264,7 @@ class CsvReader(TextReader):
             name for name in table.column_names if name not in declared and types[name] in (pa.int64(), pa.float64())
         ]
         found: dict[str, pa.DataType] = {}
-        if numbers and (codes := scan.count_codes(piece.raw, self.dialect)):
+        if numbers and (codes := scan.count_codes(piece.raw, self._dialect_of(piece))):
             known = sum(text.count_codes(table[name]) for name in table.column_names if is_text(table[name].type))
             if len(table.column_names) < len(self._names) or known != codes:
                 found |= {name: CATEGORY for name in numbers if text.holds_codes(self._cells(piece, name))}

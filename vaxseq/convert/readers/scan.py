@@ -110,9 +110,8 @@ def records(data: Bytes, dialect: Dialect, skip_blank: bool) -> Iterator[tuple[i
 
 def count_codes(data: Bytes, dialect: Dialect) -> int:
     """How many whole fields are integers with leading zeros or hexadecimal: ``00123``, ``-07``, ``0x1F``."""
-    quote = dialect.quote if dialect.quote is not None and holds(data, bytes([dialect.quote])) else None
     buffers = tuple(np.empty(_TILE + 3, bool) for _ in range(3))
-    return sum(_codes_in(data, at, dialect, quote, buffers) for at in range(0, len(data), _TILE))
+    return sum(_codes_in(data, at, dialect, buffers) for at in range(0, len(data), _TILE))
 
 
 def holds(data: Bytes, letter: bytes) -> bool:
@@ -135,7 +134,7 @@ def not_utf8(data: Bytes) -> int | None:
     return None
 
 
-def _codes_in(data: Bytes, at: int, dialect: Dialect, quote: int | None, buffers: tuple[Any, ...]) -> int:
+def _codes_in(data: Bytes, at: int, dialect: Dialect, buffers: tuple[Any, ...]) -> int:
     """Codes whose zero lies in the tile at ``at``. Few passes over the tile leave few candidates."""
     stop = min(at + _TILE, len(data) - 1)
     if stop <= at:
@@ -144,12 +143,12 @@ def _codes_in(data: Bytes, at: int, dialect: Dialect, quote: int | None, buffers
     before, after = around[1:-2], around[3:]
     # up to the minus lie line ends, tab, space, quote and comma, and little else
     low = np.less_equal(around, _MINUS, out=buffers[0][: len(around)])
-    for one in (dialect.delimiter, quote):
+    for one in (dialect.delimiter, dialect.quote):
         if one is not None and one > _MINUS:
             low |= around == one
     found, flag = (buffer[: stop - at] for buffer in buffers[1:])
     np.logical_and(low[:-3], low[1:-2], out=found)  # a sign or a space at the start of a field
-    for byte in (dialect.delimiter, quote):
+    for byte in (dialect.delimiter, dialect.quote):
         if byte is not None:
             np.logical_or(found, np.equal(before, byte, out=flag), out=found)
     np.logical_or(found, np.less_equal(before, _RETURN, out=flag), out=found)
