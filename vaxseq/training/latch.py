@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import FrameType
 
 _PEEKED = 2  # Keras looks at up to two batches to learn shapes before it starts a pass
 _KEPT = 4  # passes remembered: the last one, and those that tf.data may still be reading for nobody
@@ -13,13 +13,6 @@ _GENERATORS = ("_finite_generator", "__iter__")  # Keras's own, one for each pas
 _FILE = "py_dataset_adapter.py"  # where they are
 _CALLS = 8  # at most, between such a generator and us
 _LOOKS = ("_maybe_symbolic_build", "_symbolic_build", "get_tf_dataset")  # read first batches to learn shapes
-
-
-class Turn(NamedTuple):
-    """A read: its epoch, and how many reads of the pass came before it."""
-
-    epoch: int
-    number: int
 
 
 @dataclass(slots=True)
@@ -84,16 +77,19 @@ class EpochLatch:
             self._armed[reader] = looks
             return self._next(num_batches)
 
-    def read(self, num_batches: int, index: int, reader: int | None = None) -> Turn:
-        """Note a read of batch ``index`` of a pass of ``num_batches``."""
+    def read(self, num_batches: int, index: int, reader: int | None = None) -> tuple[int, int]:
+        """Note a read of batch ``index`` of a pass of ``num_batches``; its epoch, and how many reads came before it."""
         with self._lock:
             if reader in self._armed:
                 self._start(num_batches, reader)
-            current = self._last if reader is None else self._passes.setdefault(reader, _Pass(self._last.epoch))
-            turn = Turn(current.epoch, current.reads)
-            current.in_turn &= index == current.reads
-            current.reads += 1
-            return turn
+            current = self._last if reader is None else self._passes.get(reader)
+            if current is None:
+                current = self._passes[reader] = _Pass(self._last.epoch)  # type: ignore[index]
+            number = current.reads
+            if index != number:
+                current.in_turn = False
+            current.reads = number + 1
+            return current.epoch, number
 
     def _start(self, num_batches: int, reader: int | None) -> None:
         self._last = _Pass(self._next(num_batches), looks=self._armed.pop(reader) or self._looking)
@@ -109,15 +105,21 @@ class EpochLatch:
         return self._last.epoch + self._last.over(num_batches) if self._due is None else self._due
 
 
-def reader() -> int | None:
-    """The pass that the caller reads for: a number for Keras's generator of it, None outside of one."""
-    frame = sys._getframe(1)
+def reader(depth: int = 2) -> int | None:
+    """The pass that a function is called for: a number for Keras's generator of it, None outside of one.
+
+    ``depth`` is how many calls lie between the generator and this one, if it calls without any help of others.
+    """
+    try:
+        frame: FrameType | None = sys._getframe(depth)  # the frames between aren't made visible, which takes longer
+    except ValueError:
+        return None
     for _ in range(_CALLS):
+        if frame is None:
+            return None
         code = frame.f_code
         if code.co_name in _GENERATORS and code.co_filename.endswith(_FILE):
             return id(frame)
-        if frame.f_back is None:
-            return None
         frame = frame.f_back
     return None
 

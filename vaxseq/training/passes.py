@@ -14,6 +14,7 @@ from vaxseq.training.batches import Batch
 from vaxseq.training.latch import EpochLatch, looks, reader
 
 _log = logging.getLogger("vaxseq")
+_DEPTH = 3  # calls from Keras's generator of a pass to `reader`: by way of the Sequence and its passes
 _SURE = 8  # reads after which a permuted order isn't a coincidence
 
 
@@ -48,21 +49,24 @@ class Passes:
 
     def announced(self) -> int:
         """Batches of the pass that the next read may start."""
-        epoch = self.latch.arm(self.current.plan.num_batches, reader(), looks=looks())
+        epoch = self.latch.arm(self.current.plan.num_batches, reader(_DEPTH), looks=looks())
         return self.of(epoch).plan.num_batches
 
     def read(self, index: int) -> Batch:
         """Batch ``index`` of the pass under way."""
-        turn = self.latch.read(self.current.plan.num_batches, index, reader())
         rest = self._rest
-        if rest is not None and turn.epoch > rest[0]:
-            self._rest = None
-        plan, loader = self.of(turn.epoch)
+        plan, loader = self.whole
+        length = plan.num_batches if rest is None else self.current.plan.num_batches
+        epoch, number = self.latch.read(length, index, reader(_DEPTH))
+        if rest is not None:
+            if epoch > rest[0]:
+                self._rest = None
+            plan, loader = self.of(epoch)
         if self.serve_in_turn:
-            index = turn.number % plan.num_batches
-        elif turn.number == _SURE and not self._hinted and not self.latch.in_turn:
+            index = number % plan.num_batches
+        elif number == _SURE and not self._hinted and not self.latch.in_turn:
             self._hint(loader, plan)
-        return loader.batch(turn.epoch, index)
+        return loader.batch(epoch, index)
 
     def _hint(self, loader: Batches[Batch], plan: BatchPlan) -> None:
         self._hinted = True
