@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import vaex
 
 from vaxseq.convert import convert, stage
 from vaxseq.errors import (
@@ -349,6 +350,17 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(space.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
     with pytest.raises(DatasetError, match="not enough room"):
         convert(source, tmp_path / "p.arrow", progress=False)
+
+
+def test_what_is_no_source_says_what_to_make_of_it(tmp_path):
+    for given, remedy in (
+        (vaex.from_arrays(x=np.arange(3)), r"DataFrameLocal as it is.*export"),
+        ({"x": [1, 2]}, r"pyarrow\.table"),
+        (5, "got int as the source, expected paths"),
+    ):
+        with pytest.raises(SourceError, match=remedy):
+            convert(given, tmp_path / "x.arrow", progress=False)
+    assert not list(tmp_path.glob("x.arrow*"))
 
 
 def test_mistakes_are_named(tmp_path) -> None:

@@ -71,10 +71,11 @@ def endless(dataset: Any) -> Iterator[Any]:
 
 
 def cpu_s() -> float:
-    """Processor seconds of this process and the ones it started."""
+    """Processor seconds of this process and the ones it started, those that have ended included."""
     from vaxseq.profile.meters import child_cpu_s
 
-    return time.process_time() + child_cpu_s()
+    ended = os.times()
+    return time.process_time() + child_cpu_s() + ended.children_user + ended.children_system
 
 
 def settle() -> None:

@@ -61,11 +61,20 @@ def _are_paths(given: Any) -> bool:
     return isinstance(given, list | tuple) and all(isinstance(one, str | os.PathLike) for one in given)
 
 
+# what else users hold in their hands, and how it becomes a source
+_REMEDIES = {
+    "DataFrameLocal": "Write it with its own export(path) and open that file, or convert the files that it came from",
+    "dict": "Make a table of it: pyarrow.table(...)",
+}
+
+
 def _in_memory(given: Any) -> Source:
+    if (remedy := _REMEDIES.get(kind := type(given).__name__)) is not None:
+        raise SourceError(f"convert: can't read a {kind} as it is. {remedy}.")
     for name, reader in readers().items():
         if reader.accepts(given):
             return Source(f"<{type(given).__name__}>", name, data=given)
-    raise SourceError(f"convert: can't read a {type(given).__name__}; expected paths, a DataFrame, a Table or batches.")
+    raise SourceError(f"convert: got {kind} as the source, expected paths, a DataFrame, a Table or batches.")
 
 
 def _files(path: str, format_name: str | None) -> list[Source]:
