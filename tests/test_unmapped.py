@@ -78,6 +78,25 @@ def test_batches_are_the_same_as_from_the_mapping(tmp_path: Path, kind: str, mon
             np.testing.assert_array_equal(one, other)
 
 
+def test_what_is_read_stays_as_it_is_while_anybody_holds_it(tmp_path: Path, little_memory: None) -> None:
+    source = vaxseq.frame.source_of(written(tmp_path, "arrow in pieces"))
+    expected = columns()
+    blocks = [(at, source.read(["a", "gappy", "grid"], at, at + 3_000)) for at in range(0, ROWS, 3_000)]
+    for at, block in blocks:
+        np.testing.assert_array_equal(block["a"].data, expected["a"][at : at + 3_000])
+        gappy = expected["gappy"][at : at + 3_000].to_numpy(zero_copy_only=False)
+        np.testing.assert_array_equal(block["gappy"].data, gappy)
+    kept = blocks[3][1]["a"].data[5:7]
+    places = {id(block["a"].data.base) for _, block in blocks}
+    del blocks, block
+    for at in range(0, ROWS, 3_000):
+        again = source.read(["a"], at, at + 3_000)["a"].data
+        assert not np.shares_memory(again, kept)
+        assert id(again.base) in places, "memory that nobody holds isn't used again"
+        del again
+    np.testing.assert_array_equal(kept, expected["a"][9_005:9_007])
+
+
 def test_a_store_is_the_same_as_from_the_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, store = written(tmp_path, "arrow"), tmp_path / "s.h5"
     orders = [order for order in ORDERS if "where" not in order and "rows" not in order]
