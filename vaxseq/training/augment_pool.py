@@ -49,21 +49,28 @@ class AugmentPool:
         One process does them all. A result takes the place of its batch where it has its shape: arrays are changed.
 
         Raises:
-            ProcessDiedError: the process did.
+            ProcessDiedError: the process did, and so did another one that had nothing else to do.
         """
         crew = self._crew
         try:
             return crew.run(batches, keys)
-        except BrokenProcessPool as error:
+        except BrokenProcessPool:
             with self._lock:
                 if self._crew is crew:
                     self._crew = _Crew(self._function, self.workers, self.tasks)
                     _log.warning("augment: a process of the pool died; starting anew")
+        # All that was under way failed with it: once more, apart, so that only the batch at fault fails again.
+        alone = _Crew(self._function, 1, 1)
+        try:
+            return alone.run(batches, keys)
+        except BrokenProcessPool as error:
             raise ProcessDiedError(
-                "a process of augment_workers was killed (short of memory?) or crashed; if none could start, their own "
-                "messages on standard error tell why: most often the program's start isn't below "
+                "a process of augment_workers was killed (short of memory?) or crashed, twice; if none could start, "
+                "their own messages on standard error tell why: most often the program's start isn't below "
                 'if __name__ == "__main__"'
             ) from error
+        finally:
+            alone.end()
 
 
 class ProcessDiedError(RuntimeError):
@@ -82,7 +89,7 @@ class _Crew:
             workers, mp_context=get_context("spawn"), initializer=begin, initargs=(function, self._slabs)
         )
         self._workers, self._started, self._lock = workers, False, threading.Lock()
-        weakref.finalize(self, self._executor.shutdown, wait=False, cancel_futures=True)
+        self.end = weakref.finalize(self, self._executor.shutdown, wait=False, cancel_futures=True)
 
     def run(self, batches: Sequence[Batch], keys: Sequence[Key]) -> list[Batch | Exception]:
         """See the pool's."""
