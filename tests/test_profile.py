@@ -214,7 +214,7 @@ def test_slow_augment_in_processes() -> None:
 @pytest.mark.backend
 def test_slow_model() -> None:
     for dataset in (Plain(), vaxseq.Sequence(vaex.from_arrays(**table()), inputs=X, targets="y", batch_size=512)):
-        found = vaxseq.profile(dataset, small_model(layers=4), seconds=2 * SECONDS)
+        found = vaxseq.profile(dataset, small_model(layers=2), seconds=2 * SECONDS)
         assert found.verdict == "model", found
         assert re.match(r"The model is the bottleneck: the loader could feed [\d.]+× more", found.advice[0].text)
         assert found.step_s is not None
