@@ -25,7 +25,9 @@ from vaxseq.errors import OptionError
 from vaxseq.frame import Source
 from vaxseq.profile.advice import Bigger, Facts, advise
 from vaxseq.profile.files import packed_files
+from vaxseq.profile.profiling import _Under, _waiting
 from vaxseq.profile.result import Stage
+from vaxseq.training.probe import Steps
 
 ROWS = 60_000
 SECONDS = 1.5
@@ -214,7 +216,7 @@ def test_slow_augment_in_processes() -> None:
 @pytest.mark.backend
 def test_slow_model() -> None:
     for dataset in (Plain(), vaxseq.Sequence(vaex.from_arrays(**table()), inputs=X, targets="y", batch_size=512)):
-        found = vaxseq.profile(dataset, small_model(layers=2), seconds=2 * SECONDS)
+        found = vaxseq.profile(dataset, small_model(layers=4), seconds=2 * SECONDS)
         assert found.verdict == "model", found
         assert re.match(r"The model is the bottleneck: the loader could feed [\d.]+× more", found.advice[0].text)
         assert found.step_s is not None
@@ -407,6 +409,14 @@ def test_advice_is_in_order_of_gain() -> None:
     assert [one.verdict for one in found] == ["order", "compressed", "feature"]
     assert found[0].gain == pytest.approx(5)
     assert "feature 'g' 30% and feature 'f' 20%" in found[2].text.lower()
+
+
+def test_a_step_read_for_by_another_thread_waits_no_longer_than_a_batch_takes_to_load() -> None:
+    under = _Under(Steps(10, 1.43, None), Steps(10, 1.57, None))
+    assert _waiting(under, 7.6e-6) == pytest.approx(7.6e-6 / 0.157)  # two fits of a slow model differ as they like
+    assert _waiting(under, 0.1) == pytest.approx(1 - 1.43 / 1.57)
+    assert _waiting(_Under(Steps(10, 1.5, None), Steps(10, 1.4, None)), 0.1) == 0
+    assert _waiting(_Under(Steps(10, 1.0, 0.0), Steps(10, 2.0, 0.5)), 1e-6) == 0.25
 
 
 def test_a_gain_is_no_more_than_the_model_can_take() -> None:

@@ -164,7 +164,7 @@ def _facts(
         loader_waited_s=loaded.waited_s,
         step_s=None if under.steps is None else under.steps.each_s,
         fit_s=None if under.fit is None else under.fit.each_s,
-        waiting=_waiting(under),
+        waiting=_waiting(under, loaded.each_s),
         stages=stages,
         packed=tuple(map(str, packed)),
         held=bool(packed) and all(one.held for one in packed),
@@ -174,13 +174,16 @@ def _facts(
     )
 
 
-def _waiting(under: _Under) -> float | None:
-    """The share of a step that waits for data; where other threads read, what the step takes longer than without."""
+def _waiting(under: _Under, loader_s: float) -> float | None:
+    """The share of a step that waits for data; where other threads read, what the step takes longer than without.
+
+    That is the difference of two fits, which vary by themselves; no step waits longer than a batch takes to load.
+    """
     if under.steps is None or under.fit is None:
         return None
     if under.fit.waited_s is not None:
         return under.fit.waited_s / under.fit.seconds
-    return max(0.0, 1 - under.steps.each_s / under.fit.each_s)
+    return max(0.0, min(under.fit.each_s - under.steps.each_s, loader_s)) / under.fit.each_s
 
 
 def _tensors_s(batches: list[Any]) -> float:
