@@ -52,13 +52,15 @@ def bare_reads(path: Path, options: argparse.Namespace) -> Parts:
         rows = len(found[0])
     into = [np.empty(STRETCH * width, np.uint8) for _, width in columns]
     descriptor = os.open(path, os.O_RDONLY)
+    row_bytes = path.stat().st_size / rows
     yield 0
     for start in range(0, rows, STRETCH):
         count = min(STRETCH, rows - start)
         for offset, width in columns:
             os.posix_fadvise(descriptor, offset + start * width, count * width, os.POSIX_FADV_WILLNEED)
         for (offset, width), place in zip(columns, into, strict=True):
-            yield os.preadv(descriptor, [place[: count * width]], offset + start * width)
+            os.preadv(descriptor, [place[: count * width]], offset + start * width)
+        yield row_bytes * count
     os.close(descriptor)
 
 
