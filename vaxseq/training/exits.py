@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vaxseq.errors import MissingExtraError, OptionError
+from vaxseq.training.augment_worker import flatten, unflatten
 
 if TYPE_CHECKING:
     from vaxseq.training.sequence import Sequence
@@ -55,7 +56,7 @@ def to_tf(sequence: Sequence) -> Any:
     if any(part is None for part in first):
         raise OptionError("to_tf: got weights but no targets, expected both. Add targets, or leave out pad=.")
 
-    room = max(1, min(_TOGETHER, _TOGETHER_BYTES // max(1, sum(array.nbytes for array in _leaves(first)))))
+    room = max(1, min(_TOGETHER, _TOGETHER_BYTES // max(1, sum(array.nbytes for array in flatten(first)[0]))))
     signature = _mapped(first, lambda array: tf.TensorSpec((None, None, *array.shape[1:]), array.dtype))
     groups = tf.data.Dataset.from_generator(lambda: _groups(sequence, room), output_signature=signature)
     batches = groups.flat_map(lambda *parts: tf.data.Dataset.from_tensor_slices(parts))
@@ -80,22 +81,13 @@ def _groups(sequence: Sequence, room: int) -> Iterator[Any]:
 
 
 def _stacked(batches: list[Any]) -> Any:
-    if len(batches) == 1:
-        return _mapped(batches[0], lambda array: array[None])
-    parts = zip(*batches, strict=True)
-    return tuple(
-        {name: np.stack([one[name] for one in part]) for name in part[0]} if isinstance(part[0], dict)
-        else np.stack(part)
-        for part in parts
-    )  # fmt: skip
-
-
-def _leaves(batch: Any) -> list[Any]:
-    return [array for part in batch for array in (part.values() if isinstance(part, dict) else [part])]
+    columns = zip(*(flatten(batch)[0] for batch in batches), strict=True)
+    together = [column[0][None] if len(column) == 1 else np.stack(column) for column in columns]
+    return unflatten(together, flatten(batches[0])[1])
 
 
 def _length(batch: Any) -> int:
-    return len(_leaves(batch)[0])
+    return len(flatten(batch)[0][0])
 
 
 def _array(part: Any) -> Any:
@@ -103,12 +95,8 @@ def _array(part: Any) -> Any:
 
 
 def _mapped(batch: Any, change: Any) -> Any:
-    def one(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {name: change(array) for name, array in part.items()}
-        return None if part is None else change(part)
-
-    return tuple(one(part) for part in batch)
+    arrays, form = flatten(batch)
+    return unflatten([change(array) for array in arrays], form)
 
 
 def _imported(name: str, extra: str) -> Any:
