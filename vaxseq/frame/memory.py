@@ -82,7 +82,6 @@ class Fixed:
         self.dtype, self.shape = pieces[0].dtype, pieces[0].shape[1:]
         self._view, self._shift = _one_view(pieces, layout) if len(pieces) > 1 and not self.shape else (None, None)
         self._files = None if layout.mapped is None else _files(pieces, layout.mapped)
-        self._row_bytes = self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
         self._scratch: Recycler | None = None
 
     def hint(self, start: int, stop: int) -> None:
@@ -92,7 +91,7 @@ class Fixed:
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         if self._files:
-            out, at = self._scratch_for(stop - start), 0
+            out, at = self._scratch_for(stop - start, self._files[0].row_bytes), 0
             for piece, low, high in self.layout.spans(start, stop):
                 self._files[piece].read(low, high, out[at : at + high - low])
                 at += high - low
@@ -126,9 +125,9 @@ class Fixed:
             out[places] = np.take(self.pieces[piece], rows, axis=0, mode="clip")
         return out
 
-    def _scratch_for(self, rows: int) -> npt.NDArray[Any]:
+    def _scratch_for(self, rows: int, row_bytes: int) -> npt.NDArray[Any]:
         """Memory for so many rows. New pages would push those of the file out where memory is short."""
-        if rows * self._row_bytes > _SCRATCH_BYTES:
+        if rows * row_bytes > _SCRATCH_BYTES:
             return self._empty(rows)[0]
         scratch = self._scratch
         if scratch is None or rows > scratch.rows:
