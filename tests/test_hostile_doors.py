@@ -26,14 +26,16 @@ from vaxseq.features.statefile import _digest
 
 def _beside(name: str) -> ModuleType:
     """Another test module; pytest's importlib mode puts none on the path."""
-    spec = importlib.util.spec_from_file_location(f"hostile_{name}", Path(__file__).with_name(f"{name}.py"))
+    spec = importlib.util.spec_from_file_location(
+        f"hostile_{name}", Path(__file__).parent.joinpath(*name.split("/")).with_suffix(".py")
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-SECURITY = _beside("test_expressions_security")
+SECURITY = _beside("expressions/test_expressions_security")
 ROWS = 40
 
 

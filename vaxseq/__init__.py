@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.convert import convert as convert
+    from vaxseq.dataset.manifest import Manifest as Manifest
     from vaxseq.errors import VaxseqError as VaxseqError
     from vaxseq.features import FeatureSet as FeatureSet
     from vaxseq.features import FittedFeatures as FittedFeatures
     from vaxseq.frame import open as open
-    from vaxseq.manifest import Manifest as Manifest
     from vaxseq.plan.window import Window as Window
     from vaxseq.profile import Profile as Profile
     from vaxseq.profile import profile as profile
@@ -42,7 +42,7 @@ _EXPORTS = {
     "FeatureSet": "vaxseq.features",
     "FittedFeatures": "vaxseq.features",
     "FittedLayer": "vaxseq.training.layer",
-    "Manifest": "vaxseq.manifest",
+    "Manifest": "vaxseq.dataset.manifest",
     "Profile": "vaxseq.profile",
     "ResumeTraining": "vaxseq.training.resume",
     "Sequence": "vaxseq.training.sequence",

@@ -113,7 +113,7 @@ CONTENDERS: dict[str, Callable[..., Iterator[Any]]] = {
 }
 
 IMPORTS = {
-    "vaxseq": ["vaxseq.training.sequence", "vaxseq.reader", "keras"],
+    "vaxseq": ["vaxseq.training.sequence", "vaxseq.loading.readers.frame", "keras"],
     "keras": ["vaex", "keras", "tensorflow"],
     "pytorch-forecasting": ["vaex", "pytorch_forecasting"],
 }

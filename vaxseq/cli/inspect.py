@@ -17,7 +17,7 @@ def inspect(
     """
     from vaxseq.cli._output import show
     from vaxseq.convert import inspect as look
-    from vaxseq.display import Display, Heading
+    from vaxseq.display.tables import Display, Heading
 
     facts = look(data)
     headings = (

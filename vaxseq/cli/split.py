@@ -44,7 +44,7 @@ def split(
     """
     import vaxseq
     from vaxseq.cli._output import show
-    from vaxseq.display import Display, Heading
+    from vaxseq.display.tables import Display, Heading
     from vaxseq.errors import DatasetError
 
     options: dict[str, Any] = {"by": by, "seed": seed, "gap": _number(gap), "stratify": stratify}

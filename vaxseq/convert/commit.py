@@ -19,9 +19,9 @@ from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, PieceKey, Stage
 from vaxseq.convert.writers import writers
 from vaxseq.convert.writers.ipc import IpcFile
+from vaxseq.dataset.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrint, sync_folder
+from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.errors import DatasetError
-from vaxseq.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrint, sync_folder
-from vaxseq.schema import Schema, type_name
 
 Reread = Callable[[PieceKey, dict[str, pa.DataType]], pa.Table]
 REJECTS_SUFFIX = ".rejects.parquet"

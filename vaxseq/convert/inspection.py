@@ -14,10 +14,10 @@ import pyarrow as pa
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Reader
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
+from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
+from vaxseq.dataset.schema import type_name
 from vaxseq.errors import DatasetError
 from vaxseq.expressions.values import from_raw
-from vaxseq.manifest import MANIFEST_NAME, Manifest
-from vaxseq.schema import type_name
 
 
 def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:

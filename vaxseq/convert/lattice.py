@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaxseq.dataset.schema import array_shape, type_name
 from vaxseq.errors import SchemaError
-from vaxseq.schema import array_shape, type_name
 
 EXACT_INTEGER = 2**53  # up to here every integer is a float64
 CATEGORY = pa.dictionary(pa.int32(), pa.string())

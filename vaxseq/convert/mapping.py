@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.convert.writers import writers
+from vaxseq.dataset.schema import type_name, type_of
 from vaxseq.errors import SchemaError
-from vaxseq.schema import type_name, type_of
 
 _WHOLE = "int8 int16 int32 int64 uint8 uint16 uint32 uint64"
 _UNITS = ("s", "ms", "us", "ns")

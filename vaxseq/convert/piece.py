@@ -16,8 +16,8 @@ from vaxseq.convert.lattice import cast_exactly, is_text, join
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Reader, Request, Source, Unit
 from vaxseq.convert.readers.kinds import storable_type
+from vaxseq.dataset.schema import Column, Schema, array_shape, type_name
 from vaxseq.errors import BadRowError, ColumnNotFoundError, SchemaError, did_you_mean
-from vaxseq.schema import Column, Schema, array_shape, type_name
 
 
 @dataclass(frozen=True, slots=True)

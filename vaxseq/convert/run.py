@@ -28,10 +28,10 @@ from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.text import TextFormat, infer
 from vaxseq.convert.writers import writer_for, writers
+from vaxseq.dataset.manifest import Manifest, SourcePrint
+from vaxseq.dataset.schema import Schema, type_name
+from vaxseq.display.progress import FileProgress
 from vaxseq.errors import DatasetError, OptionError, SchemaError, did_you_mean
-from vaxseq.manifest import Manifest, SourcePrint
-from vaxseq.progress import FileProgress
-from vaxseq.schema import Schema, type_name
 
 _FRAGMENT_BYTES = 1 << 30
 

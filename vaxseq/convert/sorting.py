@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from vaxseq.convert.stage import MAX_BATCH_ROWS, Draft
 from vaxseq.convert.writers.ipc import IpcFile
+from vaxseq.dataset.schema import array_shape, type_name
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
-from vaxseq.schema import array_shape, type_name
 
 _RUN_BYTES = 128 << 20
 _BATCH_BYTES = 16 << 20

@@ -15,8 +15,8 @@ from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Source
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.readers.streams import bare_suffix
+from vaxseq.dataset.manifest import SourcePrint
 from vaxseq.errors import OptionError, SourceError, SourceNotFoundError, did_you_mean
-from vaxseq.manifest import SourcePrint
 
 
 def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:

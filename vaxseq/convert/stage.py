@@ -17,7 +17,7 @@ from vaxseq.convert.journal import Journal, boot
 from vaxseq.convert.lattice import CATEGORY, cast_exactly, is_text, join
 from vaxseq.convert.piece import Finished, Reject
 from vaxseq.convert.writers.ipc import IpcFile
-from vaxseq.schema import type_name, type_of
+from vaxseq.dataset.schema import type_name, type_of
 
 MIN_BATCH_ROWS, MAX_BATCH_ROWS = 1 << 16, 1 << 20
 _MAX_HELD_BYTES = 64 << 20

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert.lattice import EXACT_INTEGER, is_text
+from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError
-from vaxseq.schema import type_name
 
 TRUE_TOKENS = ("true", "True", "TRUE")
 FALSE_TOKENS = ("false", "False", "FALSE")

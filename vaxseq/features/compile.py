@@ -15,9 +15,9 @@ from vaxseq.expressions.program import Function, ProgramBuilder
 from vaxseq.expressions.values import Value
 from vaxseq.features.cast import cast_to
 from vaxseq.features.document import Problem
+from vaxseq.features.program.recipe import Field, Part, Recipe
 from vaxseq.features.resolve import Group, Place
 from vaxseq.features.transforms import check_steps, compile_chain
-from vaxseq.layout import Field, Part, Recipe
 
 Derived = Mapping[str, Expression]  # derived columns, each after the ones that it needs
 Learned = Mapping[str, Sequence[Mapping[str, Any]]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from vaxseq.display import Display, Shown
+from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import DefinitionError, SourceError, SourceNotFoundError, did_you_mean
 from vaxseq.features import blocks
 from vaxseq.features.blocks import (

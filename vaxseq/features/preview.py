@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.display import Display
+from vaxseq.display.html import Head, Heading, Row
+from vaxseq.display.tables import Display
 from vaxseq.errors import OptionError, SelectionError
 from vaxseq.expressions import compile_expression, parse, selection_mask
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value
 from vaxseq.features.compile import column_nodes
+from vaxseq.features.program.recipe import Field, Role
 from vaxseq.features.records import fill
-from vaxseq.layout import Field, Role
-from vaxseq.report.html import Head, Heading, Row
 
 if TYPE_CHECKING:
     from vaxseq.features.state import FittedFeatures

@@ -15,7 +15,7 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.history.history import History
 from vaxseq.features.history.run import HistoryRun
 from vaxseq.features.intake import Intake
-from vaxseq.layout import Field, Recipe
+from vaxseq.features.program.recipe import Field, Recipe
 
 _NO_ROWS = 99
 _COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.api.extensions.ExtensionArray)

@@ -14,8 +14,8 @@ from vaxseq.features.classes import Classes
 from vaxseq.features.document import Path, Problem
 from vaxseq.features.graph import order_columns
 from vaxseq.features.history.history import History, distinct, history_of
+from vaxseq.features.program.recipe import Role
 from vaxseq.features.transforms.history import LookBack
-from vaxseq.layout import Role
 
 if TYPE_CHECKING:
     from vaxseq.features.blocks import Feature

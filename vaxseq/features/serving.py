@@ -18,10 +18,10 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.cast import cast_to
 from vaxseq.features.compile import column_nodes, empty_value, needed_columns, place_node, source_node, told
 from vaxseq.features.history.checking import TYPE_NAME
+from vaxseq.features.program.recipe import Field, Part, Recipe
 from vaxseq.features.resolve import Place, histories_of
 from vaxseq.features.transforms import Step, compile_steps
 from vaxseq.features.transforms.base import Learned
-from vaxseq.layout import Field, Part, Recipe
 
 if TYPE_CHECKING:
     from vaxseq.features.state import FittedFeatures

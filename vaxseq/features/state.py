@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.display import Display, Shown
+from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import DefinitionError, OptionError, StateError, did_you_mean
 from vaxseq.features import statefile
 from vaxseq.features.agreement import check_columns, differences
@@ -19,12 +19,12 @@ from vaxseq.features.definition import FeatureSet
 from vaxseq.features.history.checking import TYPE_NAME
 from vaxseq.features.history.columns import with_histories
 from vaxseq.features.history.history import History
+from vaxseq.features.program.recipe import Recipe, Role
 from vaxseq.features.records import Records
 from vaxseq.features.resolve import Group, data_columns, histories_of, resolve
 from vaxseq.features.statefile import FitState
 from vaxseq.features.undoing import undone
 from vaxseq.features.virtual import virtual_columns
-from vaxseq.layout import Recipe, Role
 
 if TYPE_CHECKING:
     from vaxseq.features.serving import Encoding

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vaxseq.display import Display
+from vaxseq.display.html import Head, Heading, Row
+from vaxseq.display.tables import Display
 from vaxseq.features.blocks import Feature, Target, write_step
+from vaxseq.features.program.recipe import Field
 from vaxseq.features.statefile import library_versions
-from vaxseq.layout import Field
-from vaxseq.report.html import Head, Heading, Row
 
 if TYPE_CHECKING:
     from vaxseq.features.definition import FeatureSet

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.expressions.values import Mask
+from vaxseq.frame.buffers import BufferPool
 from vaxseq.frame.unmapped import FileRows, Mapping
-from vaxseq.recycling import Recycler
 
 Ids = npt.NDArray[np.int64]
 
@@ -82,7 +82,7 @@ class Fixed:
         self.dtype, self.shape = pieces[0].dtype, pieces[0].shape[1:]
         self._view, self._shift = _one_view(pieces, layout) if len(pieces) > 1 and not self.shape else (None, None)
         self._files = None if layout.mapped is None else _files(pieces, layout.mapped)
-        self._scratch: Recycler | None = None
+        self._scratch: BufferPool | None = None
 
     def hint(self, start: int, stop: int) -> None:
         """Rows that will be read: where they aren't mapped, the kernel begins."""
@@ -131,7 +131,7 @@ class Fixed:
             return self._empty(rows)[0]
         scratch = self._scratch
         if scratch is None or rows > scratch.rows:
-            scratch = self._scratch = Recycler(self._empty, rows, _SCRATCH_ROOM)
+            scratch = self._scratch = BufferPool(self._empty, rows, _SCRATCH_ROOM)
         return scratch.arrays(rows)[0]
 
     def _empty(self, rows: int) -> list[npt.NDArray[Any]]:

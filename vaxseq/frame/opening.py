@@ -9,9 +9,9 @@ from typing import Any
 
 import vaex
 
+from vaxseq.dataset.hdf5_form import check_files
+from vaxseq.dataset.manifest import Manifest
 from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, did_you_mean
-from vaxseq.hdf5check import check_files
-from vaxseq.manifest import Manifest
 
 SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5", ".parquet")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vaxseq.display import Display
+from vaxseq.display.html import Heading, page_part, paragraph, table
+from vaxseq.display.tables import Display
 from vaxseq.profile.result import TITLES, Profile, Stage
-from vaxseq.report.html import Heading, page_part, paragraph, table
 
 _SHOWN = 12  # stages; the rest is added up
 

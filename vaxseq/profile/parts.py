@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from vaxseq.expressions.program import Program
 from vaxseq.expressions.values import Value
+from vaxseq.features.program.recipe import Recipe
 from vaxseq.frame import Source
-from vaxseq.layout import Recipe
-from vaxseq.loader import Loaded, Loader
+from vaxseq.loading.loader import Loaded, Loader
+from vaxseq.loading.readers.frame import Arrays, Reader
 from vaxseq.profile.meters import Meter, Queue
 from vaxseq.profile.result import Stage, StageKind
-from vaxseq.reader import Arrays, Reader
 from vaxseq.training.probe import Insides, to_tensors
 
 _PAGE = 4096

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from vaxseq.display import as_text
+from vaxseq.display.tables import as_text
 
 StageKind = Literal[
     "column", "virtual column", "feature", "write", "store", "windows", "augment", "order", "batch", "tensors", "line"

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vaxseq.loading.selection import cache_folder
 from vaxseq.report.bins import Bins
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.distinct import Distinct, Tops
-from vaxseq.selection import cache_folder
 
 _VERSION = "1"
 _PLAIN = ("name", "type", "kind", "unit", "rows", "missing", "infinite", "count", "min", "max", "mean", "std")

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.display import Display, Shown
+from vaxseq.display.html import Heading
+from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, SourceError, did_you_mean
 from vaxseq.frame import Source, source_of
 from vaxseq.report import cache
 from vaxseq.report.column import SHARES, ColumnSummary
-from vaxseq.report.html import Heading
 from vaxseq.report.scan import scan
 from vaxseq.report.words import number, share
 
@@ -224,7 +224,7 @@ def _units(frame: Any) -> dict[str, str]:
     """Units from the manifest of a dataset, or from the vaex frame."""
     path = frame if isinstance(frame, (str, os.PathLike)) else getattr(getattr(frame, "dataset", None), "path", None)
     if isinstance(path, (str, os.PathLike)):
-        from vaxseq.manifest import Manifest
+        from vaxseq.dataset.manifest import Manifest
 
         try:
             manifest = Manifest.load(os.fspath(path))

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vaxseq.display.progress import progress_bar
 from vaxseq.expressions.values import Value, as_float
 from vaxseq.features.learners.base import mix
 from vaxseq.frame import Source
-from vaxseq.progress import progress_bar
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.exploration import Exploration
 from vaxseq.report.pairs import Floats, bin_codes, numbers

@@ -9,8 +9,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from vaxseq.display.html import page_part
 from vaxseq.report.findings import Finding
-from vaxseq.report.html import page_part
 from vaxseq.report.words import number, share
 
 _HEADS = (

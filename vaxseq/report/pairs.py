@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError
 from vaxseq.expressions.values import Value, as_float
 from vaxseq.frame import Source
-from vaxseq.progress import progress_bar
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.scan import blocks
 

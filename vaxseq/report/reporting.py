@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaxseq.display import Display
+from vaxseq.display.tables import Display
 from vaxseq.errors import ColumnNotFoundError, OptionError, SourceNotFoundError, did_you_mean
 from vaxseq.frame import source_of
 from vaxseq.report.drift import Drift, drift

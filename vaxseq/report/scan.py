@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from vaxseq.display.progress import progress_bar
 from vaxseq.expressions.values import Value
 from vaxseq.frame import Source
-from vaxseq.progress import progress_bar
 from vaxseq.report.column import ColumnScan, ColumnSummary
 
 BLOCK_ROWS = 65_536

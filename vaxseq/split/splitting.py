@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vaxseq.display import Display, Shown
+from vaxseq.display.html import Heading
+from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError, did_you_mean
 from vaxseq.frame import ROW, Source, filter_rows, source_of
 from vaxseq.plan.balance import apportion
 from vaxseq.plan.keys import derive, hash_ids
-from vaxseq.report.html import Heading
 from vaxseq.split.cuts import by_time
 from vaxseq.split.hashing import hash_column, hash_keys
 from vaxseq.split.ranks import smallest

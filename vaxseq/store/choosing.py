@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from vaxseq.errors import StoreError
-from vaxseq.selection import cache_folder
-from vaxseq.served import Served
+from vaxseq.loading.query import Query
+from vaxseq.loading.selection import cache_folder
 from vaxseq.store.file import StoreFile, read
 from vaxseq.store.materializing import store_of
 
 
-def store_for(served: Served, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
+def store_for(served: Query, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
     """The store of what is served: at a path, or for "auto" in the cache folder; made there when it isn't there yet.
 
     Of several processes that want the same, such as the ranks of one training, one makes it and the others wait.

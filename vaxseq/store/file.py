@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import SourceNotFoundError, StoreError
+from vaxseq.features.program.recipe import Field
 from vaxseq.frame.unmapped import FileRows, scarce
-from vaxseq.layout import Field
 
 VERSION = 1
 _ATTRIBUTE = "vaxseq_store"

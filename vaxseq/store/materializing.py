@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
-from vaxseq.layout import Columns, Field
+from vaxseq.features.program.recipe import Columns, Field
+from vaxseq.loading.query import OnMissing, Query
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import order
-from vaxseq.progress import progress_bar
-from vaxseq.served import OnMissing, Served
 from vaxseq.store import writing
 from vaxseq.store.file import StoreFile, create, read
 
@@ -90,14 +90,14 @@ def materialize(
     if Path(path).suffix in _OTHERS:
         raise OptionError(f"{path}: a store is an HDF5 file. Name it so, as {Path(path).with_suffix('.h5')}.")
     plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
-    served = Served(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)  # type: ignore[arg-type]
+    served = Query(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)  # type: ignore[arg-type]
     if shuffle_seed is not None and (isinstance(shuffle_seed, bool) or shuffle_seed < 0):
         raise OptionError(f"shuffle_seed: got {shuffle_seed!r}, expected a whole number of at least 0, or None")
     return store_of(served, Path(path), plain, shuffle_seed, overwrite=overwrite, executor=executor, progress=progress)
 
 
 def store_of(
-    served: Served,
+    served: Query,
     path: Path,
     plain: dict[str, Any],
     shuffle_seed: int | None,
@@ -134,7 +134,7 @@ class _Run:
     """One writing of a store, beside its path until it is complete."""
 
     def __init__(
-        self, served: Served, path: Path, plain: dict[str, Any], shuffle_seed: int | None, *, wait: bool
+        self, served: Query, path: Path, plain: dict[str, Any], shuffle_seed: int | None, *, wait: bool
     ) -> None:
         self._served, self._path, self._seed, self._wait = served, path, shuffle_seed, wait
         self._index: RowIndex = served.index

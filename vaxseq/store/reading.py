@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
+from vaxseq.features.program.recipe import Field
 from vaxseq.frame.unmapped import FileRows
-from vaxseq.layout import Field
-from vaxseq.reader import Arrays, take_rows, take_runs
+from vaxseq.loading.readers.frame import Arrays, take_rows, take_runs
 from vaxseq.store.file import StoreFile
 
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
 from vaxseq.frame import FrameSpec
+from vaxseq.loading.query import Query
+from vaxseq.loading.readers.frame import Arrays, Reader, take_rows
 from vaxseq.plan.shuffle import order
-from vaxseq.reader import Arrays, Reader, take_rows
-from vaxseq.served import Served
 from vaxseq.store.file import Place, read
 
 Ids = npt.NDArray[np.int64]
@@ -109,7 +109,7 @@ def _job(description: bytes) -> Job:
 @lru_cache(maxsize=2)
 def _opened(description: bytes) -> tuple[Job, Reader]:
     job = _job(description)
-    served = Served(job.spec.frame(), job.fitted, **job.plain)
+    served = Query(job.spec.frame(), job.fitted, **job.plain)
     return job, Reader(served.source, served.recipe)
 
 

@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import OptionError, did_you_mean
+from vaxseq.features.program.recipe import Field, Recipe, column_recipe
 from vaxseq.frame import Source
-from vaxseq.items import Items
-from vaxseq.layout import Field, Recipe, column_recipe
+from vaxseq.loading.readers.frame import Reader
 from vaxseq.plan.balance import Balanced, Weighted, balance, class_members
 from vaxseq.plan.plan import Resampling
-from vaxseq.reader import Reader
+from vaxseq.training.examples import Examples
 
 _CHUNK_ITEMS = 1 << 18
 
 
 def draws_of(
-    wanted: Mapping[Any, float] | str, items: Items, source: Source, recipe: Recipe, classes: Any, seed: int
+    wanted: Mapping[Any, float] | str, items: Examples, source: Source, recipe: Recipe, classes: Any, seed: int
 ) -> Resampling:
     """The draws of an epoch: classes in the given shares, or items as often as a column's weights say.
 
@@ -41,7 +41,7 @@ def draws_of(
     return _balanced(wanted, items, source, recipe, list(classes or []), seed)
 
 
-def _weights(column: str, items: Items, source: Source) -> Iterator[npt.NDArray[Any]]:
+def _weights(column: str, items: Examples, source: Source) -> Iterator[npt.NDArray[Any]]:
     if column not in source.names:
         raise OptionError(f"balance: no column {column!r}.{did_you_mean(column, source.names)}")
     reader = Reader(source, column_recipe(source.empty([column]), {}, None, column))
@@ -51,7 +51,7 @@ def _weights(column: str, items: Items, source: Source) -> Iterator[npt.NDArray[
 
 
 def _balanced(
-    shares: Mapping[Any, float], items: Items, source: Source, recipe: Recipe, names: list[Any], seed: int
+    shares: Mapping[Any, float], items: Examples, source: Source, recipe: Recipe, names: list[Any], seed: int
 ) -> Balanced:
     targets = [field for field in items.fields if field.role == "target"]
     if len(targets) != 1 or targets[0].width != 1:
@@ -78,7 +78,7 @@ def _balanced(
     return balance(dict(zip(labels, members, strict=True)), by_label, seed=seed)
 
 
-def _targets(items: Items, field: Field, source: Source, recipe: Recipe) -> Iterator[npt.NDArray[Any]]:
+def _targets(items: Examples, field: Field, source: Source, recipe: Recipe) -> Iterator[npt.NDArray[Any]]:
     """The target of every item, in order, by chunks."""
     if items.unit == "rows":
         reader = Reader(source, recipe.only("target"))

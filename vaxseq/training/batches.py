@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import OptionError, did_you_mean
-from vaxseq.layout import Field, Recipe
-from vaxseq.loader import Loaded
-from vaxseq.reader import Arrays
+from vaxseq.features.program.recipe import Field, Recipe
+from vaxseq.loading.loader import Loaded
+from vaxseq.loading.readers.frame import Arrays
 
 Batch = tuple[Any, ...]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vaxseq.loader import Loaded, within
+from vaxseq.loading.loader import Loaded, within
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.batches import Batch

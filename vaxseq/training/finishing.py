@@ -9,8 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.items import Items
-from vaxseq.loader import Batches, Loaded, Loader
+from vaxseq.loading.loader import Batches, Loaded, Loader
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.augment import Augmenter
@@ -18,13 +17,14 @@ from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.copying import CopyLoader
+from vaxseq.training.examples import Examples
 
 
 @dataclass(frozen=True)
 class Finishing:
     """What a Sequence does to batches once they are read; ``loader`` makes one for any plan over its items."""
 
-    items: Items
+    items: Examples
     maker: Callable[[bool], BatchMaker]
     read_ahead: int
     augment: Augment | None
@@ -50,7 +50,7 @@ class Finishing:
         return Loader(reader, index, plan, self.read_ahead, finish, cut=cut)
 
 
-def rows_of(items: Items, plan: BatchPlan, epoch: int, index: int) -> npt.NDArray[np.int64]:
+def rows_of(items: Examples, plan: BatchPlan, epoch: int, index: int) -> npt.NDArray[np.int64]:
     """The row ids of a batch, without the padding."""
     batches = plan.positions(epoch, index)
     return items.row_ids(batches.positions[: int(batches.counts[0])])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from vaxseq.errors import PositionError
-from vaxseq.loader import Batches
+from vaxseq.loading.loader import Batches
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
 from vaxseq.training.batches import Batch

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 
 from vaxseq.errors import OptionError
+from vaxseq.features.program.recipe import Recipe
 from vaxseq.frame import Source
-from vaxseq.layout import Recipe
-from vaxseq.loader import Loaded
+from vaxseq.loading.loader import Loaded
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.store import StoreReader

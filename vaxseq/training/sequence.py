@@ -12,23 +12,23 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.display import Display, Shown
+from vaxseq.display.html import Heading
+from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
+from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
-from vaxseq.items import items_of
-from vaxseq.layout import Columns, Field, Recipe, Role
-from vaxseq.loader import Batches, within
+from vaxseq.loading.loader import Batches, within
+from vaxseq.loading.query import Query
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
 from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
-from vaxseq.report.html import Heading
-from vaxseq.served import Served
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
 from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
+from vaxseq.training.examples import examples_of
 from vaxseq.training.exits import to_tf, to_torch
 from vaxseq.training.finishing import Finishing, rows_of
 from vaxseq.training.latch import looks
@@ -140,7 +140,7 @@ class Sequence(Shown, keras.utils.PyDataset):
         super().__init__(workers=0)
         if isinstance(read_ahead, bool) or read_ahead < 0 or read_ahead != int(read_ahead):
             raise OptionError(f"read_ahead: got {read_ahead!r}, expected a number of batches, 0 for none")
-        served = Served(
+        served = Query(
             frame,
             fitted,
             inputs=inputs,
@@ -154,7 +154,7 @@ class Sequence(Shown, keras.utils.PyDataset):
         if window is None and fitted is not None and fitted.window is not None:
             window = Window(**fitted.window)
         plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
-        self._items = items_of(served, store, plain, window)
+        self._items = examples_of(served, store, plain, window)
         self._recipe = replace(served.recipe, fields=self._items.fields)
         classes = _classes(fitted, self._recipe)
         draws = None

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.convert import places
+from vaxseq.dataset.schema import type_name
 from vaxseq.errors import OptionError, SchemaError
-from vaxseq.schema import type_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, cast_exactly, is_tex
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
 from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
-from vaxseq.schema import type_name
 
 _BLOCK = 1 << 20
 _COLUMN = re.compile(r"In CSV column #(\d+)")

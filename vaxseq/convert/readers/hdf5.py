@@ -13,8 +13,8 @@ import pyarrow as pa
 from vaxseq.convert import places
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.base import Piece, Source, TypedReader, Unit, bad_option
+from vaxseq.dataset.hdf5_form import check_files
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
-from vaxseq.hdf5check import check_files
 
 _PIECE_BYTES = 32 << 20
 _DAMAGE = (

@@ -16,8 +16,8 @@ from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, is_text, join
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request
 from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
-from vaxseq.schema import type_name
 
 _FAST = (pa.bool_(), pa.int64(), pa.float64(), pa.string(), CATEGORY)
 

@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.writers.base import Tables, Writer
 from vaxseq.convert.writers.behind import WriteBehind
+from vaxseq.dataset.hdf5_form import trust
+from vaxseq.dataset.schema import array_shape, type_name
 from vaxseq.errors import SchemaError
-from vaxseq.hdf5check import trust
-from vaxseq.schema import array_shape, type_name
 
 
 class Hdf5Writer(Writer):

@@ -16,7 +16,7 @@ from vaxseq.errors import SourceError
 from vaxseq.features.history.history import History, distinct
 from vaxseq.features.history.run import HistoryRun
 from vaxseq.frame import Source, attach_files, source_of
-from vaxseq.selection import cache_folder
+from vaxseq.loading.selection import cache_folder
 
 BLOCK_ROWS = 65_536
 _GROUP = "table/columns"

@@ -14,9 +14,9 @@ from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value, as_float
 from vaxseq.features.compile import column_nodes
 from vaxseq.features.history.history import History, Series
+from vaxseq.features.history.series import SeriesFinder, check_time, time_numbers
 from vaxseq.features.history.tree import Floats, Ids
 from vaxseq.plan.window import gap_of
-from vaxseq.series import SeriesFinder, check_time, time_numbers
 
 _UNTIMED = "Looking back needs the time of every row: convert the data without them"
 

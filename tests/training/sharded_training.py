@@ -1,0 +1,149 @@
+"""Training on shares of the batches, on the backend that is set. Run by test_training_shards.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+BACKEND = os.environ["KERAS_BACKEND"]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if BACKEND == "jax" and sys.argv[1:2] == ["devices"]:
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import vaex  # noqa: E402
+
+import vaxseq as vs  # noqa: E402
+
+ROWS = 1025  # of the last step of two ranks, one gets a row and the other none
+BATCH = 256
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+class Recorded(vs.Sequence):
+    """Notes the rows of each batch that have a weight; what is read twice counts once."""
+
+    def __init__(self, *args, **options) -> None:
+        self.rows: dict[str, dict[int, list[int]]] = {}
+        super().__init__(*args, **options)
+
+    def __getitem__(self, index):
+        x, _, *weight = batch = super().__getitem__(index)
+        real = np.asarray(weight[0]) > 0 if weight else np.ones(len(x), bool)
+        rows = np.rint(np.asarray(x)[real, 0] * 1024).astype(int).tolist()
+        self.rows.setdefault(str(self._passes.latch.epoch), {})[index] = rows
+        return batch
+
+
+def make_frame() -> Any:
+    return vaex.from_arrays(x=np.arange(ROWS) / 1024, y=np.arange(ROWS) / ROWS)
+
+
+def build_model() -> keras.Model:
+    # a seed of its own: keras.utils.set_random_seed imports every backend that is installed
+    dense = keras.layers.Dense(1, kernel_initializer=keras.initializers.GlorotUniform(seed=0))
+    model = keras.Sequential([keras.Input((1,)), dense])
+    model.compile("adam", "mse", weighted_metrics=[])
+    return model
+
+
+class KilledAt(keras.callbacks.Callback):
+    """SIGKILL when so many batches were trained on."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__()
+        self._left = batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def weights_of(model: keras.Model) -> list:
+    return [np.asarray(one).flatten().tolist() for one in model.get_weights()]
+
+
+def train(model: keras.Model | None = None, batch_size: int = BATCH, callbacks: Any = (), **options) -> dict:
+    model = model or build_model()
+    options = {"inputs": ["x"], "targets": "y", "shuffle": "global", "pad": True, **options}
+    data = Recorded(make_frame(), batch_size=batch_size, **options)
+    model.fit(data, epochs=3, shuffle=False, verbose=0, callbacks=list(callbacks))
+    return {"weights": weights_of(model), "rows": data.rows}
+
+
+def initialize_jax() -> None:
+    """As one of the processes that the environment tells of."""
+    keras.distribution.initialize()
+    import jax
+
+    assert (jax.process_count(), len(jax.devices()), len(jax.local_devices())) == (2, 2, 1)
+
+
+def initialize_tensorflow() -> list[str]:
+    """Two logical devices."""
+    import tensorflow as tf
+
+    devices = [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+    return ["CPU:0", "CPU:1"]
+
+
+def on_devices() -> dict:
+    if BACKEND == "jax":
+        import jax
+
+        assert len(jax.devices()) == 2
+        keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+        return train()
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(initialize_tensorflow()).scope():
+        model = build_model()
+    return train(model)
+
+
+def on_ranks(folder: str, killed_at: int) -> dict:
+    """Two jax processes, killed after some batches, the last of which wasn't saved."""
+    initialize_jax()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    return train(shard="auto", callbacks=[KilledAt(killed_at), vs.ResumeTraining(f"{folder}/run", every_batches=1)])
+
+
+def as_the_readme_says(rank: int) -> dict:
+    """Its snippet for this backend."""
+    name = {"torch": "ddp", "jax": "processes", "tensorflow": "mirrored"}[BACKEND]
+    [snippet] = re.findall(rf"^```python {name}\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"keras": keras, "vs": vs, "frame": make_frame()}
+    if BACKEND == "jax":
+        names |= {"address": os.environ["KERAS_DISTRIBUTION_JOB_ADDRESSES"], "rank": rank}
+    if BACKEND == "tensorflow":
+        names |= {"devices": initialize_tensorflow()}
+    vs.Sequence = Recorded  # type: ignore[misc]
+    exec(compile(snippet, "README.md", "exec"), names)
+    train = names["train"]
+    if BACKEND == "torch":
+        weights = [one.detach().flatten().tolist() for one in names["network"].parameters()]
+        names["torch"].distributed.destroy_process_group()
+    else:
+        weights = weights_of(names["model"])
+    return {"weights": weights, "rows": train.rows, "batches": len(train)}
+
+
+if __name__ == "__main__":
+    mode, rank, folder, *rest = sys.argv[1:]
+    os.chdir(folder)
+    found = {
+        "alone": lambda: train(batch_size=int(rest[0])),
+        "resumed": lambda: train(batch_size=2 * BATCH, callbacks=[vs.ResumeTraining(f"{folder}/run")]),
+        "devices": on_devices,
+        "ranks": lambda: on_ranks(folder, int(rest[0])),
+        "readme": lambda: as_the_readme_says(int(rank)),
+    }[mode]()
+    Path(f"{folder}/{mode}-{rank}.json").write_text(json.dumps(found))

@@ -1,0 +1,178 @@
+"""What a dataset is made of: its fragments in order, their rows, its schema and where it came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from vaxseq.dataset.schema import Schema
+from vaxseq.display.html import Heading
+from vaxseq.display.tables import Display, Shown
+from vaxseq.errors import DatasetError, SourceNotFoundError
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_KEY = "vaxseq.dataset.manifest"  # in a single file's Arrow schema metadata, or an attribute of HDF5's root
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One file of a dataset. ``path`` is relative to the dataset's folder."""
+
+    path: str
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePrint:
+    """What a source was when it was read; ``digest`` covers its size, its first and its last bytes."""
+
+    name: str
+    size_bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Manifest(Shown):
+    """A dataset: fragments in order, so that a row's id is its position in their concatenation."""
+
+    schema: Schema
+    n_rows: int
+    fragments: tuple[Fragment, ...]
+    format: str
+    sources: tuple[SourcePrint, ...] = ()
+    rejected_rows: int = 0
+    dropped_rows: int = 0
+    location: str = field(default="", compare=False)
+
+    def _display(self) -> Display:
+        said = f"{self.n_rows:,} rows, {len(self.schema.columns)} columns, {len(self.fragments)} {self.format} file"
+        said += "" if len(self.fragments) == 1 else "s"
+        lost = [(self.rejected_rows, "rejected"), (self.dropped_rows, "dropped")]
+        said += "".join(f", {rows:,} {what}" for rows, what in lost if rows)
+        headings = (Heading("column"), Heading("type", "code"), Heading("unit"), Heading("description", "quiet"))
+        rows = [
+            (
+                one.name,
+                f"{one.type}" if one.nullable else f"{one.type}, never missing",
+                one.unit or "",
+                one.description or "",
+            )
+            for one in self.schema.columns
+        ]
+        return Display(said, headings, tuple(rows))
+
+    def paths(self) -> list[Path]:
+        """The fragments' paths, ready to open."""
+        root = Path(self.location)
+        return [root / one.path for one in self.fragments] if root.is_dir() else [root]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "version": _VERSION, "format": self.format, "n_rows": self.n_rows, "rejected_rows": self.rejected_rows,
+            "dropped_rows": self.dropped_rows, "schema": self.schema.to_dict(),
+            "fragments": [asdict(one) for one in self.fragments], "sources": [asdict(one) for one in self.sources],
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], location: str) -> Manifest:
+        """The Manifest in ``raw``.
+
+        Raises:
+            DatasetError: damaged, or of a version that this one can't read.
+        """
+        if not isinstance(raw, Mapping) or raw.get("version") != _VERSION:
+            got = raw.get("version") if isinstance(raw, Mapping) else type(raw).__name__
+            raise DatasetError(
+                f"{location}: manifest version; got {got!r}, expected {_VERSION}. Convert the dataset again."
+            )
+        try:
+            fragments = tuple(Fragment(**one) for one in raw["fragments"])
+            manifest = cls(
+                Schema.from_dict(raw["schema"], f"{location} manifest"), int(raw["n_rows"]), fragments,
+                str(raw["format"]),
+                tuple(SourcePrint(**one) for one in raw["sources"]), int(raw["rejected_rows"]),
+                int(raw["dropped_rows"]), location,
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{location}: the manifest is damaged ({error}). Convert the dataset again.") from error
+        if sum(one.rows for one in fragments) != manifest.n_rows:
+            raise DatasetError(
+                f"{location}: the manifest's fragments don't add up to {manifest.n_rows} rows. Convert it again."
+            )
+        return manifest
+
+    @classmethod
+    def load(cls, path: str | Path) -> Manifest:
+        """The manifest of a dataset: a folder, an ``.arrow`` file or an ``.hdf5`` file that ``convert`` wrote.
+
+        Raises:
+            SourceNotFoundError: nothing at ``path``.
+            DatasetError: no manifest there, or a damaged one.
+        """
+        path = Path(path)
+        where = str(path)
+        if not path.exists():
+            raise SourceNotFoundError(f"{where}: no such dataset. Check the path.")
+        try:
+            if path.is_dir():
+                text: str | bytes | None = (
+                    (path / MANIFEST_NAME).read_bytes() if (path / MANIFEST_NAME).exists() else None
+                )
+            elif path.suffix in (".hdf5", ".h5"):
+                text = _from_hdf5(path)
+            else:
+                with pa.memory_map(where) as source:
+                    text = (pa.ipc.open_file(source).schema.metadata or {}).get(MANIFEST_KEY.encode())
+            raw = None if text is None else json.loads(text)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{where}: can't read the manifest: {error}. Convert the dataset again.") from error
+        if raw is None:
+            raise DatasetError(f"{where}: has no vaxseq manifest. Make a dataset of it with vaxseq.convert.")
+        manifest = cls.from_dict(raw, where)
+        if path.is_dir():
+            return manifest
+        alone = Fragment(
+            path.name, manifest.n_rows, path.stat().st_size
+        )  # a file can't hold its own size, and may be renamed
+        return replace(manifest, fragments=(alone,))
+
+    def save(self, folder: str | Path) -> None:
+        """Writes ``manifest.json`` atomically."""
+        write_atomically(Path(folder) / MANIFEST_NAME, json.dumps(self.to_dict(), indent=1).encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a small file so that a reader sees the old one or the new one, whatever happens."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with open(draft, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in ``folder`` last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _from_hdf5(path: Path) -> str | None:
+    import h5py  # only HDF5 datasets need it
+
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get(MANIFEST_KEY)
+        return None if text is None else str(text)

@@ -1,0 +1,1 @@
+"""What people see: tables, HTML pieces and progress."""

@@ -1,0 +1,333 @@
+"""Batches of a plan, from a reader: chunks of consecutive batches made ahead, any other batch by itself."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import OptionError
+from vaxseq.expressions.values import Mask
+from vaxseq.frame.buffers import BufferPool
+from vaxseq.loading.readers.frame import Arrays, take_rows
+from vaxseq.plan.ahead import OrderBlocks
+from vaxseq.plan.plan import BatchPlan
+from vaxseq.plan.rows import RowIndex
+from vaxseq.plan.shuffle import Buffer
+
+_CHUNK_ROWS = 65_536
+_BUFFER_BYTES = 256 << 20
+_THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
+_TURNS = 2  # so many batches one after the other are taken for a pass in order; in a random order that is rare
+_SPARSE = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
+
+Made = TypeVar("Made")
+Handed_co = TypeVar("Handed_co", covariant=True)
+
+_forks = [0]  # how many forks lie between this process and the one that imported this
+
+
+def _count_fork() -> None:
+    _forks[0] += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class RowReader(Protocol):
+    """Arrays of rows, one for each field: new ones, or ``out``'s.
+
+    ``chunk_bytes`` is how much it likes to read at once; with ``random_access`` a gather costs it no more than a read.
+    """
+
+    chunk_bytes: int
+    random_access: bool
+
+    def row_bytes(self) -> int: ...
+
+    def empty(self, rows: int) -> Arrays: ...
+
+    def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays: ...
+
+    def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays: ...
+
+
+class Loaded(NamedTuple):
+    """One batch: an array for each field, how many of its rows are real (the rest has weight 0), and which it is."""
+
+    arrays: Arrays
+    n_real: int
+    epoch: int
+    number: int
+
+
+class Batches(Protocol[Handed_co]):
+    """What hands out batches: ``chunk_batches`` at once are in memory, of ``row_bytes`` a row.
+
+    It ``gains_in_turn`` if batches asked for in turn come faster than others, beside being read ahead.
+    """
+
+    @property
+    def chunk_batches(self) -> int: ...
+
+    @property
+    def row_bytes(self) -> int: ...
+
+    @property
+    def gains_in_turn(self) -> bool: ...
+
+    @property
+    def finish(self) -> Callable[[Loaded], Handed_co]: ...
+
+    def batch(self, epoch: int, index: int) -> Handed_co: ...
+
+
+class Loader(Generic[Made]):
+    """Loads batch (epoch, index). The same arguments give the same bytes, from any thread, in any order.
+
+    Consecutive batches come out of chunks, read at once and, with ``read_ahead`` > 0, ahead in background
+    threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
+    holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
+    the same for the batches of a chunk; ``cut``, where no more is to be done, takes a chunk's arrays apart by batch
+    size. So many ``threads`` read ahead, each a chunk.
+    """
+
+    def __init__(
+        self,
+        reader: RowReader,
+        index: RowIndex,
+        plan: BatchPlan,
+        read_ahead: int,
+        finish: Callable[[Loaded], Made],
+        finish_all: Callable[[list[Loaded]], list[Made]] | None = None,
+        cut: Callable[[Arrays, int], list[Made]] | None = None,
+        threads: int = _THREADS,
+    ) -> None:
+        self._reader, self._index, self._plan = reader, index, plan
+        self.finish, self._finish_all, self._cut = finish, finish_all, cut
+        self._threads_ahead = threads
+        self.row_bytes = reader.row_bytes()
+        rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
+        self.chunk_batches = max(1, rows // plan.batch_size)
+        self._chunks_ahead = max(threads, -(-read_ahead // self.chunk_batches)) if read_ahead else 0
+        chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
+        self._order = OrderBlocks(plan, chunks * self.chunk_batches)
+        self._buffers = _Buffers(self._load_buffer)
+        self._recycler = BufferPool(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
+        self._lock = threading.Lock()
+        self._chunks: dict[tuple[int, int], _Chunk[Made]] = {}
+        self._ready: dict[tuple[int, int], Made] = {}
+        self._next: tuple[int, int] | None = None
+        self._turns = 0
+        self._forks = _forks[0]
+        self._pool: ThreadPoolExecutor | None = None
+
+    def batch(self, epoch: int, index: int) -> Made:
+        """Batch ``index`` of an epoch, counted from its end if negative."""
+        ready = self._ready.pop((epoch, index), None)
+        if ready is not None and self._forks == _forks[0]:
+            return ready
+        index = within(index, self._plan)
+        if self._forks != _forks[0]:
+            raise OptionError(
+                "this Sequence was made before the process was forked, and its threads stayed behind. "
+                "Start workers with the 'spawn' method: the Sequence pickles itself and opens its data anew."
+            )
+        chunk = self._chunk_for(epoch, index)
+        if chunk is not None:
+            batches = self._taken(chunk)
+            found = batches.pop((epoch, index), None)
+            if found is not None:
+                self._ready = batches
+                return found
+        return self.finish(self._load(epoch, index, 1)[0])
+
+    @property
+    def gains_in_turn(self) -> bool:
+        """Whether a chunk is made faster than its batches one by one."""
+        return self.chunk_batches > 1 or self._finish_all is not None
+
+    def _taken(self, chunk: _Chunk[Made]) -> dict[tuple[int, int], Made]:
+        try:
+            return chunk.take()
+        except Exception:  # noqa: BLE001 - each batch is then loaded alone, so the one at fault raises, and no other
+            return {}
+
+    def _chunk_for(self, epoch: int, index: int) -> _Chunk[Made] | None:
+        """The chunk that holds this batch when batches are asked for in turn; sees to the chunks after it."""
+        with self._lock:
+            key = (epoch, index // self.chunk_batches)
+            self._turns = self._turns + 1 if self._next == (epoch, index) else 0
+            in_turn = self._turns >= _TURNS
+            # batches of a chunk in hand are served without coming here, so the next to come is the one after it
+            stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches) if in_turn else index + 1
+            self._next = (epoch + 1, 0) if stop == self._plan.num_batches else (epoch, stop)
+            if not in_turn:
+                self._chunks.clear()
+                return None
+            chunk = self._chunks.get(key)
+            wanted = [key, *self._following(key)]
+            for old in [one for one in self._chunks if one not in wanted]:
+                del self._chunks[old]
+            if chunk is None:
+                chunk = self._chunks[key] = self._make(key, index)
+            for after in wanted[1:]:
+                if after not in self._chunks:
+                    self._chunks[after] = self._make(after, after[1] * self.chunk_batches)
+            return chunk
+
+    def _following(self, key: tuple[int, int]) -> list[tuple[int, int]]:
+        keys = []
+        chunks = -(-self._plan.num_batches // self.chunk_batches)
+        for _ in range(self._chunks_ahead):
+            key = (key[0], key[1] + 1) if key[1] + 1 < chunks else (key[0] + 1, 0)
+            keys.append(key)
+        return keys
+
+    def _make(self, key: tuple[int, int], first: int) -> _Chunk[Made]:
+        stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches)
+        if self._chunks_ahead == 0:
+            return _Chunk(None, lambda: self._load_finished(key[0], first, stop - first))
+        load = weakref.WeakMethod(self._load_finished)
+        return _Chunk(self._threads().submit(_call, load, key[0], first, stop - first), None)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads_ahead, thread_name_prefix="vaxseq-read-ahead")
+            weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
+        return self._pool
+
+    def _load_finished(self, epoch: int, first: int, count: int) -> dict[tuple[int, int], Made]:
+        if self._cut is not None and self._plan.all_real(first, count):
+            made = self._cut(self._arrays(epoch, first, count), self._plan.batch_size)
+        else:
+            loaded = self._load(epoch, first, count)
+            made = self._finish_all(loaded) if self._finish_all else [self.finish(one) for one in loaded]
+        return {(epoch, first + offset): batch for offset, batch in enumerate(made)}
+
+    def _load(self, epoch: int, first: int, count: int) -> list[Loaded]:
+        sizes, counts = self._plan.sizes(first, count)
+        arrays = self._arrays(epoch, first, count)
+        loaded, start = [], 0
+        for offset, (size, real) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True)):
+            stop = start + size
+            loaded.append(Loaded([array[start:stop] for array in arrays], real, epoch, first + offset))
+            start = stop
+        return loaded
+
+    def _arrays(self, epoch: int, first: int, count: int) -> Arrays:
+        """Consecutive batches end to end."""
+        plan = self._plan
+        out = self._recycler.arrays(plan.rows(first, count)) if count > 1 else None
+        if not plan.all_real(first, count):
+            return self._by_positions(epoch, first, count, out)
+        start, stop = plan.bounds(first)[0], plan.bounds(first + count - 1)[1]
+        if plan.in_order and self._index.ascending and stop - start == plan.rows(first, count):
+            return self._range(start, stop, out)
+        if count > 1 and self._by_buffers:
+            return self._from_buffers(epoch, start, stop, out)
+        return self._by_positions(epoch, first, count, out)
+
+    def _by_positions(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
+        batches = self._plan.positions if self._plan.in_order else self._order.batches
+        return self._reader.gather(self._index.select(batches(epoch, first, count).positions), out=out)
+
+    def _range(self, low: int, high: int, out: Arrays | None) -> Arrays:
+        start, stop, mask = self._index.span(low, high)
+        if stop - start <= _SPARSE * (high - low):
+            return self._reader.read(start, stop, mask, out=out)
+        return self._reader.gather(self._index.ids(low, high), out=out)
+
+    @property
+    def _by_buffers(self) -> bool:
+        """Whether a block shuffle reads whole buffers in order: when they are small and all of them is wanted."""
+        plan = self._plan
+        if plan.shuffle != "block" or plan.shard_count > 1 or plan.resampling is not None:
+            return False
+        if self._reader.random_access:
+            return False
+        return self._index.ascending and plan.block_items * plan.buffer_blocks * self.row_bytes <= _BUFFER_BYTES
+
+    def _from_buffers(self, epoch: int, start: int, stop: int, out: Arrays | None) -> Arrays:
+        arrays = self._reader.empty(stop - start) if out is None else out
+        for buffer in self._plan.blocks(epoch).buffers(start, stop):
+            low, high = max(start, buffer.start), min(stop, buffer.stop)
+            places = buffer.places(low, high)
+            for array, stored in zip(arrays, self._buffers.get(epoch, buffer), strict=True):
+                take_rows(stored, places, out=array[low - start : high - start])
+        return arrays
+
+    def _load_buffer(self, buffer: Buffer) -> Arrays:
+        arrays, at = self._reader.empty(buffer.stop - buffer.start), 0
+        for low, high in buffer.ranges():
+            self._range(low, high, [array[at : at + high - low] for array in arrays])
+            at += high - low
+        return arrays
+
+
+def within(index: int, plan: BatchPlan) -> int:
+    """A batch's number, counted from the end if negative."""
+    size = plan.num_batches
+    place = index + size if index < 0 else index
+    if not 0 <= place < size:
+        raise IndexError(f"batch {index}: expected 0 to {size - 1}")
+    return place
+
+
+class _Buffers:
+    """The last used buffers of a block shuffle, each loaded once though several threads ask for it."""
+
+    _ROOM = 3
+
+    def __init__(self, load: Callable[[Buffer], Arrays]) -> None:
+        self._load = weakref.WeakMethod(load)
+        self._kept: OrderedDict[tuple[int, int], Future[Arrays]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, epoch: int, buffer: Buffer) -> Arrays:
+        key = (epoch, buffer.number)
+        with self._lock:
+            future = self._kept.get(key)
+            mine = future is None
+            if future is None:
+                future = self._kept[key] = Future()
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._ROOM:
+                self._kept.popitem(last=False)
+        if mine:
+            load: Any = self._load()
+            try:
+                future.set_result(load(buffer))
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the buffer gets it, too
+                with self._lock:
+                    self._kept.pop(key, None)
+                future.set_exception(error)
+        return future.result()
+
+
+class _Chunk(Generic[Made]):
+    """Consecutive batches, loaded or being loaded; each is handed out once, so that nobody shares its memory."""
+
+    def __init__(self, future: Future[Any] | None, load: Callable[[], dict[tuple[int, int], Made]] | None) -> None:
+        self._future, self._read = future, load
+        self._lock = threading.Lock()
+        self._batches: dict[tuple[int, int], Made] | None = None
+
+    def take(self) -> dict[tuple[int, int], Made]:
+        with self._lock:
+            if self._batches is None:
+                self._batches = self._future.result() if self._future else self._read()  # type: ignore[misc]
+                self._future = self._read = None
+            return self._batches
+
+
+def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int) -> dict[tuple[int, int], Any]:
+    load = weak()
+    return {} if load is None else load(epoch, first, count)

@@ -1,0 +1,126 @@
+"""What is served: which rows of which source, by which recipe. A Sequence and a store agree on this."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
+from vaxseq.expressions import parse
+from vaxseq.features.program.recipe import Columns, Recipe, Role, column_recipe
+from vaxseq.frame import source_of
+from vaxseq.loading.selection import select_rows
+from vaxseq.plan.rows import RowIndex
+
+if TYPE_CHECKING:
+    from vaxseq.features import FittedFeatures
+
+OnMissing = Literal["error", "drop"]
+
+
+class Query:
+    """Rows of a frame and the recipe of their arrays, checked against the frame's columns; scanned when first asked."""
+
+    def __init__(
+        self,
+        frame: Any,
+        fitted: FittedFeatures | None = None,
+        *,
+        inputs: Columns | Mapping[str, Columns] | None = None,
+        targets: Columns | Mapping[str, Columns] | None = None,
+        sample_weight: str | None = None,
+        where: str | None = None,
+        rows: slice | npt.ArrayLike | None = None,
+        on_missing: OnMissing = "error",
+    ) -> None:
+        if on_missing not in ("error", "drop"):
+            raise OptionError(f"on_missing: got {on_missing!r}, expected 'error' or 'drop'")
+        self.source = source_of(frame)
+        self.fitted = fitted
+        self._plain = (inputs, targets, sample_weight)
+        self._where, self._rows, self._on_missing = where, rows, on_missing
+        self.recipe = self._make_recipe()
+        if on_missing == "drop" and not self.recipe.of("target") and not self.recipe.of("weight"):
+            raise OptionError('on_missing="drop": there is no target and no weight that could be missing')
+
+    @cached_property
+    def index(self) -> RowIndex:
+        """The row index, scanned once."""
+        present = self.recipe.only("target", "weight") if self._on_missing == "drop" else None
+        return select_rows(self.source, where=self._where, rows=self._rows, present=present)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Of the data, the selection of rows and the features, apart, so that a message can tell which differs."""
+        columns = set(self.recipe.program.columns)
+        if self._where is not None:
+            columns |= parse(self._where, where="where").names
+        rows: Any = self._rows
+        if rows is not None and not isinstance(rows, slice):
+            picked = np.ascontiguousarray(rows)
+            rows = f"{picked.dtype}{picked.shape}{hashlib.blake2b(picked.tobytes(), digest_size=16).hexdigest()}"
+        where = None if self._where is None else parse(self._where, where="where").text
+        features = repr(self._plain) if self.fitted is None else self.fitted.to_json()
+        return {
+            "data": self.source.fingerprint(columns),
+            "selection": _digest(json.dumps([where, str(rows), self._on_missing])),
+            "features": _digest(features + repr([(f.role, f.name, str(f.dtype), f.shape) for f in self.recipe.fields])),
+        }
+
+    def _make_recipe(self) -> Recipe:
+        inputs, targets, sample_weight = self._plain
+        if self.fitted is not None:
+            if any(one is not None for one in self._plain):
+                raise OptionError(
+                    "inputs, targets, sample_weight: the fitted features say them already. Give one of the two."
+                )
+            if not hasattr(self.fitted, "recipe"):
+                raise OptionError(
+                    f"fitted: got {type(self.fitted).__name__}, expected FittedFeatures. Call fit() "
+                    "first, or FittedFeatures.load(path)."
+                )
+            types = self.source.types()
+            roles = _roles(self.fitted, types)
+            recipe = self.fitted.recipe(types, roles=roles)
+            self.source = self.fitted.source_of(self.source, roles)
+            return recipe
+        if inputs is None:
+            raise OptionError("inputs: nothing to serve. Give fitted features, or inputs=[columns].")
+        named = [*_listed(inputs), *_listed(targets), *_listed(sample_weight)]
+        for name in named:
+            if name not in self.source.names:
+                shown = [known for known in self.source.names if not known.startswith("__")]
+                raise ColumnNotFoundError(f"column {name!r}: not in the data.{did_you_mean(str(name), shown)}")
+        return column_recipe(self.source.empty(named), inputs, targets, sample_weight)
+
+
+def _roles(fitted: FittedFeatures, types: Mapping[str, str]) -> list[Role]:
+    """Inputs, and targets and weights where the data has their columns: rows to predict have none."""
+    roles: list[Role] = ["input"]
+    optional: tuple[Role, ...] = ("target", "weight")
+    for role in optional:
+        groups = [group for group in fitted.groups if group.role == role]
+        needed = [fitted.reads(group) for group in groups]
+        if all(columns <= types.keys() for columns in needed):
+            roles.append(role)
+    return roles
+
+
+def _listed(columns: Any) -> list[str]:
+    if columns is None:
+        return []
+    if isinstance(columns, str):
+        return [columns]
+    if isinstance(columns, Mapping):
+        return [name for one in columns.values() for name in _listed(one)]
+    return list(columns)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

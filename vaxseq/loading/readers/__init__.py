@@ -1,0 +1,1 @@
+"""Readers of rows, one a file: what a loader asks for arrays."""
