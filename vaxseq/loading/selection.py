@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.cache import cache_folder
 from vaxseq.errors import ExpressionError, SelectionError, VaxseqError
 from vaxseq.expressions import Expression, compile_expression, parse, selection_mask
 from vaxseq.expressions.program import Program, ProgramBuilder
@@ -168,10 +169,3 @@ def _keep(index: RowIndex, file: Path) -> None:
             os.unlink(part.name)
             raise
     os.replace(part.name, file)
-
-
-def cache_folder() -> Path:
-    """Where row indexes are kept: $VAXSEQ_CACHE, else $XDG_CACHE_HOME/vaxseq, else ~/.cache/vaxseq."""
-    if named := os.environ.get("VAXSEQ_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaxseq"

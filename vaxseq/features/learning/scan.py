@@ -18,8 +18,8 @@ from vaxseq.errors import ColumnNotFoundError, DefinitionError, FeatureTypeError
 from vaxseq.expressions import compile_expression, selection_mask
 from vaxseq.expressions.program import Program, ProgramBuilder
 from vaxseq.expressions.values import Mask, Value
-from vaxseq.features.fit_plan import FitPlan
 from vaxseq.features.learners.base import Learner, Rows
+from vaxseq.features.learning.fit_plan import FitPlan
 from vaxseq.features.transforms.chain import compile_steps
 
 # Sums are made by block, then merged: their bits depend on these numbers and the columns' shapes alone.

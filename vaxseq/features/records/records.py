@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, MissingValueError, OptionError, did_you_mean
 from vaxseq.expressions.values import Value
-from vaxseq.features.history.history import History
 from vaxseq.features.history.run import HistoryRun
-from vaxseq.features.intake import Intake
+from vaxseq.features.program.history import History
 from vaxseq.features.program.recipe import Field, Recipe
+from vaxseq.features.records.column_values import Intake
 
 _NO_ROWS = 99
 _COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.api.extensions.ExtensionArray)

@@ -203,3 +203,11 @@ def _syntax_hint(text: str, index: int | None) -> str:
     if any(sign in line for sign in ("%", "@", "`", ": ", "!", "*", "&", "{", "[")):
         return " Quote an expression that holds one of : # { } [ ] , & * ! | > % @ `."
     return ""
+
+
+def show_path(path: Path) -> str:
+    """A path as a person writes it: ``inputs.numeric.features[2].steps[0]``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text

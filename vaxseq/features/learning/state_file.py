@@ -40,9 +40,7 @@ class FitState:
 
 def library_versions() -> dict[str, str]:
     """The versions of the libraries whose numbers are in a fit."""
-    from vaxseq import __version__
-
-    return {"vaxseq": __version__, **{name: metadata.version(name) for name in LIBRARIES}}
+    return {name: metadata.version(name) for name in ("vaxseq", *LIBRARIES)}
 
 
 def to_text(

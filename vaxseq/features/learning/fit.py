@@ -16,8 +16,8 @@ from typing import Any
 from vaxseq.errors import FeatureTypeError, FitError, MissingValueError, VaxseqError
 from vaxseq.expressions import compile_expression, selection_mask
 from vaxseq.expressions.program import ProgramBuilder
-from vaxseq.features.fit_plan import Chain, FitPlan, FitResult
-from vaxseq.features.scan import (
+from vaxseq.features.learning.fit_plan import Chain, FitPlan, FitResult
+from vaxseq.features.learning.scan import (
     UNIT_ROWS,
     Collected,
     PreparedScan,

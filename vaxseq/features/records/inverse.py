@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import FeatureTypeError, OptionError
-from vaxseq.features.resolve import Group, Place
-from vaxseq.features.statefile import Learned
+from vaxseq.features.learning.state_file import Learned
+from vaxseq.features.program.resolve import Group, Place
 
 
 def undone(group: Group, learned: Learned, values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:

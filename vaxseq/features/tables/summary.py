@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vaxseq.display.html import Head, Heading, Row
 from vaxseq.display.tables import Display
-from vaxseq.features.blocks import Feature, Target, write_step
+from vaxseq.features.definition.blocks import Feature, Target, write_step
+from vaxseq.features.definition.definition import Definition
+from vaxseq.features.learning.fitted import Fitted
+from vaxseq.features.learning.state_file import library_versions
 from vaxseq.features.program.recipe import Field
-from vaxseq.features.statefile import library_versions
-
-if TYPE_CHECKING:
-    from vaxseq.features.definition import FeatureSet
-    from vaxseq.features.resolve import Place
-    from vaxseq.features.state import FittedFeatures
-    from vaxseq.features.transforms import Step
+from vaxseq.features.program.resolve import Place
+from vaxseq.features.transforms import Step
 
 _FITTED = (
     Heading("feature"),
@@ -28,7 +26,7 @@ _FITTED = (
 _DECLARED = (Heading("feature"), Heading("reads", "code"), Heading("steps"), Heading("notes", "quiet"))
 
 
-def fitted_table(fitted: FittedFeatures) -> Display:
+def fitted_table(fitted: Fitted) -> Display:
     """One line a feature: its steps, what they learned, and the share of training rows where it was missing."""
     state = fitted.state
     recipe = fitted.recipe()
@@ -67,7 +65,7 @@ def fitted_table(fitted: FittedFeatures) -> Display:
     return Display(title, _FITTED, tuple(rows), notes, data)
 
 
-def definition_table(definition: FeatureSet) -> Display:
+def definition_table(definition: Definition) -> Display:
     """One line a declared feature, before any data is seen."""
     rows: list[Row] = []
     if definition.columns:

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vaxseq.errors import FeatureTypeError
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value
-from vaxseq.features.cast import cast_to
-from vaxseq.features.compile import column_nodes, empty_value, needed_columns, place_node, source_node, told
 from vaxseq.features.history.checking import TYPE_NAME
+from vaxseq.features.learning.fitted import Fitted
+from vaxseq.features.program.cast import cast_to
+from vaxseq.features.program.compile import column_nodes, empty_value, needed_columns, place_node, source_node, told
 from vaxseq.features.program.recipe import Field, Part, Recipe
-from vaxseq.features.resolve import Place, histories_of
+from vaxseq.features.program.resolve import Place, histories_of
 from vaxseq.features.transforms import Step, compile_steps
 from vaxseq.features.transforms.base import Learned
-
-if TYPE_CHECKING:
-    from vaxseq.features.state import FittedFeatures
 
 _FLOAT32_LOSS = 64.0  # a step that magnifies float32's rounding further would pass 1e-5
 _INT32 = np.iinfo(np.int32)
@@ -48,17 +45,17 @@ class Encoding:
     may_miss: bool
 
 
-def encodings(fitted: FittedFeatures) -> tuple[Encoding, ...]:
+def encodings(fitted: Fitted) -> tuple[Encoding, ...]:
     """All input features, in the inputs' order."""
     return _built(fitted)[0]
 
 
-def encoding_recipe(fitted: FittedFeatures) -> Recipe:
+def encoding_recipe(fitted: Fitted) -> Recipe:
     """The program of `encodings`: one field an array."""
     return _built(fitted)[1]
 
 
-def check_float32(fitted: FittedFeatures) -> None:
+def check_float32(fitted: Fitted) -> None:
     """Raises FeatureTypeError, naming all features whose columns float32 can't hold, each with its remedy."""
     problems = []
     for one in encodings(fitted):
@@ -101,7 +98,7 @@ def _boundary(place: Place, learned: Sequence[Learned]) -> tuple[int, bool]:
     return (first - 1, True) if first else (0, False)
 
 
-def _built(fitted: FittedFeatures) -> tuple[tuple[Encoding, ...], Recipe]:
+def _built(fitted: Fitted) -> tuple[tuple[Encoding, ...], Recipe]:
     derived = fitted.feature_set.derived
     groups = [group for group in fitted.groups if group.role == "input"]
     builder = ProgramBuilder()

@@ -7,7 +7,7 @@ from typing import Any
 
 from vaxseq.errors import ColumnNotFoundError, StateError, did_you_mean
 from vaxseq.expressions.values import Value
-from vaxseq.features.compile import empty_value
+from vaxseq.features.program.compile import empty_value
 
 
 def check_columns(needed: Iterable[str], types: Mapping[str, str], fitted: Mapping[str, str]) -> None:

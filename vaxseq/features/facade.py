@@ -1,58 +1,103 @@
-"""`FittedFeatures`: a definition and what a fit learned, applied to frames and records by one program."""
+"""`FeatureSet` and `FittedFeatures`: load, fit, transform, serve.
+
+They stand in one file because each makes the other: a fit gives fitted features, and these carry their definition.
+What is declared, learned, computed, served and shown stands below, in a folder each.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import DefinitionError, OptionError, StateError, did_you_mean
-from vaxseq.features import statefile
-from vaxseq.features.agreement import check_columns, differences
-from vaxseq.features.compile import compile_recipe, empty_value, needed_columns
-from vaxseq.features.definition import FeatureSet
-from vaxseq.features.history.checking import TYPE_NAME
+from vaxseq.features.definition.definition import Definition
 from vaxseq.features.history.columns import with_histories
-from vaxseq.features.history.history import History
-from vaxseq.features.program.recipe import Recipe, Role
-from vaxseq.features.records import Records
-from vaxseq.features.resolve import Group, data_columns, histories_of, resolve
-from vaxseq.features.statefile import FitState
-from vaxseq.features.undoing import undone
-from vaxseq.features.virtual import virtual_columns
+from vaxseq.features.learning import fitting, state_file
+from vaxseq.features.learning.fitted import Fitted
+from vaxseq.features.program.agreement import differences
+from vaxseq.features.program.history import History
+from vaxseq.features.program.recipe import Role
+from vaxseq.features.program.resolve import histories_of
+from vaxseq.features.program.virtual import virtual_columns
+from vaxseq.features.records.encoding import Encoding, encoding_recipe, encodings
+from vaxseq.features.records.inverse import undone
+from vaxseq.features.records.records import Records
+from vaxseq.features.tables.preview import preview
+from vaxseq.features.tables.summary import definition_table, fitted_table
+from vaxseq.frame import bind, source_of
+from vaxseq.frame import open as open_frame
 
-if TYPE_CHECKING:
-    from vaxseq.features.serving import Encoding
-    from vaxseq.frame import Source
-    from vaxseq.training.layer import FittedLayer
 
-ROLES: tuple[Role, ...] = ("input", "target", "weight")
+class FeatureSet(Shown, Definition):
+    """Which columns become which inputs, targets and weights, and through which steps.
+
+    Load one, ``fit`` it on training rows, and ``transform`` frames or records with what comes back.
+
+    >>> fs = FeatureSet.from_dict(
+    ...     {
+    ...         "inputs": {"x": {"features": [{"column": "distance", "steps": ["log1p", "standardize"]}]}},
+    ...         "targets": {"late": {"expr": "arr_delay >= 30"}},
+    ...     }
+    ... )
+    >>> fs.inputs["x"].dtype
+    'float32'
+    """
+
+    def fit(
+        self, frame: Any, *, where: str | None = None, executor: Executor | None = None, progress: bool = True
+    ) -> FittedFeatures:
+        """Learns from the frame's rows (of those, where ``where`` holds) what the steps need.
+
+        Args:
+            frame: an open vaex frame, or the path of a dataset.
+            where: an expression that is true for the training rows; a missing answer counts as no.
+            executor: any ``concurrent.futures.Executor`` to share the scan's units with; the result is the
+                same to the last bit.
+            progress: show a progress bar in a terminal.
+
+        Raises:
+            ColumnNotFoundError: a column of the definition isn't in the frame.
+            FeatureTypeError: a step or an input can't take what reaches it.
+            MissingValueError: a feature that may be missing and doesn't say what then.
+            FitError: no training rows, or nothing to learn from.
+        """
+        state = fitting.fit(self, frame, where=where, executor=executor, progress=progress)
+        return FittedFeatures(self, state)
+
+    def check(self, frame: Any) -> None:
+        """Checks the definition against a frame's columns and their types; reads no rows.
+
+        Args:
+            frame: an open vaex frame, or the path of a dataset.
+
+        Raises:
+            DefinitionError: columns that aren't there (and whatever else is wrong).
+            FeatureTypeError: steps or inputs that can't take what reaches them. All problems are listed.
+        """
+        fitting.check(self, frame)
+
+    def __repr__(self) -> str:
+        return f"<FeatureSet: {self._display().title}>"
+
+    def _display(self) -> Display:
+        return definition_table(self)
 
 
-class FittedFeatures(Shown):
+class FittedFeatures(Fitted, Shown):
     """Features with all that they learned; made by `FeatureSet.fit` or `FittedFeatures.load`.
 
     ``feature_set`` is the definition, ``state`` what was learned and from what.
     """
 
-    def __init__(self, feature_set: FeatureSet, state: FitState) -> None:
-        self.feature_set = feature_set
-        self.state = state
-        groups, problems = resolve(feature_set, state.columns)
-        keys = [place.key for group in groups for place in group.places]
-        if problems or keys != list(state.learned):
-            what = "; ".join(problem.what for problem in problems) or f"got {list(state.learned)}, expected {keys}"
-            raise StateError(f"fitted state: its features aren't those of its definition; {what}. Fit again")
-        for group in groups:
-            for place in group.places:
-                if len(state.learned[place.key]) != len(place.steps):
-                    raise StateError(f"fitted state: {place.key} has learned values for other steps. Fit again")
-        self.groups: tuple[Group, ...] = groups
+    feature_set: FeatureSet
+    _layer: ClassVar[Callable[..., Any]]  # makes the Keras layer; the package puts it in, since Keras lives above here
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the state as JSON, whole or not at all.
@@ -60,7 +105,7 @@ class FittedFeatures(Shown):
         Raises:
             SourceError: the file can't be written.
         """
-        statefile.write_text(path, self.to_json())
+        state_file.write_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, feature_set: FeatureSet | None = None) -> FittedFeatures:
@@ -70,21 +115,16 @@ class FittedFeatures(Shown):
             SourceNotFoundError: no such file.
             StateError: not a state file, damaged, edited, of another version, or of another definition.
         """
-        fitted = cls.from_json(statefile.read_text(path), where=os.fspath(path))
+        fitted = cls.from_json(state_file.read_text(path), where=os.fspath(path))
         if feature_set is not None and feature_set.fingerprint != fitted.feature_set.fingerprint:
             changes = differences(fitted.feature_set.to_dict(), feature_set.to_dict())
             raise StateError(f"{os.fspath(path)}: fitted from another definition; {'; '.join(changes[:8])}. Fit again")
         return fitted
 
-    def to_json(self) -> str:
-        """The text of the state file."""
-        steps = {place.key: tuple(step.name for step in place.steps) for group in self.groups for place in group.places}
-        return statefile.to_text(self.feature_set.to_dict(), self.feature_set.fingerprint, steps, self.state)
-
     @classmethod
     def from_json(cls, text: str, *, where: str = "fitted state") -> Self:
         """Reads the text of a state file; ``where`` names it in errors."""
-        definition, fingerprint, steps, state = statefile.from_text(text, where)
+        definition, fingerprint, steps, state = state_file.from_text(text, where)
         try:
             feature_set = FeatureSet.from_dict(definition)
         except DefinitionError as error:
@@ -113,11 +153,7 @@ class FittedFeatures(Shown):
             ColumnNotFoundError: the frame lacks a column of an input.
             StateError: a column of the frame is of another type than the fitted one.
         """
-        from vaxseq.frame import bind, source_of
-
         if isinstance(frame, (str, os.PathLike)):
-            from vaxseq.frame import open as open_frame
-
             frame = open_frame(frame)
         source = source_of(frame)
         types = source.types()
@@ -126,30 +162,6 @@ class FittedFeatures(Shown):
         if histories := histories_of(groups):
             frame = with_histories(source, histories).frame()
         return bind(frame, virtual_columns(self.feature_set.derived, groups, self.state.learned, types))
-
-    def recipe(self, source_types: Mapping[str, str] | None = None, *, roles: Sequence[Role] = ROLES) -> Recipe:
-        """The program and the arrays that it fills: inputs, targets, weights, in the definition's order.
-
-        The program's outputs have the fields' dtypes already; missing values are as `Value` says.
-
-        Args:
-            source_types: types of the columns to read, as ``Source.types()`` has them; the fitted ones when left out.
-            roles: the roles that are wanted.
-
-        Raises:
-            ColumnNotFoundError: a column isn't there.
-            StateError: a column is of another type than the fitted one.
-        """
-        groups = tuple(group for group in self.groups if group.role in roles)
-        types = self.state.columns
-        if source_types is not None:
-            self.check_types(source_types, groups)
-            types = dict(source_types)
-        types = {**types, **dict.fromkeys((one.column for one in histories_of(groups)), TYPE_NAME)}
-        names = needed_columns(self.feature_set.derived, groups)
-        return compile_recipe(
-            self.feature_set.derived, groups, self.state.learned, {name: empty_value(types[name]) for name in names}
-        )
 
     def transform_records(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """The inputs of plain records, to the last bit what training reads.
@@ -193,11 +205,9 @@ class FittedFeatures(Shown):
 
     def encodings(self) -> tuple[Encoding, ...]:
         """What `encode_records` gives, array by array, and which steps are left for the layer."""
-        from vaxseq.features.serving import encodings
-
         return encodings(self)
 
-    def to_keras(self, *, name: str = "features") -> FittedLayer:
+    def to_keras(self, *, name: str = "features") -> Any:
         """These features as a Keras layer, from `encode_records` to the inputs that the model was trained on.
 
         The numbers are those of `transform_records` to 1e-5, in float32. The layer is saved inside a ``.keras``
@@ -209,9 +219,7 @@ class FittedFeatures(Shown):
         Raises:
             FeatureTypeError: float32 can't hold a column that the layer would scale; each is named, with a remedy.
         """
-        from vaxseq.training.layer import FittedLayer
-
-        return FittedLayer(self, name=name)
+        return self._layer(self, name=name)
 
     def inverse_transform(self, name: str, array: npt.ArrayLike) -> npt.NDArray[Any]:
         """Predictions of a target back in its own unit, or as its classes.
@@ -233,26 +241,11 @@ class FittedFeatures(Shown):
             return place.steps[0].inverse(np.asarray(array), self.state.learned[place.key][0])
         return undone(group, self.state.learned, np.asarray(array, dtype=np.float64))
 
-    def classes(self, name: str) -> list[Any] | None:
-        """The names of a target's classes in the order of their codes; None for a target of numbers."""
-        target = self.feature_set.targets.get(name)
-        if target is None or not target.classes:
-            return None
-        return list(self.state.learned[f"target.{name}"][0]["values"])
-
-    @property
-    def window(self) -> dict[str, Any] | None:
-        """The options of the definition's window block, or None."""
-        block = self.feature_set.window
-        return None if block is None else block.options()
-
     def summary(self) -> Display:
         """A table of the features, their steps, what was learned and the share of missing values.
 
         It shows itself in a terminal and in a notebook.
         """
-        from vaxseq.features.summary import fitted_table
-
         return fitted_table(self)
 
     def preview(self, frame: Any, *, rows: int = 1024, where: str | None = None) -> Display:
@@ -266,35 +259,7 @@ class FittedFeatures(Shown):
         Raises:
             SelectionError: no row is chosen.
         """
-        from vaxseq.features.preview import preview
-
         return preview(self, frame, rows=rows, where=where)
-
-    def reads(self, group: Group) -> frozenset[str]:
-        """The data's columns that a group needs."""
-        return frozenset(data_columns(needed_columns(self.feature_set.derived, [group]), [group]))
-
-    def source_of(self, frame: Any, roles: Sequence[Role] = ROLES) -> Source:
-        """The frame's Source, with what these roles' features see of the past as further columns.
-
-        Raises:
-            ColumnNotFoundError: a column isn't there.
-            StateError: a column is of another type than the fitted one.
-            SelectionError: rows of a series aren't together and in order.
-        """
-        from vaxseq.frame import source_of
-
-        source = source_of(frame)
-        groups = [group for group in self.groups if group.role in roles]
-        histories = histories_of(groups)
-        if histories:
-            self.check_types(source.types(), groups)
-        return with_histories(source, histories)
-
-    def check_types(self, types: Mapping[str, str], groups: Sequence[Group] | None = None) -> None:
-        """Refuses columns that the groups need and that aren't there or are of another kind than the fitted ones."""
-        groups = self.groups if groups is None else groups
-        check_columns(data_columns(needed_columns(self.feature_set.derived, groups), groups), types, self.state.columns)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"json": self.to_json()}
@@ -325,13 +290,8 @@ class FittedFeatures(Shown):
 
     @cached_property
     def _encoded(self) -> Records:
-        from vaxseq.features.serving import encoding_recipe
-
         may_miss = [one.name for one in self.encodings() if one.may_miss]
         return Records(encoding_recipe(self), self.state.columns, may_miss=may_miss, past=self._past("input"))
 
     def _past(self, role: Role) -> tuple[History, ...]:
         return histories_of(group for group in self.groups if group.role == role)
-
-    def _has(self, group: Group, types: Mapping[str, str]) -> bool:
-        return self.reads(group) <= types.keys()

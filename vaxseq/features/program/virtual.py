@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from vaxseq.expressions import Program, ProgramBuilder
 from vaxseq.expressions.values import Value
-from vaxseq.features.compile import Derived, Learned, all_needed, column_nodes, place_node
-from vaxseq.features.resolve import Group, Place
+from vaxseq.features.program.compile import Derived, Learned, all_needed, column_nodes, place_node
+from vaxseq.features.program.resolve import Group, Place
 from vaxseq.features.transforms import Step
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Mask, Value
-from vaxseq.features.compile import Derived, Learned, column_nodes, place_node
-from vaxseq.features.resolve import Place
+from vaxseq.features.program.compile import Derived, Learned, column_nodes, place_node
+from vaxseq.features.program.resolve import Place
 
 
 class UsedFeatures:

@@ -13,10 +13,10 @@ from vaxseq.errors import FeatureTypeError, StateError, VaxseqError
 from vaxseq.expressions import Expression, compile_expression
 from vaxseq.expressions.program import Function, ProgramBuilder
 from vaxseq.expressions.values import Value
-from vaxseq.features.cast import cast_to
-from vaxseq.features.document import Problem
+from vaxseq.features.definition.document import Problem
+from vaxseq.features.program.cast import cast_to
 from vaxseq.features.program.recipe import Field, Part, Recipe
-from vaxseq.features.resolve import Group, Place
+from vaxseq.features.program.resolve import Group, Place
 from vaxseq.features.transforms import check_steps, compile_chain
 
 Derived = Mapping[str, Expression]  # derived columns, each after the ones that it needs

@@ -1,29 +1,26 @@
-"""A definition, a frame, training rows: checked, learned from, and gathered into `FittedFeatures`."""
+"""A definition, a frame, training rows: checked, learned from, and gathered into a state."""
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vaxseq.errors import DefinitionError, FeatureTypeError
 from vaxseq.expressions import parse
 from vaxseq.expressions.values import Value
-from vaxseq.features.compile import type_problems
-from vaxseq.features.fit import fit_features
-from vaxseq.features.fit_plan import Chain, FitPlan
+from vaxseq.features.definition.definition import Definition
 from vaxseq.features.history.checking import past_problems
 from vaxseq.features.history.columns import with_histories
-from vaxseq.features.resolve import Group, Place, histories_of, resolve
-from vaxseq.features.state import FittedFeatures
-from vaxseq.features.statefile import FitState, library_versions
-from vaxseq.features.used import UsedFeatures
+from vaxseq.features.learning.fit import fit_features
+from vaxseq.features.learning.fit_plan import Chain, FitPlan
+from vaxseq.features.learning.state_file import FitState, library_versions
+from vaxseq.features.learning.used import UsedFeatures
+from vaxseq.features.program.compile import type_problems
+from vaxseq.features.program.resolve import Group, Place, histories_of, resolve
 from vaxseq.frame import source_of
 
-if TYPE_CHECKING:
-    from vaxseq.features.definition import FeatureSet
 
-
-def check(definition: FeatureSet, frame: Any) -> tuple[Group, ...]:
+def check(definition: Definition, frame: Any) -> tuple[Group, ...]:
     """The definition's groups for this frame; reads no rows.
 
     Raises:
@@ -58,8 +55,8 @@ def _levels(places: list[Place]) -> list[list[Place]]:
 
 
 def fit(
-    definition: FeatureSet, frame: Any, *, where: str | None, executor: Executor | None, progress: bool
-) -> FittedFeatures:
+    definition: Definition, frame: Any, *, where: str | None, executor: Executor | None, progress: bool
+) -> FitState:
     """See `FeatureSet.fit`."""
     source = source_of(frame)
     selection = None if where is None else parse(where, where="where")
@@ -80,7 +77,7 @@ def fit(
         learned |= {name: tuple(values) for name, values in result.learned.items()}
         missing |= result.missing
         rows, scans = result.rows, scans + result.scans
-    state = FitState(
+    return FitState(
         learned={place.key: learned[place.key] for place in places},
         rows=rows,
         scans=scans,
@@ -90,4 +87,3 @@ def fit(
         missing=missing,
         libraries=library_versions(),
     )
-    return FittedFeatures(definition, state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,11 @@ from vaxseq.errors import OptionError, SelectionError
 from vaxseq.expressions import compile_expression, parse, selection_mask
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value
-from vaxseq.features.compile import column_nodes
+from vaxseq.features.learning.fitted import Fitted
+from vaxseq.features.program.compile import column_nodes
 from vaxseq.features.program.recipe import Field, Role
-from vaxseq.features.records import fill
-
-if TYPE_CHECKING:
-    from vaxseq.features.state import FittedFeatures
+from vaxseq.features.records.records import fill
+from vaxseq.frame import source_of
 
 LARGE = 1000.0
 _CHUNK_ROWS = 65_536
@@ -35,10 +34,8 @@ _HEADINGS = (
 )
 
 
-def preview(fitted: FittedFeatures, frame: Any, *, rows: int, where: str | None, places: int = 1) -> Display:
+def preview(fitted: Fitted, frame: Any, *, rows: int, where: str | None, places: int = 1) -> Display:
     """See `FittedFeatures.preview`. With several ``places`` the rows come from all over the frame."""
-    from vaxseq.frame import source_of
-
     if rows < 1:
         raise OptionError(f"rows: got {rows}, expected at least 1")
     source = source_of(frame)
@@ -96,7 +93,7 @@ def preview(fitted: FittedFeatures, frame: Any, *, rows: int, where: str | None,
 
 
 def _rows(
-    fitted: FittedFeatures, source: Any, columns: tuple[str, ...], rows: int, where: str | None, places: int
+    fitted: Fitted, source: Any, columns: tuple[str, ...], rows: int, where: str | None, places: int
 ) -> list[tuple[dict[str, Value], int]]:
     """The first chosen rows of these columns, or as many from so many places; piece by piece, each with its number."""
     condition = None

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.features.history.tree import Floats, Ids
+from vaxseq.features.transforms.running_sums import Floats, Ids
 
 Times = npt.NDArray[Any]
 Compute = Callable[[Floats, Ids], Floats]

@@ -6,29 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vaxseq.expressions import Expression
-
-if TYPE_CHECKING:
-    from vaxseq.features.transforms.history import LookBack
+from vaxseq.features.definition.series import Series
+from vaxseq.features.transforms.history import LookBack
 
 PREFIX = "__history_"  # hidden by vaex's rule for names
 _CODE_VERSION = 1  # of the numbers: files made by another version aren't read
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Which rows follow one another: those of one group, in order; a gap larger than ``max_gap`` begins a new one."""
-
-    group_by: tuple[str, ...] = ()
-    order_by: str | None = None
-    max_gap: str | int | float | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that say it."""
-        return (*self.group_by, *([self.order_by] if self.order_by is not None else ()))
 
 
 @dataclass(frozen=True, slots=True)

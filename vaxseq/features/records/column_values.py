@@ -14,7 +14,7 @@ import pyarrow as pa
 from vaxseq.errors import ExpressionError, FeatureTypeError
 from vaxseq.expressions.times import parse_time
 from vaxseq.expressions.values import Value, from_raw
-from vaxseq.features.compile import empty_value
+from vaxseq.features.program.compile import empty_value
 
 _OFFSET = re.compile(r"[+-]\d\d:?\d\d$|Z$")
 _TEXT = pa.large_string()

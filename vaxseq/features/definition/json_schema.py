@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vaxseq.features.blocks import STEP_ITEM
-from vaxseq.features.definition import FeatureSet
+from vaxseq.features.definition.blocks import STEP_ITEM
+from vaxseq.features.definition.definition import Definition
 from vaxseq.features.transforms import STEPS
 
 
@@ -15,7 +15,7 @@ def json_schema() -> dict[str, Any]:
     >>> json_schema()["title"]
     'vaxseq feature definition'
     """
-    schema = FeatureSet.model_json_schema()
+    schema = Definition.model_json_schema()
     definitions = schema.setdefault("$defs", {})
     bare = [name for name in sorted(STEPS) if not _required(name)]
     choices: list[dict[str, Any]] = [{"enum": bare, "description": "A step with its default options."}]

@@ -6,21 +6,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vaxseq.errors import did_you_mean
 from vaxseq.expressions import Expression, parse
-from vaxseq.features.classes import Classes
-from vaxseq.features.document import Path, Problem
-from vaxseq.features.graph import order_columns
-from vaxseq.features.history.history import History, distinct, history_of
+from vaxseq.features.definition.blocks import Feature
+from vaxseq.features.definition.definition import Definition
+from vaxseq.features.definition.document import Path, Problem
+from vaxseq.features.definition.graph import order_columns
+from vaxseq.features.program.history import History, distinct, history_of
 from vaxseq.features.program.recipe import Role
+from vaxseq.features.transforms import Step
+from vaxseq.features.transforms.classes import Classes
 from vaxseq.features.transforms.history import LookBack
-
-if TYPE_CHECKING:
-    from vaxseq.features.blocks import Feature
-    from vaxseq.features.definition import FeatureSet
-    from vaxseq.features.transforms import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Group:
     places: tuple[Place, ...]
 
 
-def resolve(definition: FeatureSet, types: Mapping[str, str]) -> tuple[tuple[Group, ...], list[Problem]]:
+def resolve(definition: Definition, types: Mapping[str, str]) -> tuple[tuple[Group, ...], list[Problem]]:
     """The definition's groups in declaration order, and what is wrong with them for these columns.
 
     ``types`` has the name of each column's type, as ``Source.types`` gives it.
@@ -147,12 +145,12 @@ def resolve(definition: FeatureSet, types: Mapping[str, str]) -> tuple[tuple[Gro
     return tuple(_looking_back(group, definition, problems) for group in groups), problems
 
 
-def _looking_back(group: Group, definition: FeatureSet, problems: list[Problem]) -> Group:
+def _looking_back(group: Group, definition: Definition, problems: list[Problem]) -> Group:
     """The group with the steps that look back taken into each place's history."""
     return replace(group, places=tuple(_with_history(place, definition, problems) for place in group.places))
 
 
-def _with_history(place: Place, definition: FeatureSet, problems: list[Problem]) -> Place:
+def _with_history(place: Place, definition: Definition, problems: list[Problem]) -> Place:
     place = replace(place, uses=tuple(_with_history(one, definition, problems) for one in place.uses))
     steps = tuple(step for step in place.steps if isinstance(step, LookBack))
     series = definition.past
@@ -220,7 +218,7 @@ def _placed(place: Place) -> Place:
 
 
 def _columns_of(
-    feature: Feature, definition: FeatureSet, types: Mapping[str, str], protected: frozenset[str]
+    feature: Feature, definition: Definition, types: Mapping[str, str], protected: frozenset[str]
 ) -> Iterator[tuple[str, Expression]]:
     if feature.expr is not None:
         yield str(feature.name), feature.expr
@@ -257,7 +255,7 @@ def is_of_kind(type_name: str, kind: str) -> bool:
     return bool(re.fullmatch(patterns.get(kind, re.escape(kind)), type_name))
 
 
-def _protected(definition: FeatureSet) -> frozenset[str]:
+def _protected(definition: Definition) -> frozenset[str]:
     """Columns that pattern and dtype never pick: what targets and weights are made of, and columns made of those."""
     named: set[str] = set()
     blocks: list[Any] = [*definition.targets.values(), *filter(None, [definition.weights])]

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from vaxseq.errors import ExpressionError, OptionError, did_you_mean
 from vaxseq.expressions import Expression, parse
-from vaxseq.features.document import Problem
+from vaxseq.features.definition.document import Problem
 from vaxseq.features.transforms import Step, read_step
 from vaxseq.plan.window import Window, gap_of
 
