@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
-from vaxseq.frame.unmapped import FileRows, Mapping
+from vaxseq.frame.direct_reads import FileRows, Mapping
 
 Ids = npt.NDArray[np.int64]
 

@@ -12,8 +12,8 @@ import vaex.dataset
 
 from vaxseq.expressions.values import buffer_of, is_text
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
+from vaxseq.frame.direct_reads import exceeds_memory, mappings
 from vaxseq.frame.memory import Bits, Fixed, Layout
-from vaxseq.frame.unmapped import mappings, scarce
 
 
 def raw_pieces(dataset: Any, name: str) -> list[Any]:
@@ -73,7 +73,7 @@ class ColumnMaker:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
-        large = scarce(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
+        large = exceeds_memory(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
         self._mapped = mappings() if large else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Field
-from vaxseq.frame.unmapped import FileRows
+from vaxseq.frame.direct_reads import FileRows
 from vaxseq.loading.readers.frame import Arrays, take_rows, take_runs
 from vaxseq.store.file import StoreFile
 
