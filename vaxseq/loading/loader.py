@@ -17,7 +17,7 @@ from vaxseq.errors import OptionError
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.readers.frame import Arrays, take_rows
-from vaxseq.plan.ahead import OrderBlocks
+from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import Buffer
@@ -118,7 +118,7 @@ class Loader(Generic[Made]):
         self.chunk_batches = max(1, rows // plan.batch_size)
         self._chunks_ahead = max(threads, -(-read_ahead // self.chunk_batches)) if read_ahead else 0
         chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
-        self._order = OrderBlocks(plan, chunks * self.chunk_batches)
+        self._order = OrderCache(plan, chunks * self.chunk_batches)
         self._buffers = _Buffers(self._load_buffer)
         self._recycler = BufferPool(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vaxseq.report.bins import Bins
 from vaxseq.report.column import ColumnSummary
-from vaxseq.report.words import share
+from vaxseq.report.formatting import share
 
 SOME, CLEAR = 0.1, 0.25  # customary thresholds of the PSI
 MISSING_APART = 0.1
