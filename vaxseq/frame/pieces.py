@@ -13,7 +13,7 @@ import vaex.dataset
 from vaxseq.expressions.values import buffer_of, is_text
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
 from vaxseq.frame.direct_reads import exceeds_memory, mappings
-from vaxseq.frame.memory import Bits, Fixed, Layout
+from vaxseq.frame.mapped import Bitmaps, FixedWidth, Layout
 
 
 def raw_pieces(dataset: Any, name: str) -> list[Any]:
@@ -105,8 +105,8 @@ def _numpy_column(pieces: list[Any], layout: Layout) -> Column:
     if any(isinstance(piece, np.ma.MaskedArray) for piece in pieces):
         if pieces[0].ndim > 1:
             return SlicedColumn(pieces[0]) if len(pieces) == 1 else _masked_rows(pieces)
-        mask = Fixed([np.ma.getmaskarray(piece) for piece in pieces], layout)
-    return NumberColumn(Fixed([np.ma.getdata(piece) for piece in pieces], layout), None, mask, None)
+        mask = FixedWidth([np.ma.getmaskarray(piece) for piece in pieces], layout)
+    return NumberColumn(FixedWidth([np.ma.getdata(piece) for piece in pieces], layout), None, mask, None)
 
 
 def _masked_rows(pieces: list[Any]) -> Column:
@@ -118,17 +118,19 @@ def _arrow_column(pieces: list[pa.Array], layout: Layout) -> Column:
     if pa.types.is_dictionary(kind) and is_text(kind.value_type):
         return _dictionary_column(pieces, layout)
     if pa.types.is_boolean(kind):
-        values = Bits([(piece.buffers()[1], piece.offset) for piece in pieces], layout)
+        values = Bitmaps([(piece.buffers()[1], piece.offset) for piece in pieces], layout)
         return NumberColumn(values, _validity(pieces, layout), None, kind)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return NumberColumn(Fixed([buffer_of(p) for p in pieces], layout), _validity(pieces, layout), None, kind)
+        return NumberColumn(FixedWidth([buffer_of(p) for p in pieces], layout), _validity(pieces, layout), None, kind)
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
         code = f"{'M' if pa.types.is_timestamp(kind) else 'm'}8[{kind.unit}]"
-        data = Fixed([buffer_of(piece.view(pa.int64())).view(code) for piece in pieces], layout)
+        data = FixedWidth([buffer_of(piece.view(pa.int64())).view(code) for piece in pieces], layout)
         return NumberColumn(data, _validity(pieces, layout), None, kind)
     if pa.types.is_fixed_size_list(kind) and all(p.null_count == 0 and _solid(p) for p in pieces):
         arrays = [p.values.slice(p.offset * kind.list_size, len(p) * kind.list_size) for p in pieces]
-        return NumberColumn(Fixed([buffer_of(a).reshape(-1, kind.list_size) for a in arrays], layout), None, None, None)
+        return NumberColumn(
+            FixedWidth([buffer_of(a).reshape(-1, kind.list_size) for a in arrays], layout), None, None, None
+        )
     return ArrowColumn(pieces, layout)
 
 
@@ -146,10 +148,10 @@ def _dictionary_column(pieces: list[pa.DictionaryArray], layout: Layout) -> Colu
         place = {word: code for code, word in enumerate(words.to_pylist())}
         maps = [np.array([place[w] for w in piece.dictionary.to_pylist()], np.int32) for piece in pieces]
     codes = [piece.indices for piece in pieces]
-    return DictionaryColumn(Fixed([buffer_of(c) for c in codes], layout), _validity(codes, layout), maps, words)
+    return DictionaryColumn(FixedWidth([buffer_of(c) for c in codes], layout), _validity(codes, layout), maps, words)
 
 
-def _validity(pieces: list[pa.Array], layout: Layout) -> Bits | None:
+def _validity(pieces: list[pa.Array], layout: Layout) -> Bitmaps | None:
     if all(piece.buffers()[0] is None or piece.null_count == 0 for piece in pieces):
         return None
-    return Bits([(p.buffers()[0], p.offset) if p.buffers()[0] is not None else None for p in pieces], layout)
+    return Bitmaps([(p.buffers()[0], p.offset) if p.buffers()[0] is not None else None for p in pieces], layout)

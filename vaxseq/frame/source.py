@@ -16,7 +16,7 @@ from vaxseq.errors import ColumnNotFoundError, SelectionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
 from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
-from vaxseq.frame.memory import Ids, Located, LocatedRuns
+from vaxseq.frame.mapped import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker, dataset_files
 
 _FILTER = vaex.dataframe.FILTER_SELECTION_NAME

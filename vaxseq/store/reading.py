@@ -16,7 +16,7 @@ from vaxseq.store.file import StoreFile
 
 
 class StoreReader:
-    """Reads a store's fields by store row, as a Reader reads a frame's rows."""
+    """Reads a store's fields by store row, as a FrameReader reads a frame's rows."""
 
     chunk_bytes = 4 << 20  # about what the caches hold until the training reads it
     random_access = True  # a row is one piece of memory, where the store fits into it

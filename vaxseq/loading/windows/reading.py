@@ -88,7 +88,7 @@ def window_field(field: Field, kind: Kind, window: Window) -> Field:
 
 
 class WindowReader:
-    """Reads windows by number, as a Reader reads rows by id; the numbers are an index's.
+    """Reads windows by number, as a FrameReader reads rows by id; the numbers are an index's.
 
     A window with fewer rows than its length is padded with zeros on the left; an input "mask" of shape
     (length,) then tells rows (1) from padding (0).
