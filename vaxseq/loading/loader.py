@@ -25,8 +25,8 @@ from vaxseq.plan.shuffle import Buffer
 _CHUNK_ROWS = 65_536
 _BUFFER_BYTES = 256 << 20
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
-_TURNS = 2  # so many batches one after the other are taken for a pass in order; in a random order that is rare
-_SPARSE = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
+_IN_ORDER_AFTER_BATCHES = 2  # in a random order, so many batches rarely follow each other
+_MAX_ROWS_READ_PER_ROW = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
 
 Made = TypeVar("Made")
 Handed_co = TypeVar("Handed_co", covariant=True)
@@ -165,7 +165,7 @@ class Loader(Generic[Made]):
         with self._lock:
             key = (epoch, index // self.chunk_batches)
             self._turns = self._turns + 1 if self._next == (epoch, index) else 0
-            in_turn = self._turns >= _TURNS
+            in_turn = self._turns >= _IN_ORDER_AFTER_BATCHES
             # batches of a chunk in hand are served without coming here, so the next to come is the one after it
             stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches) if in_turn else index + 1
             self._next = (epoch + 1, 0) if stop == self._plan.num_batches else (epoch, stop)
@@ -241,7 +241,7 @@ class Loader(Generic[Made]):
 
     def _range(self, low: int, high: int, out: Arrays | None) -> Arrays:
         start, stop, mask = self._index.span(low, high)
-        if stop - start <= _SPARSE * (high - low):
+        if stop - start <= _MAX_ROWS_READ_PER_ROW * (high - low):
             return self._reader.read(start, stop, mask, out=out)
         return self._reader.gather(self._index.ids(low, high), out=out)
 
