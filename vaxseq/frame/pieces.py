@@ -7,34 +7,40 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import vaex.column
-import vaex.dataset
 
 from vaxseq.expressions.values import buffer_of, is_text
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
 from vaxseq.frame.direct_reads import exceeds_memory, mappings
 from vaxseq.frame.mapped import Bitmaps, FixedWidth, Layout
+from vaxseq.frame.vaex_internals import (
+    Concatenated,
+    Dropped,
+    Merged,
+    Renamed,
+    RowNumbers,
+    Sliced,
+    children,
+    stored_column,
+)
 
 
 def raw_pieces(dataset: Any, name: str) -> list[Any]:
     """The arrays that hold column ``name``, in row order: ndarrays, Arrow arrays or vaex's lazy columns."""
-    if isinstance(dataset, vaex.dataset.DatasetRenamed):
+    if isinstance(dataset, Renamed):
         return raw_pieces(dataset.original, dataset.reverse.get(name, name))
-    if isinstance(dataset, vaex.dataset.DatasetDropped):
+    if isinstance(dataset, Dropped):
         return raw_pieces(dataset.original, name)
-    if isinstance(dataset, vaex.dataset.DatasetMerged):
+    if isinstance(dataset, Merged):
         return raw_pieces(dataset.left if name in dataset.left else dataset.right, name)
-    if isinstance(dataset, vaex.dataset.DatasetConcatenated):
+    if isinstance(dataset, Concatenated):
         parts = [
             raw_pieces(one, name) for one in dataset.datasets if all(name in d for d in dataset.datasets) and len(one)
         ]
         if parts:
             return [piece for pieces in parts for piece in pieces]
-    if isinstance(dataset, vaex.dataset.DatasetSlicedArrays):
+    if isinstance(dataset, Sliced):
         return _cut(raw_pieces(dataset.original, name), dataset.start, dataset.end)
-    column = dataset[name]
-    if isinstance(column, vaex.dataset.ColumnProxy):
-        column = column.ds._columns.get(name, column)
+    column = stored_column(dataset, name)
     if isinstance(column, pa.ChunkedArray):
         return [chunk for chunk in column.chunks if len(chunk)] or [pa.array([], column.type)]
     return [column]
@@ -49,8 +55,7 @@ def dataset_files(dataset: Any) -> list[str]:
         path = getattr(one, "path", None)
         if isinstance(path, str) and Path(path).is_file():
             found[path] = None
-        stack += [getattr(one, name) for name in ("original", "left", "right") if hasattr(one, name)]
-        stack += list(getattr(one, "datasets", ()))
+        stack += children(one)
     return list(found)
 
 
@@ -61,7 +66,7 @@ def _cut(pieces: list[Any], start: int, stop: int) -> list[Any]:
         if high > start and low < stop:
             a, b = max(start - low, 0), min(stop, high) - low
             if (a, b) != (0, len(piece)):
-                counted = isinstance(piece, vaex.column.ColumnVirtualRange)
+                counted = isinstance(piece, RowNumbers)
                 piece = piece.trim(a, b) if counted else piece[a:b]
             kept.append(piece)
         low = high
@@ -89,7 +94,7 @@ class ColumnMaker:
             if all(piece.type == pieces[0].type for piece in pieces):
                 return _arrow_column(pieces, layout)
         if len(pieces) == 1:
-            if isinstance(pieces[0], vaex.column.ColumnVirtualRange):
+            if isinstance(pieces[0], RowNumbers):
                 return RangeColumn(pieces[0].start, pieces[0].step, pieces[0].dtype)
             return SlicedColumn(pieces[0])
         return SlicedColumn(self._dataset[name])
