@@ -150,12 +150,12 @@ def test_other_column_types() -> None:
 def test_joined_columns(frame: Any, file: str) -> None:
     joined = frame[frame.x > 3].copy()
     internals.join_array(joined, "more", np.arange(6) * 10)
-    assert joined.more.tolist() == [40, 50], "vaex moved: frame.dataset and .column_names can be set under a filter"
+    assert joined["more"].tolist() == [40, 50], "vaex moved: frame.dataset and .column_names can be set under a filter"
     assert "more" not in frame.get_column_names(), "vaex moved: frame.copy is apart from its origin"
     opened = vaex.open(file)
     one = vaex.from_arrays(z=np.arange(3))
     internals.join_dataset(one, "x", opened.dataset.dropped("y"))
-    assert one.x.tolist() == [1.0, 2.0, 3.0], "vaex moved: dataset.merged"
+    assert one["x"].tolist() == [1.0, 2.0, 3.0], "vaex moved: dataset.merged"
 
 
 def test_hidden_names(frame: Any) -> None:
