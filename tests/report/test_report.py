@@ -14,7 +14,7 @@ from vaxseq.cli import main
 from vaxseq.errors import ColumnNotFoundError, OptionError
 from vaxseq.features.tables.preview import preview
 from vaxseq.report.drift import drift
-from vaxseq.report.words import share
+from vaxseq.report.formatting import share
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What is served: which rows of which source, by which recipe. A Sequence and a store agree on this."""
+"""`Query`: which rows of which frame, and the recipe of their arrays; a Sequence and a store agree on it."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from vaxseq.expressions.program import Program, ProgramBuilder
 from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Recipe
 from vaxseq.frame import Source
-from vaxseq.plan.narrow import narrow
 from vaxseq.plan.rows import AllRows, RowIndex, RowIndexBuilder, from_arrays
+from vaxseq.plan.subset import subset
 
 _BLOCK_ROWS = 1 << 18
 _CACHED_FROM_ROWS = 2_000_000  # a shorter scan takes no longer than reading its index back
@@ -56,7 +56,7 @@ def select_rows(
     else:
         index = _cached(source, f"where={where}", lambda: _scan(source, condition))
     _refuse_empty(index, source, "the frame's filter" if where is None else f"where={where!r}")
-    index = narrow(index, rows)
+    index = subset(index, rows)
     _refuse_empty(index, source, f"rows={rows!r}")
     if present is not None:
         index = _without_missing(source, index, present)
@@ -125,7 +125,7 @@ def _without_missing(source: Source, index: RowIndex, present: Recipe) -> RowInd
                 missing |= outputs[part.output].is_missing()
         kept.append(~missing)
     mask = np.concatenate(kept) if kept else np.zeros(0, dtype=bool)
-    return index if mask.all() else narrow(index, mask)
+    return index if mask.all() else subset(index, mask)
 
 
 def _refuse_empty(index: RowIndex, source: Source, part: str) -> None:

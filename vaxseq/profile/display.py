@@ -9,7 +9,7 @@ from vaxseq.display.html import Heading, page_part, paragraph, table
 from vaxseq.display.tables import Display
 from vaxseq.profile.measurement import TITLES, Measurement, Stage
 
-_SHOWN = 12  # stages; the rest is added up
+_MAX_STAGES = 12  # stages; the rest is added up
 
 Row = tuple[str, str, str, str]
 
@@ -54,10 +54,10 @@ def _title(profile: Measurement) -> str:
 def _rows(profile: Measurement) -> Iterator[Row]:
     total = sum(stage.seconds for stage in profile.stages) or 1.0
     ranked = sorted(profile.stages, key=lambda stage: -stage.seconds)
-    for stage in ranked[:_SHOWN]:
+    for stage in ranked[:_MAX_STAGES]:
         waited = f"{stage.waited_s / stage.seconds:.0%}" if stage.waited_s > 0.005 * total else ""
         yield _named(stage), seconds(stage.seconds), f"{stage.seconds / total:.1%}", waited
-    rest = ranked[_SHOWN:]
+    rest = ranked[_MAX_STAGES:]
     if rest:
         spent = sum(stage.seconds for stage in rest)
         yield f"{len(rest)} more", seconds(spent), f"{spent / total:.1%}", ""

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vaxseq
-from vaxseq.frame import unmapped
-from vaxseq.frame.unmapped import FileRows, mappings, memory_allowed, scarce
+from vaxseq.frame import direct_reads
+from vaxseq.frame.direct_reads import FileRows, exceeds_memory, mappings, memory_allowed
 from vaxseq.training.sequence import Sequence
 
 ROWS = 30_000
@@ -23,7 +23,7 @@ ROWS = 30_000
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unmapped, "memory_allowed", lambda: 1000)
+    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: 1000)
 
 
 def columns() -> dict[str, Any]:
@@ -70,7 +70,7 @@ ORDERS: list[dict[str, Any]] = [
 def test_batches_are_the_same_as_from_the_mapping(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, kind)
     mapped = [everything(path, **options) for options in ORDERS]
-    monkeypatch.setattr(unmapped, "memory_allowed", lambda: 1000)
+    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: 1000)
     source = vaxseq.frame.source_of(path)
     assert source._column("a")._data._files, "the file isn't read as one that is larger than memory"
     for options, expected in zip(ORDERS, mapped, strict=True):
@@ -101,7 +101,7 @@ def test_a_store_is_the_same_as_from_the_mapping(tmp_path: Path, monkeypatch: py
     path, store = written(tmp_path, "arrow"), tmp_path / "s.h5"
     orders = [order for order in ORDERS if "where" not in order and "rows" not in order]
     mapped = [everything(path, store=store, **options) for options in orders]
-    monkeypatch.setattr(unmapped, "memory_allowed", lambda: 1000)
+    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: 1000)
     for options, expected in zip(orders, mapped, strict=True):
         for one, other in zip(everything(path, store=store, **options), expected, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -116,8 +116,8 @@ def test_rows_are_gathered_in_their_order(tmp_path_factory: Any, ids: list[int],
     rows = FileRows(str(path), path.stat().st_ino, 4, width)
     out = np.empty((len(ids), width), np.uint8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unmapped, "_AT_ONCE_BYTES", 40_000 // parts)
-        patch.setattr(unmapped, "_NEAR_BYTES", 20)
+        patch.setattr(direct_reads, "_HELD_BYTES", 40_000 // parts)
+        patch.setattr(direct_reads, "_BRIDGED_GAP_BYTES", 20)
         rows.gather(np.array(ids, np.int64), out)
     np.testing.assert_array_equal(out, values[ids])
 
@@ -144,4 +144,4 @@ def test_what_is_in_memory_is_left_alone(little_memory: None) -> None:
 def test_memory_is_what_the_machine_or_the_group_allows() -> None:
     allowed = memory_allowed()
     assert allowed is not None and allowed > 1 << 20
-    assert scarce(allowed) and not scarce(allowed // 2)
+    assert exceeds_memory(allowed) and not exceeds_memory(allowed // 2)

@@ -15,9 +15,9 @@ Ids = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Arrays = dict[str, npt.NDArray[Any]]
 
-_WORDS = 8  # 64-bit words that share one count: 512 rows
-BLOCK = 64 * _WORDS
-_AT_ONCE = 4096  # positions selected at once: their words stay in cache
+_WORDS_PER_COUNT = 8  # 64-bit words that share one count: 512 rows
+BLOCK = 64 * _WORDS_PER_COUNT
+_SELECT_CHUNK_POSITIONS = 4096  # positions selected at once: their words stay in cache
 
 
 def smallest_unsigned(top: int) -> type[np.unsignedinteger[Any]]:
@@ -173,7 +173,7 @@ class Bitmap(RowIndex):
         """``bits``: packed little-endian, as ``np.packbits(mask, bitorder="little")``; rows beyond are zero."""
         spare = -len(bits) % (BLOCK // 8)
         self._bits = np.concatenate([bits, np.zeros(spare, np.uint8)]) if spare else bits
-        counts = np.bitwise_count(self._words().reshape(-1, _WORDS)).sum(axis=1, dtype=np.int64)
+        counts = np.bitwise_count(self._words().reshape(-1, _WORDS_PER_COUNT)).sum(axis=1, dtype=np.int64)
         before = np.concatenate([[0], np.cumsum(counts)])
         self.n = int(before[-1])
         self._before = before.astype(smallest_unsigned(self.n))
@@ -193,20 +193,20 @@ class Bitmap(RowIndex):
 
     def select(self, positions: npt.NDArray[Any]) -> Ids:
         out = np.empty(len(positions), np.int64)
-        for at in range(0, len(positions), _AT_ONCE):
-            out[at : at + _AT_ONCE] = self._select(positions[at : at + _AT_ONCE])
+        for at in range(0, len(positions), _SELECT_CHUNK_POSITIONS):
+            out[at : at + _SELECT_CHUNK_POSITIONS] = self._select(positions[at : at + _SELECT_CHUNK_POSITIONS])
         return out
 
     def _select(self, positions: npt.NDArray[Any]) -> Ids:
         wanted = np.asarray(positions, self._before.dtype)
         block = np.searchsorted(self._before, wanted, side="right") - 1
         left = (wanted - self._before[block]).astype(np.int64)
-        counts = np.bitwise_count(np.take(self._words().reshape(-1, _WORDS), block, axis=0))
+        counts = np.bitwise_count(np.take(self._words().reshape(-1, _WORDS_PER_COUNT), block, axis=0))
         within = np.cumsum(counts, axis=1, dtype=np.int64)
         word = (within <= left[:, None]).sum(axis=1)
         rows = np.arange(len(left))
         left -= within[rows, word] - counts[rows, word]
-        ids: Ids = block * BLOCK + word * 64 + _select_in_word(self._words()[block * _WORDS + word], left)
+        ids: Ids = block * BLOCK + word * 64 + _select_in_word(self._words()[block * _WORDS_PER_COUNT + word], left)
         return ids
 
     def _unpack(self, row_start: int, row_stop: int) -> Mask:

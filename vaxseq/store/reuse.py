@@ -14,8 +14,8 @@ from vaxseq.store.file import StoreFile, read
 from vaxseq.store.materializing import store_of
 
 
-def store_for(served: Query, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
-    """The store of what is served: at a path, or for "auto" in the cache folder; made there when it isn't there yet.
+def store_for(query: Query, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
+    """The store of a query's rows: at a path, or for "auto" in the cache folder; made there when it isn't there yet.
 
     Of several processes that want the same, such as the ranks of one training, one makes it and the others wait.
 
@@ -23,7 +23,7 @@ def store_for(served: Query, store: str | os.PathLike[str], plain: dict[str, Any
         StoreError: the file at the path was made from something else, or can't be written.
     """
     if store == "auto":
-        key = hashlib.blake2b("".join(served.fingerprints.values()).encode(), digest_size=16).hexdigest()
+        key = hashlib.blake2b("".join(query.fingerprints.values()).encode(), digest_size=16).hexdigest()
         path = cache_folder() / f"store-{key}.h5"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +36,6 @@ def store_for(served: Query, store: str | os.PathLike[str], plain: dict[str, Any
         path = Path(store)
     if path.exists():
         stored = read(path)
-        stored.check(served.fingerprints)
+        stored.check(query.fingerprints)
         return stored
-    return store_of(served, path, plain, None, wait=True)
+    return store_of(query, path, plain, None, wait=True)

@@ -10,15 +10,15 @@ from vaxseq.errors import FeatureTypeError, MissingValueError
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.features.program.recipe import Field, Part, Recipe, column_recipe
 from vaxseq.frame import source_of
-from vaxseq.loading.readers.frame import Reader, take_rows, take_runs
+from vaxseq.loading.readers.frame import FrameReader, take_rows, take_runs
 
 
-def reader(frame: vaex.DataFrame, columns: list[str], dtype: str = "float32") -> Reader:
+def reader(frame: vaex.DataFrame, columns: list[str], dtype: str = "float32") -> FrameReader:
     source = source_of(frame)
     builder = ProgramBuilder()
     program = builder.build([builder.column(name) for name in columns])
     parts = tuple(Part(name, place, place, 1) for place, name in enumerate(columns))
-    return Reader(source, Recipe(program, (Field("input", "x", np.dtype(dtype), (len(columns),), parts),)))
+    return FrameReader(source, Recipe(program, (Field("input", "x", np.dtype(dtype), (len(columns),), parts),)))
 
 
 def test_ranges_gathers_and_runs_give_the_same_rows() -> None:
@@ -75,7 +75,7 @@ def test_a_target_is_told_to_be_droppable() -> None:
     with pytest.raises(
         MissingValueError, match=r"target 'y', 'y': missing in 1 of 3 rows; row ids 1\. Pass on_missing"
     ):
-        Reader(source, recipe).read(0, 3)
+        FrameReader(source, recipe).read(0, 3)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 4)])

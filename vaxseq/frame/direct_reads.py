@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-_NEAR_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
-_AT_ONCE_BYTES = 32 << 20
-_REQUEST_BYTES = 512 << 10  # the kernel cuts a longer hint short
+_BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
+_HELD_BYTES = 32 << 20
+_HINT_BYTES = 512 << 10  # the kernel cuts a longer hint short
 
 Ids = npt.NDArray[np.int64]
 
@@ -43,7 +43,7 @@ def mappings() -> list[Mapping]:
     return found
 
 
-def scarce(data_bytes: int) -> bool:
+def exceeds_memory(data_bytes: int) -> bool:
     """Whether so much data leaves no room for itself in the page cache."""
     allowed = memory_allowed()
     return allowed is not None and data_bytes > allowed // 2
@@ -94,7 +94,7 @@ class FileRows:
         """Rows ``start`` to ``stop``, into a contiguous array."""
         file = self._open()
         try:
-            _fill(file, out.reshape(-1).view(np.uint8), self.offset + start * self.row_bytes)
+            _read_into(file, out.reshape(-1).view(np.uint8), self.offset + start * self.row_bytes)
         finally:
             os.close(file)
 
@@ -111,32 +111,32 @@ class FileRows:
             os.close(file)
 
     def _parts(self, ids: Ids) -> Iterator[slice]:
-        """Parts of the rows, each of few enough stretches of the file to be held at once."""
+        """Parts of the rows, each of few enough extents of the file to be held at once."""
         stack = [slice(0, len(ids))]
         while stack:
             part = stack.pop()
-            lows, highs = self._stretches(np.sort(ids[part]))
+            lows, highs = self._extents(np.sort(ids[part]))
             middle = (part.start + part.stop) // 2
-            if middle > part.start and int((highs - lows).sum()) > _AT_ONCE_BYTES:
+            if middle > part.start and int((highs - lows).sum()) > _HELD_BYTES:
                 stack += [slice(middle, part.stop), slice(part.start, middle)]
             else:
                 yield part
 
-    def _stretches(self, ordered: Ids) -> tuple[Ids, Ids]:
-        """Where the stretches of the file that hold these rows begin and end."""
+    def _extents(self, ordered: Ids) -> tuple[Ids, Ids]:
+        """Where the extents of the file that hold these rows begin and end."""
         lows = ordered * self.row_bytes
-        cuts = np.flatnonzero(np.diff(lows) > self.row_bytes + _NEAR_BYTES) + 1
+        cuts = np.flatnonzero(np.diff(lows) > self.row_bytes + _BRIDGED_GAP_BYTES) + 1
         begins, ends = np.concatenate([[0], cuts]), np.concatenate([cuts - 1, [len(lows) - 1]])
         return lows[begins], lows[ends] + self.row_bytes
 
     def _gathered(self, file: int, ids: Ids) -> npt.NDArray[Any]:
-        lows, highs = self._stretches(np.sort(ids))
+        lows, highs = self._extents(np.sort(ids))
         for low, high in zip(lows.tolist(), highs.tolist(), strict=True):
             _hint(file, self.offset + low, self.offset + high)
         ends = np.cumsum(highs - lows)
         held = np.empty(int(ends[-1]), np.uint8)
         for low, high, end in zip(lows.tolist(), highs.tolist(), ends.tolist(), strict=True):
-            _fill(file, held[end - (high - low) : end], self.offset + low)
+            _read_into(file, held[end - (high - low) : end], self.offset + low)
         places = ids * self.row_bytes
         number = np.searchsorted(lows, places, side="right") - 1
         at = places - lows[number] + (ends - (highs - lows))[number]
@@ -154,11 +154,11 @@ class FileRows:
 
 
 def _hint(file: int, low: int, high: int) -> None:
-    for at in range(low, high, _REQUEST_BYTES):
-        os.posix_fadvise(file, at, min(_REQUEST_BYTES, high - at), os.POSIX_FADV_WILLNEED)
+    for at in range(low, high, _HINT_BYTES):
+        os.posix_fadvise(file, at, min(_HINT_BYTES, high - at), os.POSIX_FADV_WILLNEED)
 
 
-def _fill(file: int, out: npt.NDArray[np.uint8], at: int) -> None:
+def _read_into(file: int, out: npt.NDArray[np.uint8], at: int) -> None:
     rest = out.data
     while rest:  # a read may give less than it is asked for
         count = os.preadv(file, [rest], at)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
-from vaxseq.frame.unmapped import FileRows, Mapping
+from vaxseq.frame.direct_reads import FileRows, Mapping
 
 Ids = npt.NDArray[np.int64]
 
@@ -74,7 +74,7 @@ class LocatedRuns(Located):
         self.starts, self.length = starts, length
 
 
-class Fixed:
+class FixedWidth:
     """Fixed-width NumPy pieces of shape (rows, ...)."""
 
     def __init__(self, pieces: list[npt.NDArray[Any]], layout: Layout) -> None:
@@ -167,7 +167,7 @@ def copy_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[
     return places[starts].view(array.dtype).reshape(-1, *array.shape[1:])
 
 
-class Bits:
+class Bitmaps:
     """Arrow bitmaps, one a piece: an address and a bit offset, or None for all ones."""
 
     def __init__(self, bitmaps: list[tuple[pa.Buffer, int] | None], layout: Layout) -> None:

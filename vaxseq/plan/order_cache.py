@@ -11,7 +11,7 @@ from vaxseq.plan.plan import Batches, BatchPlan
 _BUDGET_BYTES = 64 << 20
 
 
-class OrderBlocks:
+class OrderCache:
     """``plan.positions`` by blocks of ``block_batches`` batches, the last used ones kept. Thread-safe."""
 
     def __init__(self, plan: BatchPlan, block_batches: int) -> None:

@@ -13,7 +13,7 @@ from vaxseq.plan.rows import Mask, RowIndex, RowIndexBuilder, indices
 _CHUNK = 1 << 20
 
 
-def narrow(index: RowIndex, rows: slice | npt.ArrayLike | None) -> RowIndex:
+def subset(index: RowIndex, rows: slice | npt.ArrayLike | None) -> RowIndex:
     """The items of ``index`` that ``rows`` picks, in its order.
 
     Args:
@@ -25,7 +25,7 @@ def narrow(index: RowIndex, rows: slice | npt.ArrayLike | None) -> RowIndex:
         SelectionError: a mask of another length, positions out of range or not whole numbers.
 
     >>> from vaxseq.plan.rows import AllRows
-    >>> narrow(AllRows(10), slice(2, None, 3)).ids(0, 3).tolist()
+    >>> subset(AllRows(10), slice(2, None, 3)).ids(0, 3).tolist()
     [2, 5, 8]
     """
     if rows is None:
