@@ -45,15 +45,16 @@ class Query:
         self.fitted = fitted
         self._plain = (inputs, targets, sample_weight)
         self._where, self._rows, self._on_missing = where, rows, on_missing
+        self.left_out: dict[str, int] = {}
         self.recipe = self._make_recipe()
         if on_missing == "drop" and not self.recipe.of("target") and not self.recipe.of("weight"):
             raise OptionError('on_missing="drop": there is no target and no weight that could be missing')
 
     @cached_property
     def index(self) -> RowIndex:
-        """The row index, scanned once."""
+        """The row index, scanned once; ``left_out`` then has what left rows out, and how many."""
         present = self.recipe.only("target", "weight") if self._on_missing == "drop" else None
-        return select_rows(self.source, where=self._where, rows=self._rows, present=present)
+        return select_rows(self.source, where=self._where, rows=self._rows, present=present, left_out=self.left_out)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

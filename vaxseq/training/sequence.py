@@ -28,6 +28,7 @@ from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
 from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
+from vaxseq.training.description import Description, describe
 from vaxseq.training.examples import examples_of
 from vaxseq.training.exits import to_tf, to_torch
 from vaxseq.training.finishing import Finishing, rows_of
@@ -150,7 +151,7 @@ class Sequence(Shown, keras.utils.PyDataset):
             rows=rows,
             on_missing=on_missing,
         )
-        self._source, self._fitted = served.source, served.fitted
+        self._served, self._source, self._fitted = served, served.source, served.fitted
         if window is None and fitted is not None and fitted.window is not None:
             window = Window(**fitted.window)
         plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
@@ -263,6 +264,20 @@ class Sequence(Shown, keras.utils.PyDataset):
         """
         plan = self._passes.current.plan if epoch is None else self._plan
         return rows_of(self._items, plan, self._passes.latch.epoch if epoch is None else epoch, within(index, plan))
+
+    def describe(self, *, seconds: float = 0.25) -> Description:
+        """What this Sequence serves: rows in and left out, batches, shapes, order, memory, bytes and time of an epoch.
+
+        Args:
+            seconds: how long to read batches, to tell how long an epoch's take; 0 to read none.
+
+        >>> import numpy as np, vaex
+        >>> frame = vaex.from_arrays(x=np.arange(10.0), y=np.arange(10))
+        >>> told = Sequence(frame, inputs=["x"], targets="y", batch_size=4, where="x > 2").describe()
+        >>> told.rows, told.items, told.left_out, told.num_batches
+        (10, 7, {'where=x > 2': 3}, 2)
+        """
+        return describe(self._served, self._items, self._finishing, self._plan, seconds=seconds)
 
     def shuffle_quality(self, *, epoch: int = 0) -> ShuffleQuality:
         """How near the order of an epoch comes to a uniform shuffle: measured, each figure beside the uniform one.
