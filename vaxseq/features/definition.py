@@ -156,7 +156,7 @@ class FeatureSet(Shown, blocks.Block):
         """Learns from the frame's rows (of those, where ``where`` holds) what the steps need.
 
         Args:
-            frame: an open vaex frame, or the path of a dataset.
+            frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
             where: an expression that is true for the training rows; a missing answer counts as no.
             executor: any ``concurrent.futures.Executor`` to share the scan's units with; the result is the
                 same to the last bit.
@@ -176,7 +176,7 @@ class FeatureSet(Shown, blocks.Block):
         """Checks the definition against a frame's columns and their types; reads no rows.
 
         Args:
-            frame: an open vaex frame, or the path of a dataset.
+            frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
 
         Raises:
             DefinitionError: columns that aren't there (and whatever else is wrong).

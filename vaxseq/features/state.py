@@ -113,12 +113,9 @@ class FittedFeatures(Shown):
             ColumnNotFoundError: the frame lacks a column of an input.
             StateError: a column of the frame is of another type than the fitted one.
         """
-        from vaxseq.frame import bind, source_of
+        from vaxseq.frame import bind, frame_of, source_of
 
-        if isinstance(frame, (str, os.PathLike)):
-            from vaxseq.frame import open as open_frame
-
-            frame = open_frame(frame)
+        frame = frame_of(frame)
         source = source_of(frame)
         types = source.types()
         groups = [group for group in self.groups if group.role == "input" or self._has(group, types)]
@@ -259,7 +256,7 @@ class FittedFeatures(Shown):
         """A table of the first rows as a model would get them: ranges, first values, and what looks wrong.
 
         Args:
-            frame: an open vaex frame, or the path of a dataset.
+            frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
             rows: how many rows to look at, at most.
             where: an expression that chooses them.
 

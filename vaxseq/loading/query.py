@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
-from vaxseq.expressions import parse
+from vaxseq.expressions import name_of, names_of, parse, text_of
 from vaxseq.features.program.recipe import Columns, Recipe, Role, column_recipe
 from vaxseq.frame import source_of
 from vaxseq.loading.selection import select_rows
@@ -43,7 +43,12 @@ class Query:
             raise OptionError(f"on_missing: got {on_missing!r}, expected 'error' or 'drop'")
         self.source = source_of(frame)
         self.fitted = fitted
-        self._plain = (inputs, targets, sample_weight)
+        self._plain = (
+            names_of(inputs, "inputs"),
+            names_of(targets, "targets"),
+            name_of(sample_weight, "sample_weight"),
+        )
+        where = text_of(where)
         self._where, self._rows, self._on_missing = where, rows, on_missing
         self.left_out: dict[str, int] = {}
         self.recipe = self._make_recipe()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
+from vaxseq.expressions import name_of, names_of, text_of
 from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
@@ -49,7 +50,8 @@ class Sequence(Shown, keras.utils.PyDataset):
     """Batches of a vaex frame for ``model.fit``, ``evaluate`` and ``predict``: lazily read, deterministic.
 
     Args:
-        frame: a vaex DataFrame (filtered, sliced, concatenated, with virtual columns), or a dataset's path.
+        frame: a vaex frame (filtered, sliced, concatenated, with virtual columns), another table (pandas, polars,
+            Arrow, DuckDB, a dict of arrays), or a dataset's path.
         fitted: fitted features; they say what the inputs, targets and weights are. Or leave it out and give
         inputs: column names: a list is one float32 matrix (batch, columns), a dict several named inputs.
         targets: column names likewise; one column has shape (batch,). Whole numbers become int32, else float32.
@@ -129,6 +131,8 @@ class Sequence(Shown, keras.utils.PyDataset):
         workers: int = 0,
         use_multiprocessing: bool = False,
     ) -> None:
+        inputs, targets = names_of(inputs, "inputs"), names_of(targets, "targets")
+        sample_weight, where = name_of(sample_weight, "sample_weight"), text_of(where)
         self._options: dict[str, Any] = {
             "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
             "where": where, "rows": rows, "window": window, "shuffle": shuffle, "seed": seed, "shard": shard,
