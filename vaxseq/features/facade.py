@@ -31,8 +31,7 @@ from vaxseq.features.records.inverse import undone
 from vaxseq.features.records.records import Records
 from vaxseq.features.tables.preview import preview
 from vaxseq.features.tables.summary import definition_table, fitted_table
-from vaxseq.frame import bind, source_of
-from vaxseq.frame import open as open_frame
+from vaxseq.frame import bind, frame_of, source_of
 
 
 class FeatureSet(Shown, Definition):
@@ -56,7 +55,7 @@ class FeatureSet(Shown, Definition):
         """Learns from the frame's rows (of those, where ``where`` holds) what the steps need.
 
         Args:
-            frame: an open vaex frame, or the path of a dataset.
+            frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
             where: an expression that is true for the training rows; a missing answer counts as no.
             executor: any ``concurrent.futures.Executor`` to share the scan's units with; the result is the
                 same to the last bit.
@@ -75,7 +74,7 @@ class FeatureSet(Shown, Definition):
         """Checks the definition against a frame's columns and their types; reads no rows.
 
         Args:
-            frame: an open vaex frame, or the path of a dataset.
+            frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
 
         Raises:
             DefinitionError: columns that aren't there (and whatever else is wrong).
@@ -153,8 +152,7 @@ class FittedFeatures(Fitted, Shown):
             ColumnNotFoundError: the frame lacks a column of an input.
             StateError: a column of the frame is of another type than the fitted one.
         """
-        if isinstance(frame, (str, os.PathLike)):
-            frame = open_frame(frame)
+        frame = frame_of(frame)
         source = source_of(frame)
         types = source.types()
         groups = [group for group in self.groups if group.role == "input" or self._has(group, types)]
@@ -252,7 +250,7 @@ class FittedFeatures(Fitted, Shown):
         """A table of the first rows as a model would get them: ranges, first values, and what looks wrong.
 
         Args:
-            frame: an open vaex frame, or the path of a dataset.
+            frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
             rows: how many rows to look at, at most.
             where: an expression that chooses them.
 
