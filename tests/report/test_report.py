@@ -12,7 +12,7 @@ import vaex
 import vaxseq as vs
 from vaxseq.cli import main
 from vaxseq.errors import ColumnNotFoundError, OptionError
-from vaxseq.features.preview import preview
+from vaxseq.features.tables.preview import preview
 from vaxseq.report.drift import drift
 from vaxseq.report.formatting import share
 

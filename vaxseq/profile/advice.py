@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vaxseq.profile.result import TITLES, Advice, Stage
+from vaxseq.profile.measurement import TITLES, Advice, Stage
 
 _BOUND_WAIT_SHARE = 0.1  # of a step may go into waiting before the data is said to be the bottleneck
 _MIN_GAIN = 1.15  # a gain below isn't worth a line, or is noise

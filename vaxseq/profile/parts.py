@@ -16,8 +16,8 @@ from vaxseq.features.program.recipe import Recipe
 from vaxseq.frame import Source
 from vaxseq.loading.loader import Loaded, Loader
 from vaxseq.loading.readers.frame import Arrays, FrameReader
+from vaxseq.profile.measurement import Stage, StageKind
 from vaxseq.profile.meters import Meter, Queue
-from vaxseq.profile.result import Stage, StageKind
 from vaxseq.training.probe import Insides, to_tensors
 
 _PAGE = 4096

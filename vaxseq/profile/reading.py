@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vaxseq.profile.measurement import Stage
 from vaxseq.profile.meters import Meter, Queue, Usage, child_cpu_s
-from vaxseq.profile.result import Stage
 from vaxseq.profile.sampling import Sampler, Seen, watched
 
 _KEPT_BATCHES = 8  # batches kept, for steps without reading

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
+from vaxseq.expressions import name_of, names_of
 from vaxseq.features.program.recipe import Columns, Field
 from vaxseq.loading.query import OnMissing, Query
 from vaxseq.plan.rows import RowIndex
@@ -58,7 +59,7 @@ def materialize(
     contiguous dataset. It appears at ``path`` when it is complete; a run that was stopped goes on where it was.
 
     Args:
-        frame: a vaex DataFrame, or a dataset's path.
+        frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         fitted: fitted features, or None with ``inputs``.
         path: the file to make.
         inputs: column names, as for ``Sequence``; what is served must be given alike to both.
@@ -90,8 +91,12 @@ def materialize(
     """
     if Path(path).suffix in _FOREIGN_SUFFIXES:
         raise OptionError(f"{path}: a store is an HDF5 file. Name it so, as {Path(path).with_suffix('.h5')}.")
-    plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
-    served = Query(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)  # type: ignore[arg-type]
+    plain: dict[str, Any] = {
+        "inputs": names_of(inputs, "inputs"),
+        "targets": names_of(targets, "targets"),
+        "sample_weight": name_of(sample_weight, "sample_weight"),
+    }
+    served = Query(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)
     if shuffle_seed is not None and (isinstance(shuffle_seed, bool) or shuffle_seed < 0):
         raise OptionError(f"shuffle_seed: got {shuffle_seed!r}, expected a whole number of at least 0, or None")
     return store_of(served, Path(path), plain, shuffle_seed, overwrite=overwrite, executor=executor, progress=progress)

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vaxseq.dataset.cache import cache_folder
 from vaxseq.errors import StoreError
 from vaxseq.loading.query import Query
-from vaxseq.loading.selection import cache_folder
 from vaxseq.store.file import StoreFile, read
 from vaxseq.store.materializing import store_of
 
