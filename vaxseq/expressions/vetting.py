@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copyreg
 import re
 import warnings
 from typing import Any, NoReturn
@@ -395,3 +396,14 @@ class _Vetting:
 
 def _encodable(text: str) -> bool:
     return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def _parsed(text: str, where: str) -> Expression:
+    return parse(text, where=where)
+
+
+def _reduced(expression: Expression) -> tuple[Any, ...]:
+    return _parsed, (expression.text, expression._where)
+
+
+copyreg.pickle(Expression, _reduced)  # unpickling vets the text again: a pickle has no tree

@@ -16,8 +16,8 @@ from vaxseq.expressions import names_of
 from vaxseq.frame import Source, source_of
 from vaxseq.report import cache
 from vaxseq.report.column import SHARES, ColumnSummary
+from vaxseq.report.formatting import number, share
 from vaxseq.report.scan import scan
-from vaxseq.report.words import number, share
 
 _HEADINGS = (
     Heading("column"),

@@ -138,7 +138,7 @@ def report(
 
 def _sample(fitted: FittedFeatures, frame: Any) -> Display:
     """Rows from all over the part: the first ones may be of one day or one device."""
-    from vaxseq.features.preview import preview
+    from vaxseq.features.tables.preview import preview
 
     return preview(fitted, frame, rows=_PREVIEW_ROWS, where=None, places=_PREVIEW_PLACES)
 
@@ -163,7 +163,7 @@ def _fitted(features: Any) -> FittedFeatures | None:
 
 def _roles(whole: Exploration, fitted: FittedFeatures | None) -> tuple[dict[str, str], dict[str, str]]:
     """What each column is, features and targets first; and what the definition says of it."""
-    from vaxseq.features.summary import reads
+    from vaxseq.features.tables.summary import reads
 
     roles: dict[str, str] = {}
     notes: dict[str, str] = {}

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 _UNIT_BYTES = 32 << 20
 _BUCKET_BYTES = 128 << 20
-_SPARSE = 8
+_MAX_ROWS_READ_PER_ROW = 8
 
 
-_OTHERS = (".arrow", ".feather", ".ipc", ".parquet", ".csv", ".npz")  # suffixes that would tell something untrue
+# a store under such a name would tell something untrue
+_FOREIGN_SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet", ".csv", ".npz")
 
 
 def materialize(
@@ -88,7 +89,7 @@ def materialize(
     ...     stored.rows, stored.row_ids().tolist()
     (4, [0, 1, 2, 3])
     """
-    if Path(path).suffix in _OTHERS:
+    if Path(path).suffix in _FOREIGN_SUFFIXES:
         raise OptionError(f"{path}: a store is an HDF5 file. Name it so, as {Path(path).with_suffix('.h5')}.")
     plain: dict[str, Any] = {
         "inputs": names_of(inputs, "inputs"),
@@ -244,7 +245,7 @@ class _Run:
     def _rows(self, start: int, stop: int) -> writing.Rows:
         if self._index.ascending:
             low, high, mask = self._index.span(start, stop)
-            if high - low <= _SPARSE * (stop - start):
+            if high - low <= _MAX_ROWS_READ_PER_ROW * (stop - start):
                 return writing.Rows(low, high, None if mask is None else np.packbits(mask, bitorder="little"))
         return writing.Rows(0, 0, None, self._index.ids(start, stop))
 
