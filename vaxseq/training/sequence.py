@@ -15,7 +15,6 @@ import numpy.typing as npt
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
-from vaxseq.expressions import name_of, names_of, text_of
 from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
@@ -131,8 +130,6 @@ class Sequence(Shown, keras.utils.PyDataset):
         workers: int = 0,
         use_multiprocessing: bool = False,
     ) -> None:
-        inputs, targets = names_of(inputs, "inputs"), names_of(targets, "targets")
-        sample_weight, where = name_of(sample_weight, "sample_weight"), text_of(where)
         self._options: dict[str, Any] = {
             "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
             "where": where, "rows": rows, "window": window, "shuffle": shuffle, "seed": seed, "shard": shard,
@@ -155,6 +152,8 @@ class Sequence(Shown, keras.utils.PyDataset):
             rows=rows,
             on_missing=on_missing,
         )
+        inputs, targets, sample_weight = served.plain
+        self._options |= {"inputs": inputs, "targets": targets, "sample_weight": sample_weight, "where": served.where}
         self._served, self._source, self._fitted = served, served.source, served.fitted
         if window is None and fitted is not None and fitted.window is not None:
             window = Window(**fitted.window)
