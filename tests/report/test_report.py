@@ -12,9 +12,9 @@ import vaex
 import vaxseq as vs
 from vaxseq.cli import main
 from vaxseq.errors import ColumnNotFoundError, OptionError
-from vaxseq.features.preview import preview
+from vaxseq.features.tables.preview import preview
 from vaxseq.report.drift import drift
-from vaxseq.report.words import share
+from vaxseq.report.formatting import share
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What is served: which rows of which source, by which recipe. A Sequence and a store agree on this."""
+"""`Query`: which rows of which frame, and the recipe of their arrays; a Sequence and a store agree on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
-from vaxseq.expressions import parse
+from vaxseq.expressions import name_of, names_of, parse, text_of
 from vaxseq.features.program.recipe import Columns, Recipe, Role, column_recipe
 from vaxseq.frame import source_of
 from vaxseq.loading.selection import select_rows
@@ -43,17 +43,23 @@ class Query:
             raise OptionError(f"on_missing: got {on_missing!r}, expected 'error' or 'drop'")
         self.source = source_of(frame)
         self.fitted = fitted
-        self._plain = (inputs, targets, sample_weight)
+        self._plain = (
+            names_of(inputs, "inputs"),
+            names_of(targets, "targets"),
+            name_of(sample_weight, "sample_weight"),
+        )
+        where = text_of(where)
         self._where, self._rows, self._on_missing = where, rows, on_missing
+        self.left_out: dict[str, int] = {}
         self.recipe = self._make_recipe()
         if on_missing == "drop" and not self.recipe.of("target") and not self.recipe.of("weight"):
             raise OptionError('on_missing="drop": there is no target and no weight that could be missing')
 
     @cached_property
     def index(self) -> RowIndex:
-        """The row index, scanned once."""
+        """The row index, scanned once; ``left_out`` then has what left rows out, and how many."""
         present = self.recipe.only("target", "weight") if self._on_missing == "drop" else None
-        return select_rows(self.source, where=self._where, rows=self._rows, present=present)
+        return select_rows(self.source, where=self._where, rows=self._rows, present=present, left_out=self.left_out)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

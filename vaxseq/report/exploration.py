@@ -12,11 +12,12 @@ import numpy.typing as npt
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, SourceError, did_you_mean
+from vaxseq.expressions import names_of
 from vaxseq.frame import Source, source_of
 from vaxseq.report import cache
 from vaxseq.report.column import SHARES, ColumnSummary
+from vaxseq.report.formatting import number, share
 from vaxseq.report.scan import scan
-from vaxseq.report.words import number, share
 
 _HEADINGS = (
     Heading("column"),
@@ -184,7 +185,7 @@ def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress:
     (by default ~/.cache/vaxseq), so that the second time costs nothing.
 
     Args:
-        frame: an open vaex frame, or a dataset's path.
+        frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         columns: which; by default all but hidden ones.
         progress: shows a bar when standard error is a terminal.
 
@@ -199,7 +200,8 @@ def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress:
     """
     source = source_of(frame)
     known = source.types()
-    named = [columns] if isinstance(columns, str) else columns
+    chosen = names_of(columns, "columns")
+    named = [chosen] if isinstance(chosen, str) else chosen
     asked = list(known) if named is None else list(dict.fromkeys(named))
     for name in asked:
         if name not in known:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
+from vaxseq.expressions import name_of, names_of, text_of
 from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
@@ -28,6 +29,7 @@ from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
 from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
+from vaxseq.training.description import Description, describe
 from vaxseq.training.examples import examples_of
 from vaxseq.training.exits import to_tf, to_torch
 from vaxseq.training.finishing import Finishing, rows_of
@@ -48,7 +50,8 @@ class Sequence(Shown, keras.utils.PyDataset):
     """Batches of a vaex frame for ``model.fit``, ``evaluate`` and ``predict``: lazily read, deterministic.
 
     Args:
-        frame: a vaex DataFrame (filtered, sliced, concatenated, with virtual columns), or a dataset's path.
+        frame: a vaex frame (filtered, sliced, concatenated, with virtual columns), another table (pandas, polars,
+            Arrow, DuckDB, a dict of arrays), or a dataset's path.
         fitted: fitted features; they say what the inputs, targets and weights are. Or leave it out and give
         inputs: column names: a list is one float32 matrix (batch, columns), a dict several named inputs.
         targets: column names likewise; one column has shape (batch,). Whole numbers become int32, else float32.
@@ -128,6 +131,8 @@ class Sequence(Shown, keras.utils.PyDataset):
         workers: int = 0,
         use_multiprocessing: bool = False,
     ) -> None:
+        inputs, targets = names_of(inputs, "inputs"), names_of(targets, "targets")
+        sample_weight, where = name_of(sample_weight, "sample_weight"), text_of(where)
         self._options: dict[str, Any] = {
             "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
             "where": where, "rows": rows, "window": window, "shuffle": shuffle, "seed": seed, "shard": shard,
@@ -150,7 +155,7 @@ class Sequence(Shown, keras.utils.PyDataset):
             rows=rows,
             on_missing=on_missing,
         )
-        self._source, self._fitted = served.source, served.fitted
+        self._served, self._source, self._fitted = served, served.source, served.fitted
         if window is None and fitted is not None and fitted.window is not None:
             window = Window(**fitted.window)
         plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
@@ -263,6 +268,20 @@ class Sequence(Shown, keras.utils.PyDataset):
         """
         plan = self._passes.current.plan if epoch is None else self._plan
         return rows_of(self._items, plan, self._passes.latch.epoch if epoch is None else epoch, within(index, plan))
+
+    def describe(self, *, seconds: float = 0.25) -> Description:
+        """What this Sequence serves: rows in and left out, batches, shapes, order, memory, bytes and time of an epoch.
+
+        Args:
+            seconds: how long to read batches, to tell how long an epoch's take; 0 to read none.
+
+        >>> import numpy as np, vaex
+        >>> frame = vaex.from_arrays(x=np.arange(10.0), y=np.arange(10))
+        >>> told = Sequence(frame, inputs=["x"], targets="y", batch_size=4, where="x > 2").describe()
+        >>> told.rows, told.items, told.left_out, told.num_batches
+        (10, 7, {'where=x > 2': 3}, 2)
+        """
+        return describe(self._served, self._items, self._finishing, self._plan, seconds=seconds)
 
     def shuffle_quality(self, *, epoch: int = 0) -> ShuffleQuality:
         """How near the order of an epoch comes to a uniform shuffle: measured, each figure beside the uniform one.
