@@ -27,7 +27,7 @@ ROOMS = {
     "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
     "profile": {"training", "loading", "features", "frame", "expressions", "display"},
     "report": {"split", "features", "frame", "dataset", "expressions", "display"},
-    "training": {"store", "loading", "features", "frame", "plan", "expressions", "display"},
+    "training": {"store", "loading", "features", "frame", "plan", "display"},
     "store": {"loading", "features", "frame", "dataset", "plan", "expressions", "display"},
     "loading": {"features", "frame", "dataset", "plan", "expressions"},
     "convert": {"dataset", "expressions", "display"},
