@@ -35,8 +35,9 @@ def convert(
     where: Annotated[str | None, typer.Option(help="An expression; other rows are dropped.")] = None,
     on_bad_rows: Annotated[str, typer.Option(help="error, or reject: to <target>.rejects.parquet.")] = "error",
     resume: Annotated[bool, typer.Option(help="Go on with an unfinished conversion.")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset that is there.")] = False,
     append: Annotated[bool, typer.Option("--append", help="Add to a folder target.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Append sources once more that it has already.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that read.")] = 1,
     format: Annotated[str | None, typer.Option(help="The sources' format, when names don't tell.")] = None,
     target_format: Annotated[str | None, typer.Option(help="arrow or hdf5, of a folder's fragments.")] = None,
@@ -68,12 +69,12 @@ def convert(
                 sources or None, target, sql=sql, uri=uri, sort_by=sort_by.split(",") if sort_by else None,
                 executor=executor, schema=schema, columns=columns.split(",") if columns else None,
                 rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
-                resume=resume, overwrite=overwrite, append=append, workers=workers, format=format,
+                resume=resume, overwrite=overwrite, append=append, again=again, workers=workers, format=format,
                 target_format=target_format, path_column=path_column, progress=not quiet and not json, **given,
             )  # fmt: skip
     except KeyboardInterrupt:
-        again = "begins again" if sql is not None and "key" not in given else "goes on where it was"
-        typer.echo(f"stopped; run the same command again and {target} {again}", err=True)
+        how = "begins again" if sql is not None and "key" not in given else "goes on where it was"
+        typer.echo(f"stopped; run the same command again and {target} {how}", err=True)
         raise typer.Exit(130) from None
     if json or not quiet:
         left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
