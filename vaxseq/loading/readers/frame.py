@@ -34,6 +34,11 @@ class Reader:
         self._block_rows = _block_rows(source, recipe)
         _check_types(source, recipe)
 
+    @property
+    def from_files(self) -> bool:
+        """Whether memory can't hold the data's files, so that rows are read from them."""
+        return self.source.from_files
+
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
         return sum(field.width * field.dtype.itemsize for field in self.recipe.fields)
