@@ -11,7 +11,10 @@ import pytest
 import vaex
 
 import vaxseq
+from vaxseq.loading.readers.frame import Reader
 from vaxseq.loading.scatter.scattered import Scattered
+from vaxseq.loading.windows import WindowReader
+from vaxseq.store import StoreReader
 from vaxseq.training.sequence import Sequence
 
 ROWS = 30_000
@@ -44,6 +47,12 @@ def little_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("VAXSEQ_MEMORY", "1MB")
     monkeypatch.setenv("VAXSEQ_SCRATCH", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for reader in (Reader, StoreReader, WindowReader):
+        monkeypatch.setattr(reader, "chunk_bytes", 1 << 16)
 
 
 def make(path: str, **options: Any) -> Sequence:
@@ -130,7 +139,7 @@ def test_a_store_is_scattered_as_well(data: str, way: str, monkeypatch: pytest.M
 def test_shards_and_resumes_serve_each_row_once(
     data: str, shards: int, options: dict[str, Any], little_memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for third in (0.1, 0.5, 0.9):
+    for third in (0.1, 0.5, 0.9) if not options else (0.5,):
         for rank in range(shards):
             monkeypatch.delenv("VAXSEQ_MEMORY")
             expected = make(data, shard=(rank, shards), batch_size=512, read_ahead=0, **options)
@@ -193,6 +202,11 @@ def test_a_disk_with_little_room_takes_an_epoch_in_parts(data: str, little_memor
 
 def test_what_fits_in_memory_is_not_scattered(data: str) -> None:
     assert make(data)._passes.current.loader._ordered is None  # type: ignore[attr-defined]
-    assert Sequence(vaex.from_arrays(x=np.arange(9.0)), inputs=["x"], shuffle=True)._finishing.way(  # in memory already
-        make(data)._plan
-    ).kind == "memory"
+    assert (
+        Sequence(vaex.from_arrays(x=np.arange(9.0)), inputs=["x"], shuffle=True)
+        ._finishing.way(  # in memory already
+            make(data)._plan
+        )
+        .kind
+        == "memory"
+    )

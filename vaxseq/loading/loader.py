@@ -141,6 +141,7 @@ class Loader(Generic[Made]):
         self._ready: dict[tuple[int, int], Made] = {}
         self._next: tuple[int, int] | None = None
         self._turns = 0
+        self._turn: _Turn | None = None
         self._forks = _forks[0]
         self._pool: ThreadPoolExecutor | None = None
 
@@ -172,7 +173,7 @@ class Loader(Generic[Made]):
     def _taken(self, chunk: _Chunk[Made]) -> dict[tuple[int, int], Made]:
         try:
             return chunk.take()
-        except Exception:  # noqa: BLE001 - each batch is then loaded alone, so the one at fault raises, and no other
+        except Exception:
             if self._ordered is not None and self._ordered.failure is not None:
                 raise  # alone, each batch would take as long as a thousand
             return {}
@@ -211,9 +212,9 @@ class Loader(Generic[Made]):
     def _make(self, key: tuple[int, int], first: int) -> _Chunk[Made]:
         stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches)
         if self._chunks_ahead == 0:
-            return _Chunk(None, lambda: self._load_finished(key[0], first, stop - first))
-        load = weakref.WeakMethod(self._load_finished)
-        return _Chunk(self._threads().submit(_call, load, key[0], first, stop - first), None)
+            return _Chunk(None, lambda: self._load_finished(key[0], first, stop - first, _Turn(None)))
+        load, self._turn = weakref.WeakMethod(self._load_finished), _Turn(self._turn)
+        return _Chunk(self._threads().submit(_call, load, key[0], first, stop - first, self._turn), None)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -221,17 +222,17 @@ class Loader(Generic[Made]):
             weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         return self._pool
 
-    def _load_finished(self, epoch: int, first: int, count: int) -> dict[tuple[int, int], Made]:
+    def _load_finished(self, epoch: int, first: int, count: int, turn: _Turn) -> dict[tuple[int, int], Made]:
         if self._cut is not None and self._plan.all_real(first, count):
-            made = self._cut(self._arrays(epoch, first, count, in_turn=True), self._plan.batch_size)
+            made = self._cut(self._arrays(epoch, first, count, turn=turn), self._plan.batch_size)
         else:
-            loaded = self._load(epoch, first, count, in_turn=True)
+            loaded = self._load(epoch, first, count, turn=turn)
             made = self._finish_all(loaded) if self._finish_all else [self.finish(one) for one in loaded]
         return {(epoch, first + offset): batch for offset, batch in enumerate(made)}
 
-    def _load(self, epoch: int, first: int, count: int, *, in_turn: bool = False) -> list[Loaded]:
+    def _load(self, epoch: int, first: int, count: int, *, turn: _Turn | None = None) -> list[Loaded]:
         sizes, counts = self._plan.sizes(first, count)
-        arrays = self._arrays(epoch, first, count, in_turn=in_turn)
+        arrays = self._arrays(epoch, first, count, turn=turn)
         loaded, start = [], 0
         for offset, (size, real) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True)):
             stop = start + size
@@ -239,12 +240,13 @@ class Loader(Generic[Made]):
             start = stop
         return loaded
 
-    def _arrays(self, epoch: int, first: int, count: int, *, in_turn: bool = False) -> Arrays:
+    def _arrays(self, epoch: int, first: int, count: int, *, turn: _Turn | None = None) -> Arrays:
         """Consecutive batches end to end."""
         plan = self._plan
         out = self._recycler.arrays(plan.rows(first, count)) if count > 1 else None
-        if in_turn and self._ordered is not None:
-            return self._from_ordered(self._ordered, epoch, first, count, out)
+        if turn is not None and self._ordered is not None:
+            with turn:
+                return self._from_ordered(self._ordered, epoch, first, count, out)
         if not plan.all_real(first, count):
             return self._by_positions(epoch, first, count, out)
         start, stop = plan.bounds(first)[0], plan.bounds(first + count - 1)[1]
@@ -363,6 +365,24 @@ class _Chunk(Generic[Made]):
             return self._batches
 
 
-def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int) -> dict[tuple[int, int], Any]:
+class _Turn:
+    """Lets threads at an epoch's rows in the order in which their chunks were asked for."""
+
+    def __init__(self, before: _Turn | None) -> None:
+        self._before: threading.Event | None = None if before is None else before._done
+        self._done: threading.Event = threading.Event()
+
+    def __enter__(self) -> None:
+        if self._before is not None:
+            self._before.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+
+def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int, turn: _Turn) -> dict[tuple[int, int], Any]:
     load = weak()
-    return {} if load is None else load(epoch, first, count)
+    try:
+        return {} if load is None else load(epoch, first, count, turn)
+    finally:
+        turn.__exit__()

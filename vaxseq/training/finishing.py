@@ -56,7 +56,9 @@ class Finishing:
             warn_of_cost(reader, index, plan, way)
         if self.pool is not None:
             tasks = self.pool.tasks
-            return Loader(reader, index, plan, self.read_ahead, finish, finish_all=finish.all, threads=tasks, ordered=ordered)
+            return Loader(
+                reader, index, plan, self.read_ahead, finish, finish_all=finish.all, threads=tasks, ordered=ordered
+            )
         cut = maker.cut if augmenter is None and maker.cuts else None
         return Loader(reader, index, plan, self.read_ahead, finish, cut=cut, ordered=ordered)
 

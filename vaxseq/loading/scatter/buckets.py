@@ -62,10 +62,11 @@ class Buckets:
         self._filled = np.zeros(self.count, np.int64)
         self._lock = threading.Lock()
         try:
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it is closed with the epoch that it holds
+            self._file = tempfile.TemporaryFile(dir=folder)
         except OSError as error:
             raise ScratchError(
-                f"scratch: {folder} can't be written ({error.strerror}). Name another folder: scratch= or VAXSEQ_SCRATCH."
+                f"scratch: {folder} can't be written ({error.strerror}). Name another folder: scratch= or "
+                "VAXSEQ_SCRATCH."
             ) from error
         self._pool = BufferPool(lambda size: [np.empty(size, np.uint8)], bucket_rows * self._record, 3)
         self._moved = BufferPool(lambda size: [np.empty(size, np.uint8)], bucket_rows * self._record, 3)
@@ -107,14 +108,16 @@ class Buckets:
         sorted_rows.append(as_bytes(within))
         ends = np.cumsum(counts)
         for number in np.flatnonzero(counts).tolist():
-            self._put(number, int(starts[number]), [one[ends[number] - counts[number] : ends[number]] for one in sorted_rows])
+            self._put(
+                number, int(starts[number]), [one[ends[number] - counts[number] : ends[number]] for one in sorted_rows]
+            )
 
     def load(self, number: int) -> Bucket:
         """A bucket that has all its rows."""
         rows = self.rows_of(number)
         memory = self._pool.arrays(rows * self._record)[0]
         at = number * self.bucket_rows * self._record
-        view, done = memoryview(memory), 0
+        view, done = memory.data, 0
         while done < len(view):
             count = os.preadv(self._file.fileno(), [view[done:]], at + done)
             if not count:
@@ -137,7 +140,7 @@ class Buckets:
         rows = self.rows_of(number)
         at = number * self.bucket_rows * self._record
         for part, width in zip(parts, self._widths, strict=True):
-            data, place = memoryview(part).cast("B") if part.size else memoryview(b""), at + start * width
+            data, place = part.reshape(-1).data, at + start * width
             while data:  # a write may take less than it is given
                 try:
                     done = os.pwrite(self._file.fileno(), data, place)

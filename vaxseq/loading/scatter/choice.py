@@ -31,7 +31,8 @@ _log = logging.getLogger("vaxseq")
 class FileReader(ItemReader, Protocol):
     """A reader that tells whether it reads from files that memory can't hold."""
 
-    from_files: bool
+    @property
+    def from_files(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Way:
     folder: Path | None = None
     scratch_bytes: int = 0
     parts: int = 1
-    sizes: Sizes = Sizes(1, 1)
+    sizes: Sizes | None = None
 
     def __str__(self) -> str:
         if self.kind == "scattered":
@@ -101,8 +102,8 @@ def warn_of_cost(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way)
     spent = f"{epoch_s / 3600:.1f} hours" if epoch_s > 7200 else f"{epoch_s / 60:.0f} minutes"
     if epoch_s > 60:
         _log.warning(
-            "these rows don't fit into memory, and there is no scratch to order them (%s): read one by one, %s rows/s as "
-            'measured, an epoch takes %s. Give scratch= a folder with room, shuffle="block", or more memory.',
+            "these rows don't fit into memory, and there is no scratch to order them (%s): read one by one, %s rows/s "
+            'as measured, an epoch takes %s. Give scratch= a folder with room, shuffle="block", or more memory.',
             way.why, f"{pace:,.0f}", spent,
         )  # fmt: skip
     return pace

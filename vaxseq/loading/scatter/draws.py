@@ -31,7 +31,7 @@ class Draws:
         self._width = max(1, -(-n_items // self._groups))
         self._cuts: list[Ids] = []
         try:
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed when all pairs are read
+            self._file = tempfile.TemporaryFile(dir=folder)
             for low in range(start, stop, _AT_ONCE):
                 high = min(low + _AT_ONCE, stop)
                 self._add(places.items(epoch, low, high), np.arange(low - start, high - start))
@@ -47,7 +47,7 @@ class Draws:
         group = items // self._width
         order = np.argsort(group, kind="stable")
         self._cuts.append(np.concatenate([[0], np.cumsum(np.bincount(group, minlength=self._groups))]))
-        self._file.write(np.stack([items[order], places[order]], axis=1))
+        self._file.write(np.stack([items[order], places[order]], axis=1).data)
 
     def __iter__(self) -> Iterator[tuple[Ids, Ids]]:
         """(items, places) of a range of items, sorted by item."""
@@ -57,8 +57,8 @@ class Draws:
                 for cuts in self._cuts:
                     low, high = int(cuts[group]), int(cuts[group + 1])
                     piece = np.empty((high - low, 2), np.int64)
-                    read = os.preadv(self._file.fileno(), [piece], (begin + low) * _PAIR_BYTES) if piece.size else 0
-                    if read != piece.nbytes:
+                    at = (begin + low) * _PAIR_BYTES
+                    if piece.size and os.preadv(self._file.fileno(), [piece.data], at) != piece.nbytes:
                         raise ScratchError("scratch: the draws of balance were lost. Is the disk failing?")
                     pieces.append(piece)
                     begin += int(cuts[-1])

@@ -29,7 +29,11 @@ class EpochBuckets:
         """Whether a row can be had from here."""
         if epoch != self.epoch or not self.start <= place < self.stop:
             return False
-        return not self._freed[(place - self.start) // self.buckets.bucket_rows]
+        return self.has((place - self.start) // self.buckets.bucket_rows)
+
+    def has(self, number: int) -> bool:
+        """Whether there is such a bucket, and its space wasn't given back."""
+        return number < self.buckets.count and not self._freed[number]
 
     @property
     def left(self) -> int:

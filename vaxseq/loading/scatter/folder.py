@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Literal
 
 from vaxseq.errors import OptionError, ScratchError
 from vaxseq.frame.allowance import lines_of
 from vaxseq.loading.selection import cache_folder
 
-Scratch = str | os.PathLike[str] | Literal["auto"] | None
+Scratch = str | os.PathLike[str] | None
 
 _IN_MEMORY = {"tmpfs", "ramfs", "hugetlbfs"}
 _VARIABLE = "VAXSEQ_SCRATCH"
@@ -42,7 +41,9 @@ def scratch_folder(scratch: Scratch) -> tuple[Path | None, str]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if scratch != "auto":
-            raise ScratchError(f"scratch: {folder} can't be written ({error.strerror}). Name another folder.") from error
+            raise ScratchError(
+                f"scratch: {folder} can't be written ({error.strerror}). Name another folder."
+            ) from error
         return None, f"{folder} can't be made ({error.strerror})"
     if not os.access(folder, os.W_OK):
         if scratch != "auto":

@@ -15,6 +15,7 @@ from vaxseq.loading.scatter.buckets import Bucket, Buckets
 from vaxseq.loading.scatter.choice import Way
 from vaxseq.loading.scatter.epoch import EpochBuckets, move
 from vaxseq.loading.scatter.scattering import scatter
+from vaxseq.loading.scatter.sizes import Sizes
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
 from vaxseq.plan.places import Places
 from vaxseq.plan.plan import BatchPlan
@@ -33,10 +34,11 @@ class Scattered:
 
     def __init__(self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> None:
         assert way.folder is not None
+        assert way.sizes is not None
         self.way, self.places = way, Places(plan)
         self.failure: Exception | None = None
         self.passes = 0
-        self._source, self._folder = ItemSource(reader, index), way.folder
+        self._source, self._folder, self._sizes = ItemSource(reader, index), way.folder, way.sizes
         self._part_rows = -(-self.places.count // way.parts)
         self._same = plan.shuffle is False  # then all epochs are one
         self._passes_on = self.places.whole and way.parts == 1 and not self._same
@@ -108,7 +110,7 @@ class Scattered:
         if not goes_on:
             self._drop()
         buckets = self._new(min(self._part_rows, self.places.count - start))
-        chunk = self.way.sizes.chunk_rows
+        chunk = self._sizes.chunk_rows
         with progress_after("scatter", self._source.index.n, "rows") as advance:
             scatter(self._source, self.places, epoch, start, buckets, self._folder, chunk, advance)
         self.passes += 1
@@ -117,7 +119,7 @@ class Scattered:
     def _bucket(self, held: EpochBuckets, number: int) -> Bucket:
         with self._lock:
             future = self._load(held, number)
-            if number + 1 < held.buckets.count and held.holds(held.epoch, held.start + (number + 1) * held.buckets.bucket_rows):
+            if held.has(number + 1):
                 self._load(held, number + 1)
         return future.result()
 
@@ -139,14 +141,16 @@ class Scattered:
             self._next, self._claimed = self._new(self.places.count), np.zeros(held.buckets.count, bool)
         if not self._claimed[number]:
             self._claimed[number] = True
-            self._moving.append(self._threads().submit(_move, held, number, loaded, self.places, self._next, self.way))
+            self._moving.append(
+                self._threads().submit(_move, held, number, loaded, self.places, self._next, self._sizes)
+            )
 
     def _settle(self, most: int) -> None:
         while len(self._moving) > most:
             self._moving.pop(0).result()
 
     def _new(self, rows: int) -> Buckets:
-        return Buckets(self._folder, rows, self.way.sizes.bucket_rows, self._field_bytes)
+        return Buckets(self._folder, rows, self._sizes.bucket_rows, self._field_bytes)
 
     def _drop(self) -> None:
         self._kept.clear()
@@ -169,9 +173,7 @@ class Scattered:
         return self._pool
 
 
-def _move(
-    held: EpochBuckets, number: int, loaded: Future[Bucket], places: Places, into: Buckets, way: Way
-) -> None:
+def _move(held: EpochBuckets, number: int, loaded: Future[Bucket], places: Places, into: Buckets, sizes: Sizes) -> None:
     first = held.start + number * held.buckets.bucket_rows
-    move(loaded.result(), first, places, held.epoch, into, way.sizes.chunk_rows)
+    move(loaded.result(), first, places, held.epoch, into, sizes.chunk_rows)
     held.moved(number)
