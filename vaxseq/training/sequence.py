@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +26,7 @@ from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
+from vaxseq.training.backend import keras
 from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.description import Description, describe
