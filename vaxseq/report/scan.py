@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 from vaxseq.display.progress import progress_bar
-from vaxseq.expressions.values import Value
+from vaxseq.expressions.values import Mask, Value
 from vaxseq.frame import Source
 from vaxseq.report.column import ColumnScan, ColumnSummary
 
@@ -15,7 +16,17 @@ BLOCK_ROWS = 65_536
 _THREADS = 4
 
 
-def blocks(source: Source, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Value]]]:
+class Rows(Protocol):
+    """What a pass reads: a frame's Source, or a sample of one."""
+
+    n_rows: int
+
+    def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]: ...
+
+    def filter_mask(self, start: int, stop: int) -> Mask | None: ...
+
+
+def blocks(source: Rows, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Value]]]:
     """The physical rows that each block covers, and the rows in it that the frame's filter leaves."""
     for start in range(0, source.n_rows, BLOCK_ROWS):
         stop = min(start + BLOCK_ROWS, source.n_rows)
