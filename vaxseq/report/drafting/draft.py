@@ -54,9 +54,10 @@ def draft(
 
     >>> import numpy as np, vaex
     >>> x = np.linspace(0, 6, 500)
-    >>> fs = draft(vaex.from_arrays(x=x, noise=np.cos(9 * x), y=np.sin(x), copy=2 * np.sin(x)), "y")
+    >>> y = x + np.random.default_rng(0).normal(size=500)
+    >>> fs = draft(vaex.from_arrays(x=x, wave=np.cos(9 * x), y=y, copy=2 * y), "y")
     >>> [feature.column for feature in fs.inputs["numeric"].features]
-    ['x', 'noise']
+    ['x', 'wave']
     >>> print(fs.to_yaml().splitlines()[3])
     #   copy: alone it tells the target: R² 1.000
     """
