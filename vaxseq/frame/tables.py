@@ -28,7 +28,7 @@ def pandas_columns(data: Any) -> Columns:
 
 def _pandas(name: str, series: Any) -> Any:
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in _TAKEN:
-        return series.to_numpy()
+        return np.ascontiguousarray(series.to_numpy())  # a matrix behind the frame has its columns strided
     if type(series.dtype).__name__ == "SparseDtype":
         return np.asarray(series)
     return _arrow(name, _as_arrow(name, series))
