@@ -142,6 +142,10 @@ class Buckets:
             start += rows * width
         return Bucket(fields[:-1], fields[-1].reshape(-1).view(np.uint32))
 
+    def sync(self) -> None:
+        """Wait until the disk has all that was written."""
+        os.fdatasync(self._file.fileno())
+
     def free(self, number: int) -> None:
         """Give a bucket's space back."""
         size = self.bucket_rows * self._record
