@@ -27,10 +27,7 @@ def test_places_are_the_batches_laid_end_to_end(data):
     )
     served = plan.positions(2, 0, plan.num_batches)
     ends = np.cumsum(served.sizes)
-    real = [
-        np.arange(end - size, end - size + count)
-        for end, size, count in zip(ends, served.sizes, served.counts, strict=True)
-    ]
+    real = [np.arange(end - size, end - size + count) for end, size, count in zip(ends, *served[1:], strict=True)]
     wanted = served.positions[np.concatenate([np.empty(0, np.int64), *real])]
     places = Places(plan)
     assert places.count == len(wanted)
