@@ -1,6 +1,6 @@
 """Orders of data larger than memory: rows a second in a memory group, cold, beside a plain read and the idea in a page.
 
-python tests/bench/bench_any_order.py                     # 30 M rows of 20 float32 and a label in 1 GB; --rows, --limit-mb
+python tests/bench/bench_any_order.py                # 30 M rows of 20 float32 and a label in 1 GB; --rows, --limit-mb
 
 Each contender is a process of its own in a control group whose limit holds for the page cache as well; its files were
 dropped from the cache before, opening isn't timed. "not run" where no such group can be made (it takes root).
