@@ -15,6 +15,8 @@ import vaex.column
 import vaex.dataframe
 import vaex.dataset
 
+from vaxseq.frame.watch import Mark
+
 
 def frame_fingerprint(frame: Any, virtual_names: Iterable[str]) -> str:
     """Hex digest over the data (files: name, size, time of change; arrays: their bytes), the filter, and these virtual
@@ -77,6 +79,9 @@ def _add_column(digest: Any, dataset: Any, name: str) -> None:
 
 def _add_dataset(digest: Any, dataset: Any) -> None:
     digest.update(type(dataset).__name__.encode())
+    if isinstance(mark := getattr(dataset, "mark", None), Mark):
+        digest.update(f"{Path(mark.path).name}:{mark.size}:{mark.mtime_ns}".encode())
+        return
     path = getattr(dataset, "path", None)
     if isinstance(path, (str, os.PathLike)) and Path(path).exists():
         stat = Path(path).stat()

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.errors import DatasetError
+
 _NEAR_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _AT_ONCE_BYTES = 32 << 20
 _REQUEST_BYTES = 512 << 10  # the kernel cuts a longer hint short
@@ -146,10 +148,13 @@ class FileRows:
         return gathered
 
     def _open(self) -> int:
-        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DatasetError(f"{self.path}: can't be read any more ({error.strerror}). Put it back.") from error
         if os.fstat(file).st_ino != self.inode:
             os.close(file)
-            raise FileNotFoundError(f"{self.path}: another file has its name now; open the dataset again")
+            raise DatasetError(f"{self.path}: another file has its name now; open the dataset again")
         return file
 
 
@@ -163,7 +168,9 @@ def _fill(file: int, out: npt.NDArray[np.uint8], at: int) -> None:
     while rest:  # a read may give less than it is asked for
         count = os.preadv(file, [rest], at)
         if not count:
-            raise OSError(f"a data file ends at byte {at:,}, before the rows that it is to hold; was it cut short?")
+            raise DatasetError(
+                f"a data file ends at byte {at:,}, before the rows that it is to hold; was it cut short?"
+            )
         rest, at = rest[count:], at + count
 
 
