@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import vaex
 
 from vaxseq.dataset.hdf5_form import check_files
 from vaxseq.dataset.manifest import Manifest
 from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, did_you_mean
+from vaxseq.frame.arrays import ArrowFile, is_array
 
+_MAGIC = b"ARROW1"
 SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5", ".parquet")
 
 
@@ -79,11 +82,21 @@ def _files(text: str) -> list[str]:
     return files
 
 
+def _has_arrays(file: str) -> bool:
+    if not file.endswith((".arrow", ".feather", ".ipc")):
+        return False
+    with pa.memory_map(file) as source:
+        if source.read(len(_MAGIC)) != _MAGIC:  # a stream, or no Arrow at all
+            return False
+        source.seek(0)
+        return any(is_array(kind) for kind in pa.ipc.open_file(source).schema.types)
+
+
 def _open_file(file: str) -> Any:
     if Path(file).stat().st_size == 0:
         raise DatasetError(f"{file}: the file is empty. Convert again.")
     try:
-        frame = vaex.open(file)
+        frame = vaex.from_dataset(ArrowFile(file, {})) if _has_arrays(file) else vaex.open(file)
     except Exception as error:  # vaex raises bare exceptions of many types for a damaged file
         raise DatasetError(f"{file}: can't be opened as a dataset ({type(error).__name__}: {error}).") from error
     if frame is None:

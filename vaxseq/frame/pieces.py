@@ -11,6 +11,7 @@ import vaex.column
 import vaex.dataset
 
 from vaxseq.expressions.values import buffer_of, is_text
+from vaxseq.frame.arrays import ArrayColumn
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
 from vaxseq.frame.memory import Bits, Fixed, Layout
 from vaxseq.frame.unmapped import mappings, scarce
@@ -35,6 +36,8 @@ def raw_pieces(dataset: Any, name: str) -> list[Any]:
     column = dataset[name]
     if isinstance(column, vaex.dataset.ColumnProxy):
         column = column.ds._columns.get(name, column)
+    if isinstance(column, ArrayColumn):
+        column = column.lists
     if isinstance(column, pa.ChunkedArray):
         return [chunk for chunk in column.chunks if len(chunk)] or [pa.array([], column.type)]
     return [column]
