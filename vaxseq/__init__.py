@@ -76,10 +76,20 @@ def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
 
 
+def _layer(*arguments: Any, **options: Any) -> Any:
+    """The Keras layer of fitted features; features know no Keras, so what they delegate to it is put in here."""
+    return __getattr__("FittedLayer")(*arguments, **options)
+
+
 class _Package(ModuleType):
-    """Keeps a public function from being hidden by the room of its name, as ``vaxseq.convert`` by that module."""
+    """Puts rooms together as they are imported.
+
+    It keeps a public function from being hidden by the room of its name, as ``vaxseq.convert`` by that module.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "features":
+            value.FittedFeatures._layer = staticmethod(_layer)
         if not (name in _EXPORTS and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 

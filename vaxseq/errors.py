@@ -28,11 +28,19 @@ A message says where, what, and what to do: ``where: what; got X, expected Y. Re
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 
 class VaxseqError(Exception):
-    """Base of every error that vaxseq raises on purpose."""
+    """Base of every error that vaxseq raises on purpose.
+
+    ``options`` are what to pass to the call that raised it so that it goes on, where that can be told.
+    """
+
+    def __init__(self, *args: object, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(*args)
+        self.options: dict[str, Any] = dict(options or {})
 
     def __str__(self) -> str:  # KeyError's repr-quoting would garble a sentence
         return str(self.args[0]) if self.args else ""

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import vaxseq.features.fit as fit_module
-import vaxseq.features.scan as scan_module
+import vaxseq.features.learning.fit as fit_module
+import vaxseq.features.learning.scan as scan_module
 from vaxseq.errors import ColumnNotFoundError, DefinitionError, FeatureTypeError, FitError, MissingValueError
 from vaxseq.expressions import parse
 from vaxseq.expressions.values import Value, from_raw
-from vaxseq.features.fit import fit_features
-from vaxseq.features.fit_plan import Chain, FitPlan, FitResult
 from vaxseq.features.learners.base import Rows
 from vaxseq.features.learners.counts import Counts
 from vaxseq.features.learners.sample import Sample
+from vaxseq.features.learning.fit import fit_features
+from vaxseq.features.learning.fit_plan import Chain, FitPlan, FitResult
 from vaxseq.features.transforms import parse_step
 
 

@@ -25,8 +25,8 @@ from vaxseq.errors import OptionError
 from vaxseq.frame import Source
 from vaxseq.profile.advice import Bigger, Facts, advise
 from vaxseq.profile.files import packed_files
+from vaxseq.profile.measurement import Stage
 from vaxseq.profile.profiling import _Under, _waiting
-from vaxseq.profile.result import Stage
 from vaxseq.training.probe import Steps
 
 ROWS = 60_000

@@ -303,9 +303,7 @@ def test_a_slip_names_the_parts(frame):
     parts = vs.split(frame, {"train": 0.8, "validation": 0.2})
     with pytest.raises(KeyError, match="no part 'valid'. Did you mean 'validation'?"):
         parts["valid"]
-    with pytest.raises(
-        OptionError, match=r"got Parts, expected a vaex DataFrame or a path. Name one of its parts: \['tr"
-    ):
+    with pytest.raises(OptionError, match=r"got a Parts of frames, expected one frame. Name one of its parts: \['tr"):
         vs.split(parts, {"a": 1})
 
 

@@ -21,7 +21,7 @@ import vaex
 from vaxseq import store
 from vaxseq.errors import OptionError, SourceNotFoundError, StoreError
 from vaxseq.loading.query import Query
-from vaxseq.loading.readers.frame import Reader
+from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.store import materialize, writing
 from vaxseq.training.sequence import Sequence
 
@@ -42,7 +42,7 @@ PLAIN: dict[str, Any] = {"inputs": ["x0", "x1", "x2"], "targets": "y", "sample_w
 def expected(frame: Any, **selection: Any) -> tuple[list[Any], Any]:
     served = Query(frame, **PLAIN, **selection)
     ids = served.index.ids(0, served.index.n)
-    return Reader(served.source, served.recipe).gather(ids), ids
+    return FrameReader(served.source, served.recipe).gather(ids), ids
 
 
 @pytest.fixture

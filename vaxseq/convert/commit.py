@@ -65,7 +65,7 @@ def commit(
         sources,
         stage.rejected,
         stage.dropped,
-        str(target),
+        location=str(target),
     )
     out = work / "dataset"
     if out.exists():

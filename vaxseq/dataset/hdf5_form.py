@@ -20,7 +20,7 @@ from typing import Any
 from vaxseq.errors import SourceError
 
 LIMIT_S = 30.0  # without a word from the other process
-_DEPTH = 5  # groups in groups; vaex's layout has four
+_MAX_DEPTH = 5  # groups in groups; vaex's layout has four
 _TEXT_ROWS = 1 << 14
 _trusted: set[tuple[int, ...]] = set()
 _STEP, _DONE = b".", b"d"
@@ -114,7 +114,7 @@ def _group(group: Any, depth: int, seen: set[int], most_rows: int) -> Iterator[N
                     continue
                 seen.add(hash(one.id))
                 if hasattr(one, "keys"):
-                    yield from _group(one, depth + 1, seen, most_rows) if depth < _DEPTH else ()
+                    yield from _group(one, depth + 1, seen, most_rows) if depth < _MAX_DEPTH else ()
                 else:
                     yield from _attributes(one)
                     yield from _dataset(one, most_rows)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import Schema
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
@@ -50,6 +51,8 @@ class Manifest(Shown):
     sources: tuple[SourcePrint, ...] = ()
     rejected_rows: int = 0
     dropped_rows: int = 0
+    notices: tuple[Notice, ...] = ()
+    forms: Mapping[str, str] = field(default_factory=dict)  # how text columns were written, by name
     location: str = field(default="", compare=False)
 
     def _display(self) -> Display:
@@ -67,7 +70,7 @@ class Manifest(Shown):
             )
             for one in self.schema.columns
         ]
-        return Display(said, headings, tuple(rows))
+        return Display(said, headings, tuple(rows), tuple(f"notice: {one}" for one in self.notices))
 
     def paths(self) -> list[Path]:
         """The fragments' paths, ready to open."""
@@ -76,11 +79,16 @@ class Manifest(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
+        raw: dict[str, Any] = {
             "version": _VERSION, "format": self.format, "n_rows": self.n_rows, "rejected_rows": self.rejected_rows,
             "dropped_rows": self.dropped_rows, "schema": self.schema.to_dict(),
             "fragments": [asdict(one) for one in self.fragments], "sources": [asdict(one) for one in self.sources],
         }  # fmt: skip
+        if self.notices:
+            raw["notices"] = [one.to_dict() for one in self.notices]
+        if self.forms:
+            raw["forms"] = dict(self.forms)
+        return raw
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], location: str) -> Manifest:
@@ -100,7 +108,8 @@ class Manifest(Shown):
                 Schema.from_dict(raw["schema"], f"{location} manifest"), int(raw["n_rows"]), fragments,
                 str(raw["format"]),
                 tuple(SourcePrint(**one) for one in raw["sources"]), int(raw["rejected_rows"]),
-                int(raw["dropped_rows"]), location,
+                int(raw["dropped_rows"]), tuple(map(Notice.from_dict, raw.get("notices", ()))),
+                dict(raw.get("forms", {})), location,
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(f"{location}: the manifest is damaged ({error}). Convert the dataset again.") from error

@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import vaex.arrow.dataset
-import vaex.cache
-import vaex.column
-import vaex.dataset
 
 from vaxseq.expressions.values import from_raw
+from vaxseq.frame.vaex_internals import ArrowIpcFile, LazyColumn, array_fingerprint
 
 
-class ArrayColumn(vaex.column.Column):
+class ArrayColumn(LazyColumn):
     """Fixed-size lists of numbers; a missing row, or element, is NaN."""
 
     def __init__(self, lists: pa.ChunkedArray) -> None:
@@ -58,21 +55,18 @@ class ArrayColumn(vaex.column.Column):
         return list(self.lists.to_pylist())
 
     def _fingerprint(self) -> str:
-        return f"column-arrays-{vaex.cache.fingerprint(vaex.dataset.hash_array(self[:]))}"
+        return f"column-arrays-{array_fingerprint(self[:])}"
 
 
-class ArrowFile(vaex.arrow.dataset.DatasetArrowIPCFile):
+class ArrowFile(ArrowIpcFile):
     """An Arrow file whose array columns are ArrayColumns."""
 
-    snake_name = "arrow-ipc-file"
-
-    def _create_columns(self) -> None:
-        super()._create_columns()
-        self._columns = {name: ArrayColumn(one) if is_array(one.type) else one for name, one in self._columns.items()}
+    def wrapped(self, column: pa.ChunkedArray) -> Any:
+        return ArrayColumn(column) if is_array(column.type) else column
 
     def shape(self, column: str) -> tuple[int, ...]:
         """Shape of one row."""
-        one = self._columns[column]
+        one = self[column]
         return tuple(one.shape[1:]) if isinstance(one, ArrayColumn) else ()
 
 

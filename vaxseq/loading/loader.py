@@ -17,7 +17,7 @@ from vaxseq.errors import OptionError
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.readers.frame import Arrays, take_rows
-from vaxseq.plan.ahead import OrderBlocks
+from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import Buffer
@@ -25,8 +25,8 @@ from vaxseq.plan.shuffle import Buffer
 _CHUNK_ROWS = 65_536
 _BUFFER_BYTES = 256 << 20
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
-_TURNS = 2  # so many batches one after the other are taken for a pass in order; in a random order that is rare
-_SPARSE = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
+_IN_ORDER_AFTER_BATCHES = 2  # in a random order, so many batches rarely follow each other
+_MAX_ROWS_READ_PER_ROW = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
 
 Made = TypeVar("Made")
 Handed_co = TypeVar("Handed_co", covariant=True)
@@ -118,7 +118,7 @@ class Loader(Generic[Made]):
         self.chunk_batches = max(1, rows // plan.batch_size)
         self._chunks_ahead = max(threads, -(-read_ahead // self.chunk_batches)) if read_ahead else 0
         chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
-        self._order = OrderBlocks(plan, chunks * self.chunk_batches)
+        self._order = OrderCache(plan, chunks * self.chunk_batches)
         self._buffers = _Buffers(self._load_buffer)
         self._recycler = BufferPool(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
         self._lock = threading.Lock()
@@ -165,7 +165,7 @@ class Loader(Generic[Made]):
         with self._lock:
             key = (epoch, index // self.chunk_batches)
             self._turns = self._turns + 1 if self._next == (epoch, index) else 0
-            in_turn = self._turns >= _TURNS
+            in_turn = self._turns >= _IN_ORDER_AFTER_BATCHES
             # batches of a chunk in hand are served without coming here, so the next to come is the one after it
             stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches) if in_turn else index + 1
             self._next = (epoch + 1, 0) if stop == self._plan.num_batches else (epoch, stop)
@@ -241,7 +241,7 @@ class Loader(Generic[Made]):
 
     def _range(self, low: int, high: int, out: Arrays | None) -> Arrays:
         start, stop, mask = self._index.span(low, high)
-        if stop - start <= _SPARSE * (high - low):
+        if stop - start <= _MAX_ROWS_READ_PER_ROW * (high - low):
             return self._reader.read(start, stop, mask, out=out)
         return self._reader.gather(self._index.ids(low, high), out=out)
 

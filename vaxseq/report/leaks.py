@@ -16,9 +16,9 @@ from vaxseq.features.learners.base import mix
 from vaxseq.frame import Source
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.exploration import Exploration
+from vaxseq.report.formatting import share
 from vaxseq.report.pairs import Floats, bin_codes, numbers
 from vaxseq.report.scan import blocks
-from vaxseq.report.words import share
 
 ALONE = {"AUC": 0.97, "classes told apart": 0.97, "R²": 0.99}
 _BINS = 64

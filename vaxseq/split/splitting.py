@@ -10,6 +10,7 @@ import numpy as np
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError, did_you_mean
+from vaxseq.expressions import name_of, names_of
 from vaxseq.frame import ROW, Source, filter_rows, source_of
 from vaxseq.plan.balance import apportion
 from vaxseq.plan.keys import derive, hash_ids
@@ -84,7 +85,7 @@ def split(
     hash and group, a missing class a class of its own for ``stratify``; a missing time is refused.
 
     Args:
-        frame: a vaex frame or a dataset's path.
+        frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         fractions: part name -> its fraction; they sum to 1. For ``by="time"`` instead, in order of time, where each
             part ends: ``{"train": "2014-12-01", "test": None}`` (exclusive; None is the rest). Dates are ISO text or
             datetimes, on the column's own clock, or in UTC for a column with a time zone.
@@ -120,7 +121,8 @@ def split(
     if isinstance(start, bool) or not isinstance(start, int | np.integer) or start < 0:
         raise OptionError(f"split seed: got {seed!r}, expected a whole number of at least 0")
     source = source_of(frame)
-    keys = _keys(by, key)
+    stratify = name_of(stratify, "split stratify")
+    keys = _keys(by, names_of(key, "split key"))
     if stratify is not None and by != "random":
         raise OptionError(f"split stratify: goes with by='random'; got by={by!r}")
     if gap is not None and by != "time":
@@ -131,7 +133,7 @@ def split(
         if not count:
             raise SelectionError(f"split: part {name!r} would have no rows. {_REMEDIES[by]}")
     print_ = rule.fingerprint()
-    whole = frame if hasattr(frame, "dataset") else source.spec().frame()
+    whole = source.frame()
     frames = {
         name: filter_rows(whole, f"split_{print_}_{number}", InPart(rule, number), rule.columns)
         for number, name in enumerate(fractions)

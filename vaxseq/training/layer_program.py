@@ -10,7 +10,7 @@ from keras import ops
 
 from vaxseq.features import FittedFeatures
 from vaxseq.features.program.recipe import Field
-from vaxseq.features.serving import Encoding, encoding_recipe, is_whole
+from vaxseq.features.records.encoding import Encoding, encoding_recipe, is_whole
 from vaxseq.features.transforms import Step
 
 # What every backend has: JAX computes in 64 bits only when asked, torch hardly knows unsigned numbers.

@@ -28,6 +28,7 @@ from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
 from vaxseq.training.balancing import draws_of
 from vaxseq.training.batches import Batch, BatchMaker
+from vaxseq.training.description import Description, describe
 from vaxseq.training.examples import examples_of
 from vaxseq.training.exits import to_tf, to_torch
 from vaxseq.training.finishing import Finishing, rows_of
@@ -48,7 +49,8 @@ class Sequence(Shown, keras.utils.PyDataset):
     """Batches of a vaex frame for ``model.fit``, ``evaluate`` and ``predict``: lazily read, deterministic.
 
     Args:
-        frame: a vaex DataFrame (filtered, sliced, concatenated, with virtual columns), or a dataset's path.
+        frame: a vaex frame (filtered, sliced, concatenated, with virtual columns), another table (pandas, polars,
+            Arrow, DuckDB, a dict of arrays), or a dataset's path.
         fitted: fitted features; they say what the inputs, targets and weights are. Or leave it out and give
         inputs: column names: a list is one float32 matrix (batch, columns), a dict several named inputs.
         targets: column names likewise; one column has shape (batch,). Whole numbers become int32, else float32.
@@ -150,7 +152,9 @@ class Sequence(Shown, keras.utils.PyDataset):
             rows=rows,
             on_missing=on_missing,
         )
-        self._source, self._fitted = served.source, served.fitted
+        inputs, targets, sample_weight = served.plain
+        self._options |= {"inputs": inputs, "targets": targets, "sample_weight": sample_weight, "where": served.where}
+        self._served, self._source, self._fitted = served, served.source, served.fitted
         if window is None and fitted is not None and fitted.window is not None:
             window = Window(**fitted.window)
         plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
@@ -263,6 +267,20 @@ class Sequence(Shown, keras.utils.PyDataset):
         """
         plan = self._passes.current.plan if epoch is None else self._plan
         return rows_of(self._items, plan, self._passes.latch.epoch if epoch is None else epoch, within(index, plan))
+
+    def describe(self, *, seconds: float = 0.25) -> Description:
+        """What this Sequence serves: rows in and left out, batches, shapes, order, memory, bytes and time of an epoch.
+
+        Args:
+            seconds: how long to read batches, to tell how long an epoch's take; 0 to read none.
+
+        >>> import numpy as np, vaex
+        >>> frame = vaex.from_arrays(x=np.arange(10.0), y=np.arange(10))
+        >>> told = Sequence(frame, inputs=["x"], targets="y", batch_size=4, where="x > 2").describe()
+        >>> told.rows, told.items, told.left_out, told.num_batches
+        (10, 7, {'where=x > 2': 3}, 2)
+        """
+        return describe(self._served, self._items, self._finishing, self._plan, seconds=seconds)
 
     def shuffle_quality(self, *, epoch: int = 0) -> ShuffleQuality:
         """How near the order of an epoch comes to a uniform shuffle: measured, each figure beside the uniform one.

@@ -19,7 +19,7 @@ Arrays = list[npt.NDArray[Any]]
 _BLOCK_BYTES = 1 << 20
 
 
-class Reader:
+class FrameReader:
     """Evaluates a recipe on rows of a source; each call fills one array for each field: new ones, or ``out``'s.
 
     Thread-safe: it keeps nothing between calls.

@@ -19,7 +19,7 @@ Ids = npt.NDArray[np.int64]
 Kind = Literal["past", "future", "static", "last", "mode", "mean", "sequence"]
 
 MASK = "mask"
-_FEW = 8  # with fewer windows a run than this, windows are gathered one by one
+_MIN_PER_RUN = 8  # with fewer windows a run than this, windows are gathered one by one
 
 
 class RunReader(Protocol):
@@ -88,7 +88,7 @@ def window_field(field: Field, kind: Kind, window: Window) -> Field:
 
 
 class WindowReader:
-    """Reads windows by number, as a Reader reads rows by id; the numbers are an index's.
+    """Reads windows by number, as a FrameReader reads rows by id; the numbers are an index's.
 
     A window with fewer rows than its length is padded with zeros on the left; an input "mask" of shape
     (length,) then tells rows (1) from padding (0).
@@ -180,7 +180,8 @@ def _rows(part: Part, windows: Windows) -> Arrays:
     lasts = np.concatenate([cuts, [len(starts)]])
     ascending = bool((np.diff(starts) >= 0).all())
     covered = int((starts[lasts - 1] + part.length - starts[firsts]).sum()) if len(starts) else 0
-    if not ascending or part.length == 1 or len(starts) < _FEW * len(firsts) or covered > len(starts) * part.length:
+    scattered = len(starts) < _MIN_PER_RUN * len(firsts) or covered > len(starts) * part.length
+    if not ascending or part.length == 1 or scattered:
         return part.runs(starts)
     pieces: list[Arrays] = []
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
