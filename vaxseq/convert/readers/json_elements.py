@@ -108,7 +108,7 @@ class Elements:
                 _, end = _decode(self._text, self._at)
             except (ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or len(self._text) - self._at > _LONGEST or self._ended:
-                    raise self._wrong(str(error)) from error
+                    raise self._wrong(getattr(error, "msg", str(error))) from error
             else:
                 if end < len(self._text) or self._ended:  # a number may go on in the next block
                     found = self._text[self._at : end]
