@@ -62,6 +62,7 @@ class JsonLinesReader(TextReader):
         self._lists = ListColumns(self.where, checked_lists(self.where, self.set["lists"]))
         self._paths: dict[str, tuple[str, ...] | None] = {}
         rows, _ = self._rows(self.sample(), learn=True)
+        self._first: list[tuple[int, dict[str, Any]]] | None = rows  # the look at types needs them once more
         self._refuse_envelope(rows)
         keys = dict.fromkeys(key for _, row in rows for key in row)
         parts = [row for _, row in rows]
@@ -117,8 +118,13 @@ class JsonLinesReader(TextReader):
     def unreadable(self) -> Mapping[str, str]:
         return self._unreadable
 
+    def schema(self) -> pa.Schema:
+        found = super().schema()
+        self._first = None
+        return found
+
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
-        rows, _ = self._rows(piece)
+        rows = self._first if self._first is not None else self._rows(piece)[0]
         found: dict[str, pa.DataType] = {}
         for name in self._names:
             skip = name in self._unreadable or (self.chosen is not None and name not in self.chosen)
