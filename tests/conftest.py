@@ -6,6 +6,8 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,14 @@ def keras_python() -> Iterator[PreparedPython]:
     made = PreparedPython(["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile"])
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def forkserver() -> ForkServerContext:
+    """For an executor of a test: its processes have vaex imported."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["vaxseq.features", "vaxseq.store"])
+    return context
 
 
 @pytest.hookimpl(wrapper=True)

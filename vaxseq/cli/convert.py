@@ -39,6 +39,7 @@ def convert(
     resume: Annotated[bool, typer.Option(help="Go on with an unfinished conversion.")] = True,
     overwrite: Overwrite = False,
     append: Annotated[bool, typer.Option("--append", help="Add to a folder target.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Append sources once more that it has already.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that read.")] = 1,
     format: Annotated[str | None, typer.Option(help="The sources' format, when names don't tell.")] = None,
     target_format: Annotated[str | None, typer.Option(help="arrow or hdf5, of a folder's fragments.")] = None,
@@ -74,12 +75,12 @@ def convert(
                 sources or None, target, sql=sql, uri=uri, sort_by=listed(sort_by),
                 executor=executor, schema=schema, columns=listed(columns),
                 rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
-                resume=resume, overwrite=overwrite, append=append, workers=workers, format=format,
+                resume=resume, overwrite=overwrite, append=append, again=again, workers=workers, format=format,
                 target_format=target_format, path_column=path_column, progress=not (quiet or json), **given,
             )  # fmt: skip
     except KeyboardInterrupt:
-        again = "begins again" if sql is not None and "key" not in given else "goes on where it was"
-        typer.echo(f"stopped; run the same command again and {target} {again}", err=True)
+        how = "begins again" if sql is not None and "key" not in given else "goes on where it was"
+        typer.echo(f"stopped; run the same command again and {target} {how}", err=True)
         raise typer.Exit(130) from None
     left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
     left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from vaxseq.display.progress import progress_bar
-from vaxseq.errors import SourceError
 from vaxseq.expressions.values import Value
 from vaxseq.frame import FrameSpec, Source
+from vaxseq.frame.fanout import in_turn, workers_of
 from vaxseq.report.column import ColumnScan, ColumnSummary
 
 BLOCK_ROWS = 65_536
 _THREADS = 4
-_UNKNOWN_WORKERS = 8
 
 
 def blocks(source: Source, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Value]]]:
@@ -49,24 +48,14 @@ def scan(
     if executor is None:
         with progress_bar(progress, "exploring", source.n_rows, "rows") as advance:
             return _scan(source, types, units, advance)
-    workers = getattr(executor, "_max_workers", None) or _UNKNOWN_WORKERS
+    workers = workers_of(executor)
     shares = [list(types)[first :: 2 * workers] for first in range(min(2 * workers, len(types)))]
-    spec = source.spec()
-    found: dict[str, ColumnSummary] = {}
+    spec, found = source.spec(), dict[str, ColumnSummary]()
+    calls = ((spec, {name: types[name] for name in names}, dict(units)) for names in shares)
     with progress_bar(progress, "exploring", len(types), "columns") as advance:
-        jobs = [
-            executor.submit(scan_elsewhere, spec, {name: types[name] for name in one}, dict(units)) for one in shares
-        ]
-        try:
-            for names, job in zip(shares, jobs, strict=True):
-                found |= job.result()
-                advance(len(names))
-        except BrokenExecutor as error:
-            remedy = "It may have run out of memory: use fewer workers"
-            raise SourceError(f"explore: a worker process ended while it read ({error}). {remedy}") from error
-        finally:
-            for job in jobs:
-                job.cancel()
+        for summaries in in_turn(executor, scan_elsewhere, calls, where="explore"):
+            found |= summaries
+            advance(len(summaries))
     return {name: found[name] for name in types}
 
 
