@@ -19,6 +19,7 @@ import vaex.dataset
 from vaex.arrow.dataset import DatasetArrowIPCFile
 from vaex.hdf5.dataset import Hdf5MemoryMapped
 
+from vaxseq.frame.arrays import ArrayColumn, is_array
 from vaxseq.frame.watch import Mark
 
 _FAILED = ctypes.c_void_p(-1).value
@@ -68,7 +69,13 @@ class MappedArrow(DatasetArrowIPCFile):
         reader = pa.ipc.open_file(pa.py_buffer(content))
         batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
         table = pa.Table.from_batches(batches, schema=reader.schema)
-        self._columns = dict(zip(table.schema.names, table.columns, strict=True))
+        pairs = zip(table.schema.names, table.columns, strict=True)
+        self._columns = {name: ArrayColumn(one) if is_array(one.type) else one for name, one in pairs}
+
+    def shape(self, column: str) -> tuple[int, ...]:
+        """Shape of one row."""
+        one = self[column]
+        return tuple(one.shape[1:]) if isinstance(one, ArrayColumn) else ()
 
     def chunk_iterator(self, *given: Any, **options: Any) -> Iterator[Any]:
         """What vaex reads, by its own passes."""

@@ -79,11 +79,15 @@ class TextReader(Reader):
     def schema_names(self) -> tuple[str, ...]:
         return self.names()
 
+    def text_chunks(self) -> Iterator[bytes]:
+        """The text from its start, as UTF-8."""
+        return streams.chunks(self.source.path or "", self.set["encoding"])
+
     def _head(self) -> bytes:
         """The first megabyte."""
         if self.splittable:
             return bytes(self._map[self._mark : self._mark + _SAMPLE])
-        return next(streams.chunks(self.source.path or "", self.set["encoding"]), b"")[:_SAMPLE]
+        return next(self.text_chunks(), b"")[:_SAMPLE]
 
     def sample(self) -> Piece:
         """The first whole records."""
@@ -139,7 +143,7 @@ class TextReader(Reader):
         held: list[bytes] = []
         length, offset, line = 0, self.body_start, self.body_line + 1
         drop = self.body_start
-        for chunk in streams.chunks(self.source.path or "", self.set["encoding"]):
+        for chunk in self.text_chunks():
             if drop:
                 chunk, drop = chunk[drop:], max(drop - len(chunk), 0)
             held.append(chunk)
