@@ -13,7 +13,9 @@ SCRIPT = Path(__file__).with_name("repeated_training.py")
 
 @pytest.mark.backend
 @pytest.mark.slow
-def test_balanced_and_augmented_training_on_the_samples_repeats_in_another_process(tmp_path, keras_python: PreparedPython):
+def test_balanced_and_augmented_training_on_the_samples_repeats_in_another_process(
+    tmp_path, keras_python: PreparedPython
+):
     runs = []
     for number in range(2):
         (tmp_path / str(number)).mkdir()  # from the raw files both times
