@@ -18,6 +18,7 @@ from vaxseq.frame.vaex_internals import (
     active_range,
     as_array,
     block_scope,
+    coded_columns,
     filter_block,
     filter_expressions,
     filter_of,
@@ -111,6 +112,10 @@ class Source:
             return "text"
         shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""
         return f"{value.data.dtype}{shape}"
+
+    def categories(self) -> dict[str, list[Any]]:
+        """Columns of codes, as vaex's ``ordinal_encode`` makes them, with what each code stands for."""
+        return coded_columns(self._frame)
 
     @property
     def filtered(self) -> bool:

@@ -87,6 +87,11 @@ def as_array(block: Any) -> Any:
     return block if isinstance(block, (np.ndarray, pa.Array, pa.ChunkedArray)) else vaex.array_types.to_arrow(block)
 
 
+def coded_columns(frame: Any) -> dict[str, list[Any]]:
+    """Columns of whole numbers that stand for categories, by ``categorize`` or ``ordinal_encode``, with the labels."""
+    return {name: list(known["labels"]) for name, known in frame._categories.items()}
+
+
 def functions_of(frame: Any) -> dict[str, Any]:
     """The functions that the frame's expressions call, as JSON describes them."""
     functions: dict[str, Any] = frame.state_get()["functions"]

@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from vaxseq.convert import text
+from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, is_text, join
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request
 from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
@@ -38,7 +40,10 @@ class JsonLinesReader(TextReader):
 
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson", ".json")
-    options = {"encoding": "utf-8", "timestamp_format": (), "fields": None, "null_values": None, "decimal": "."}
+    options = {
+        "encoding": "utf-8", "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
+    }  # fmt: skip
+    kinds_of_forms = ("times",)  # what is a number or a bool is written as one in JSON
     dialect = scan.Dialect(44, None)  # a newline within a JSON string is escaped, so every newline ends a record
     body_start = body_line = 0
 
@@ -55,6 +60,9 @@ class JsonLinesReader(TextReader):
     def names(self) -> tuple[str, ...]:
         return self._names
 
+    def subject(self, name: str) -> Subject:
+        return Subject(name, (), ".", "", self.kinds_of_forms, words=False)
+
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
         rows, _ = self._rows(piece)
         return {name: self._kind([row.get(name) for _, row in rows], name) for name in self._names}
@@ -62,7 +70,7 @@ class JsonLinesReader(TextReader):
     def parse(self, piece: Piece, request: Request) -> Parsed:
         types = dict(request.types)
         if (
-            all(types[name] in _FAST for name in request.columns)
+            all(types[name] in _FAST and self._worded(name) is None for name in request.columns)
             and (table := self._fast(piece, request.columns, types)) is not None
         ):
             return Parsed(table)
@@ -79,7 +87,12 @@ class JsonLinesReader(TextReader):
                 wider = join(kind, seen)
                 if not is_text(kind):
                     types[name] = CATEGORY if wider is None or is_text(wider) else wider
-            columns[name], wrong = self._column(values, types[name])
+            worded = self._worded(name) if all(value is None or isinstance(value, str) for value in values) else None
+            if worded is not None:
+                demanded, cells = name in request.declared, pa.array(values, pa.string())
+                columns[name], wrong = worded.read(cells, request.types[name], name, declared=demanded)
+            else:
+                columns[name], wrong = self._column(values, types[name])
             for row in np.flatnonzero(wrong).tolist():
                 bad.append(BadRow(int(ordinals[row]), name, _written(values[row]), f"not a {type_name(types[name])}"))
             keep &= ~wrong
@@ -147,6 +160,8 @@ class JsonLinesReader(TextReader):
             words = pa.array([_written(value) for value in values], pa.string())
             kind = text.infer(words, text.TextFormat(), f"{self.where}: column {name!r}")
             return CATEGORY if is_text(kind) else pa.float64() if kind == pa.int64() and kinds != {int} else kind
+        if kinds == {str} and (worded := self._worded(name)) is not None:
+            return worded.kind(pa.array(values, pa.string()), name)
         if kinds == {str}:
             kind = text.infer(pa.array(values, pa.string()), self.format, name) if _like_time(values) else pa.string()
             return kind if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else CATEGORY
@@ -168,6 +183,11 @@ class JsonLinesReader(TextReader):
                 "with columns=."
             )
         return CATEGORY
+
+    def _worded(self, name: str) -> Worded | None:
+        if name not in self.forms and name not in self.marks:
+            return None
+        return Worded(self.forms.get(name), self.marks.get(name, ()), self.format)
 
     def _column(self, values: list[Any], kind: pa.DataType) -> tuple[pa.Array, Any]:
         if pa.types.is_fixed_size_list(kind):
