@@ -29,7 +29,7 @@ ROOMS = {
     "report": {"split", "features", "frame", "dataset", "expressions", "display"},
     "training": {"store", "loading", "features", "frame", "plan", "display"},
     "store": {"loading", "features", "frame", "dataset", "plan", "expressions", "display"},
-    "loading": {"features", "frame", "dataset", "plan", "expressions"},
+    "loading": {"features", "frame", "dataset", "plan", "expressions", "display"},
     "convert": {"dataset", "expressions", "display"},
     "split": {"frame", "plan", "expressions", "display"},
     "features": {"frame", "dataset", "plan", "expressions", "display"},

@@ -79,6 +79,7 @@ class ColumnMaker:
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
         large = exceeds_memory(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
+        self.large = large
         self._mapped = mappings() if large else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
 

@@ -47,6 +47,11 @@ class Source:
         self._filter_needs = self._expression_needs(self._filter_names)
         self._active = active_range(self._frame)
 
+    @property
+    def from_files(self) -> bool:
+        """Whether the data's files are larger than what memory will keep of them."""
+        return self._maker.large
+
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
         names = tuple(names)

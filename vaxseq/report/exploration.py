@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,13 @@ class Exploration(Shown, Mapping[str, ColumnSummary]):
         return notes
 
 
-def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress: bool = True) -> Exploration:
+def explore(
+    frame: Any,
+    *,
+    columns: str | Sequence[str] | None = None,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> Exploration:
     """What every column holds, from one pass over the rows that the frame's filter leaves.
 
     Memory doesn't grow with the rows. The result is kept under the data's fingerprint in $VAXSEQ_CACHE
@@ -187,6 +194,7 @@ def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress:
     Args:
         frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         columns: which; by default all but hidden ones.
+        executor: any ``concurrent.futures.Executor`` to share the columns with; the result is the same to the bit.
         progress: shows a bar when standard error is a terminal.
 
     Raises:
@@ -212,7 +220,7 @@ def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress:
     file = cache.cache_file(source.fingerprint(), types)
     found = cache.load(file)
     if found is None:
-        found = scan(source, types, units, progress=progress)
+        found = scan(source, types, units, executor=executor, progress=progress)
         cache.save(file, found)
     for name, one in found.items():
         one.unit = units.get(name)

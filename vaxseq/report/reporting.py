@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def report(
     groups: str | Sequence[str] = (),
     profile: Any = None,
     title: str | None = None,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> Report:
     """Write a report of the data, its features and its parts: one HTML page that works offline.
@@ -60,6 +62,7 @@ def report(
             window are known.
         profile: what ``profile`` gave, to be shown with it.
         title: of the page; the file's name by default.
+        executor: any ``concurrent.futures.Executor`` to share the columns of each part with; the page is the same.
         progress: shows a bar when standard error is a terminal.
 
     Returns:
@@ -83,10 +86,10 @@ def report(
     parts = {"all rows": data} if splits is None else {name: _opened(part) for name, part in splits.items()}
     frames = {name: frame if fitted is None else fitted.transform(frame) for name, frame in parts.items()}
     whole_frame = data if fitted is None else fitted.transform(data)
-    whole = explore(whole_frame, progress=progress)
+    whole = explore(whole_frame, executor=executor, progress=progress)
     explored = {"all rows": whole}
     if splits is not None:
-        explored = {name: explore(frame, progress=progress) for name, frame in frames.items()}
+        explored = {name: explore(frame, executor=executor, progress=progress) for name, frame in frames.items()}
     roles, notes = _roles(whole, fitted)
     inputs = [name for name, role in roles.items() if role == "input"]
     targets = [name for name, role in roles.items() if role == "target"]

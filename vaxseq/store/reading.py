@@ -29,6 +29,11 @@ class StoreReader:
         self.random_access = not self._files
         self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self.arrays)
 
+    @property
+    def from_files(self) -> bool:
+        """Whether memory can't hold the store, so that rows are read from its file."""
+        return bool(self._files)
+
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
         return self._row_bytes
