@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
+from vaxseq.features.program.names import plain_names
 from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
@@ -268,6 +269,14 @@ class Sequence(Shown, keras.utils.PyDataset):
     def targets(self) -> dict[str, Field]:
         """Target name -> its field: ``shape`` of one row and ``dtype``."""
         return {field.name: field for field in self._recipe.of("target")}
+
+    @property
+    def feature_names(self) -> list[str] | dict[str, list[str]]:
+        """The names of the input matrix's columns; of several inputs a dict by name. Of windows, a row's."""
+        fields = self._served.recipe.of("input")
+        known = {one.name: plain_names(one) for one in fields} if self._fitted is None else self._fitted.matrix_names()
+        names = {name: list(columns) for name, columns in known.items()}
+        return next(iter(names.values())) if len(names) == 1 else names
 
     def row_ids(self, index: int, epoch: int | None = None) -> npt.NDArray[np.int64]:
         """The row ids of a batch, shape (rows,), without the padding; of the current epoch by default.
