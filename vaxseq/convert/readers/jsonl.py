@@ -41,7 +41,7 @@ class JsonLinesReader(TextReader):
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson", ".json")
     options = {
-        "encoding": "utf-8", "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
+        "encoding": None, "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
     }  # fmt: skip
     kinds_of_forms = ("times",)  # what is a number or a bool is written as one in JSON
     dialect = scan.Dialect(44, None)  # a newline within a JSON string is escaped, so every newline ends a record
