@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from prepared import PreparedPython
 
 # Before anything imports keras. CI names each backend in turn; otherwise JAX, which starts fastest.
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -45,6 +49,30 @@ def root() -> Path:
 def samples() -> Path:
     """The folder of shipped samples."""
     return ROOT / "data_samples"
+
+
+@pytest.fixture(scope="session")
+def python() -> Iterator[PreparedPython]:
+    """Python programs in processes of their own, with all but Keras imported."""
+    made = PreparedPython(["vaex", "vaxseq.cli", "vaxseq.convert", "vaxseq.split", "vaxseq.store", "vaxseq.report"])
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def keras_python() -> Iterator[PreparedPython]:
+    """Python programs in processes of their own, with Keras and its backend imported."""
+    made = PreparedPython(["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile"])
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def forkserver() -> ForkServerContext:
+    """For an executor of a test: its processes have vaex imported."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["vaxseq.features", "vaxseq.store"])
+    return context
 
 
 @pytest.hookimpl(wrapper=True)

@@ -151,7 +151,7 @@ def test_two_workers_one_killed_halfway_make_the_same_bytes(tmp_path) -> None:
 
 
 def test_fit_and_materialize_with_a_worker_killed_halfway(tmp_path, monkeypatch) -> None:
-    from vaxseq.features import fit as fit_module
+    from vaxseq.features.learning import fit as fit_module
 
     write_csv(tmp_path / "a.csv", 300_000, 0)
     data = tmp_path / "a.arrow"

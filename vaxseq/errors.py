@@ -17,6 +17,7 @@ VaxseqError
 ├── SelectionError(ValueError)         rows, splits, windows: empty or contradictory
 ├── OptionError(ValueError)            an option's value
 ├── StoreError(ValueError)             a packed store that is stale, foreign or damaged
+├── ScratchError(OSError)              a shuffle's scratch files: no room, or a disk that fails
 ├── PositionError(ValueError)          a training position that doesn't fit
 ├── AugmentError(RuntimeError)         a user's augmentation function failed
 └── MissingExtraError(ImportError)     an optional dependency isn't installed
@@ -127,6 +128,10 @@ class OptionError(VaxseqError, ValueError):
 
 class StoreError(VaxseqError, ValueError):
     """A packed store is stale, damaged or made from something else."""
+
+
+class ScratchError(VaxseqError, OSError):
+    """Scratch files of a shuffle can't be written: a full disk, or one that fails."""
 
 
 class PositionError(VaxseqError, ValueError):

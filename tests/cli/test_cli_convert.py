@@ -72,7 +72,7 @@ def test_folders_grow_and_are_replaced(source: Path, tmp_path: Path, capsys: pyt
     assert run("convert", source, target, *options) == 0
     assert run("convert", source, target, *options) == 2
     assert "exists already" in capsys.readouterr().err
-    assert run("convert", source, target, "--append", *options) == 0
+    assert run("convert", source, target, "--append", "--again", *options) == 0
     assert Manifest.load(target).n_rows == 8
     assert run("convert", source, target, "--overwrite", "--target-format", "hdf5", *options) == 0
     assert Manifest.load(target).format == "hdf5"

@@ -30,9 +30,9 @@ from vaxseq.errors import (
 )
 from vaxseq.expressions.values import Value
 from vaxseq.features import FeatureSet, FittedFeatures
-from vaxseq.features.cast import cast_to
-from vaxseq.features.statefile import FitState, from_text, to_text
-from vaxseq.features.virtual import virtual_columns
+from vaxseq.features.learning.state_file import FitState, from_text, to_text
+from vaxseq.features.program.cast import cast_to
+from vaxseq.features.program.virtual import virtual_columns
 
 ROWS = 2000
 
@@ -94,7 +94,7 @@ def edited(fitted: FittedFeatures, old: str, new: str, *, sign: bool = False) ->
     assert old in text
     text = text.replace(old, new, 1)
     if sign:
-        from vaxseq.features.statefile import _digest
+        from vaxseq.features.learning.state_file import _digest
 
         content = json.loads(text)
         del content["sha256"]

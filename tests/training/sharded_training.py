@@ -23,7 +23,7 @@ import vaxseq as vs  # noqa: E402
 
 ROWS = 1025  # of the last step of two ranks, one gets a row and the other none
 BATCH = 256
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "vaxseq" / "reference" / "training.md"
 
 
 class Recorded(vs.Sequence):
@@ -116,17 +116,17 @@ def on_ranks(folder: str, killed_at: int) -> dict:
     return train(shard="auto", callbacks=[KilledAt(killed_at), vs.ResumeTraining(f"{folder}/run", every_batches=1)])
 
 
-def as_the_readme_says(rank: int) -> dict:
+def as_the_reference_says(rank: int) -> dict:
     """Its snippet for this backend."""
     name = {"torch": "ddp", "jax": "processes", "tensorflow": "mirrored"}[BACKEND]
-    [snippet] = re.findall(rf"^```python {name}\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    [snippet] = re.findall(rf"^```python {name}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"keras": keras, "vs": vs, "frame": make_frame()}
     if BACKEND == "jax":
         names |= {"address": os.environ["KERAS_DISTRIBUTION_JOB_ADDRESSES"], "rank": rank}
     if BACKEND == "tensorflow":
         names |= {"devices": initialize_tensorflow()}
     vs.Sequence = Recorded  # type: ignore[misc]
-    exec(compile(snippet, "README.md", "exec"), names)
+    exec(compile(snippet, "training.md", "exec"), names)
     train = names["train"]
     if BACKEND == "torch":
         weights = [one.detach().flatten().tolist() for one in names["network"].parameters()]
@@ -144,6 +144,6 @@ if __name__ == "__main__":
         "resumed": lambda: train(batch_size=2 * BATCH, callbacks=[vs.ResumeTraining(f"{folder}/run")]),
         "devices": on_devices,
         "ranks": lambda: on_ranks(folder, int(rest[0])),
-        "readme": lambda: as_the_readme_says(int(rank)),
+        "reference": lambda: as_the_reference_says(int(rank)),
     }[mode]()
     Path(f"{folder}/{mode}-{rank}.json").write_text(json.dumps(found))

@@ -62,8 +62,8 @@ def assert_near(one: dict, two: dict) -> None:
         assert np.allclose(alone, shared, rtol=1e-5, atol=1e-6)
 
 
-def test_the_readme_s_training_sees_each_row_once_and_stays_in_step(tmp_path):
-    found = run(tmp_path, "readme", 1 if BACKEND == "tensorflow" else 2)
+def test_the_reference_s_training_sees_each_row_once_and_stays_in_step(tmp_path):
+    found = run(tmp_path, "reference", 1 if BACKEND == "tensorflow" else 2)
     for epoch in range(2):
         assert rows_of(found, epoch) == list(range(ROWS))
     assert [one["batches"] for one in found] == ([5] if BACKEND == "tensorflow" else [3, 3])

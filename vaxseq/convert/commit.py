@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ import pyarrow.parquet as pq
 from vaxseq.convert.dictionary import MIN_REPEATS
 from vaxseq.convert.forms.looking import read_column
 from vaxseq.convert.forms.saying import Decided
+from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
 from vaxseq.convert.second_look import Seen
 from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, Stage
 from vaxseq.convert.staged import Reread, staged_groups
+from vaxseq.convert.target import check_replaceable, done_folder
 from vaxseq.convert.writers import writers
 from vaxseq.convert.writers.ipc import IpcFile
 from vaxseq.dataset.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrint, sync_folder
@@ -58,7 +61,8 @@ def final_types(stage: Stage, format_name: str, forms: Mapping[str, Decided] | N
 def commit(
     stage: Stage, work: Path, target: Path, format_name: str, *, folder: bool, declared: Schema | None,
     sources: tuple[SourcePrint, ...], reread: Reread, before: Manifest | None = None,
-    sort_by: tuple[str, ...] = (), fragment_bytes: int | None = None, noted: Noted | None = None,
+    sort_by: tuple[str, ...] = (), fragment_bytes: int | None = None, overwrite: bool = False,
+    noted: Noted | None = None,
 ) -> Manifest:  # fmt: skip
     """Makes the dataset of the staged rows and moves it to ``target`` in one step."""
     _settle(stage, reread)
@@ -126,14 +130,28 @@ def commit(
         )  # fmt: skip
     elif folder:
         manifest.save(out)
-    stage.ready({"manifest": manifest.to_dict(), "folder": folder, "append": before is not None})
-    return publish(work, target, {"manifest": manifest.to_dict(), "folder": folder, "append": before is not None})
+    note = {
+        "manifest": manifest.to_dict(), "folder": folder, "append": before is not None, "overwrite": overwrite,
+    }  # fmt: skip
+    stage.ready(note)
+    return publish(work, target, note)
 
 
 def publish(work: Path, target: Path, ready: dict[str, Any]) -> Manifest:
-    """Moves the finished dataset to its place; called again after a kill, it does what is left."""
+    """Moves the finished dataset to its place; called again after a kill, it does what is left.
+
+    Raises:
+        DatasetError: something else has come to the target meanwhile.
+    """
     out = work / "dataset"
     rejects = work / "rejects.parquet"
+    if not ready["append"] and target.exists() and (out if ready["folder"] else out / target.name).exists():
+        if not ready.get("overwrite", True):
+            raise DatasetError(
+                f"{target}: came to be while the sources were converted. Move it away, and run the same conversion "
+                "again to put the dataset there."
+            )
+        check_replaceable(target)
     if rejects.exists():
         os.replace(rejects, target.with_name(target.name + REJECTS_SUFFIX))
     manifest = Manifest.from_dict(ready["manifest"], str(target))
@@ -149,15 +167,42 @@ def publish(work: Path, target: Path, ready: dict[str, Any]) -> Manifest:
     return manifest
 
 
+def published(target: Path, ready: dict[str, Any]) -> bool:
+    """Whether the dataset of a finished run is at its place."""
+    if not target.exists():
+        return False
+    try:
+        there = Manifest.load(target)
+        made = Manifest.from_dict(ready["manifest"], str(target))
+    except DatasetError:
+        return False
+    rows = [one.rows for one in made.fragments]
+    return there.schema == made.schema and there.sources[: len(made.sources)] == made.sources and (
+        [one.rows for one in there.fragments[: len(rows)]] == rows
+    )  # fmt: skip
+
+
 def clear(work: Path) -> None:
-    """Removes the working folder in one step: until then the same call knows that the work is done."""
-    done = _done(work)
+    """Removes the working folder. The journal goes last: until then the same call knows that the work is done."""
+    done = done_folder(work)
+    if done.exists():
+        _remove(done)
     os.replace(work, done)
-    shutil.rmtree(done)
+    _remove(done)
 
 
-def _done(work: Path) -> Path:
-    return work.with_name(work.name + "-done")
+def empty(work: Path, but: tuple[str, ...] = ()) -> None:
+    """Removes what is in a working folder, the journal last; the lock stays, and so do the names ``but``."""
+    for entry in sorted(work.iterdir(), key=lambda entry: entry.name == JOURNAL_NAME):
+        if entry.name not in (LOCK_NAME, *but):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _remove(done: Path) -> None:
+    with suppress(FileNotFoundError):  # the run that it is of may be at it, too
+        (done / LOCK_NAME).unlink(missing_ok=True)
+        empty(done)
+        done.rmdir()
 
 
 def _settle(stage: Stage, reread: Reread) -> None:
@@ -291,12 +336,20 @@ def _swap_folder(out: Path, target: Path, work: Path) -> None:
     os.replace(out, target)
 
 
-def recover(work: Path, target: Path) -> None:
-    """Puts a dataset back that a killed overwrite had moved away, and removes what a finished run had left."""
-    if _done(work).exists():
-        shutil.rmtree(_done(work))
+def recover(work: Path, target: Path) -> tuple[str, dict[str, Any]] | None:
+    """Puts a dataset back that a killed overwrite had moved away, and removes what a finished run had left.
+
+    Gives the key and the note of the run that was killed while it cleared up, if its dataset is at the target.
+    """
+    done, found = done_folder(work), None
+    if done.exists():
+        note = Stage.ready_note(done)
+        key = str((Stage.header(done) or {}).get("key"))
+        found = (key, note) if note is not None and published(target, note) else None
+        _remove(done)
     if (work / "replaced").exists() and not target.exists():
         os.replace(work / "replaced", target)
+    return found
 
 
 def _write_rejects(stage: Stage, work: Path) -> None:

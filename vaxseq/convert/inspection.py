@@ -29,7 +29,7 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     where = Path(path)
     manifest = None
     if where.is_file():
-        check_sources(find_sources(str(path), None))  # before the manifest is looked for in it
+        check_sources(find_sources(str(path), None), {})  # before the manifest is looked for in it
     if where.exists():
         try:
             manifest = Manifest.load(where)
@@ -38,7 +38,7 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
                 raise
     given = [str(one) for one in manifest.paths()] if manifest is not None else str(path)
     sources = find_sources(given, None)
-    check_sources(sources)
+    check_sources(sources, {})
     columns: dict[str, _Tally] = {}
     obstacles: list[str] = []
     rows = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.commit import clear, commit, publish, recover
+from vaxseq.convert.commit import clear, commit, empty, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
@@ -27,6 +26,7 @@ from vaxseq.convert.sorting import check_sort
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
+from vaxseq.convert.target import check_apart, check_new, check_place, check_replaceable, check_work
 from vaxseq.convert.text import TextFormat, infer
 from vaxseq.convert.writers import writer_for, writers
 from vaxseq.dataset.manifest import Manifest, SourcePrint
@@ -42,7 +42,8 @@ def convert(
     sql: str | None = None, uri: str | None = None,
     schema: Schema | str | os.PathLike[str] | Mapping[str, Any] | None = None,
     columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
-    on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False, workers: int = 1,
+    on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False,
+    again: bool = False, workers: int = 1,
     sort_by: str | Iterable[str] | None = None, executor: Executor | None = None, progress: bool = True,
     format: str | None = None, path_column: str | None = None, target_format: str | None = None,
     fragment_bytes: int = _FRAGMENT_BYTES,
@@ -71,8 +72,10 @@ def convert(
             not the reading.
         on_bad_rows: "error" stops at a row that doesn't fit; "reject" sets it aside in ``<target>.rejects.parquet``.
         resume: goes on with what an earlier, unfinished call left.
-        overwrite: replaces a target that exists.
-        append: adds to a folder target; its fragments stay as they are.
+        overwrite: replaces a dataset that is there, when the new one is whole. Nothing else is ever replaced.
+        append: adds to a folder target; its fragments stay as they are. A source that the dataset has taken in
+            already is refused.
+        again: appends such a source once more.
         workers: local processes that read, this one among them.
         executor: any concurrent.futures.Executor that reads instead.
         progress: shows rows, bytes and the time left.
@@ -102,19 +105,19 @@ def convert(
     plan = _plan(locals())
     work = plan.target.with_name(plan.target.name + ".partial")
     with ExitStack() as stack:
+        check_work(work, plan.target)
         plan.target.parent.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(work, plan.target))
-        recover(work, plan.target)
+        left = recover(work, plan.target)
         prints = tuple(fingerprint(source) for source in plan.job.sources)
         key = _key(plan, prints)
         strict_key = _key(replace(plan, job=replace(plan.job, on_bad_rows="error")), prints)
-        note = Stage.ready_note(work)
-        if note is not None and plan.resume and plan.restartable and (Stage.header(work) or {}).get("key") == key:
-            manifest = publish(work, plan.target, note)
-            clear(work)
-            return manifest
+        if (finished := _finished(plan, work, key, left)) is not None:
+            return finished
         before = _existing(plan)
-        check_sources(plan.job.sources)
+        if before is not None and not plan.again:
+            check_new(plan.target, before.sources, prints)
+        check_sources(plan.job.sources, plan.job.options)
         stack.enter_context(explained(plan.target))
         words: dict[str, list[str]] = {}
         if before is not None:
@@ -145,6 +148,7 @@ class _Plan:
     format: str
     overwrite: bool
     append: bool
+    again: bool
     resume: bool
     progress: bool
     fragment_bytes: int
@@ -163,6 +167,7 @@ def _plan(given: dict[str, Any]) -> _Plan:
     if given["target"] is None:
         raise OptionError("convert: no target; expected the path of a file or folder to make. Pass target=.")
     target = Path(given["target"])
+    check_place(target)
     writer = writer_for(target.suffix)
     if given["append"] and (writer is not None or given["overwrite"]):
         raise OptionError(f"convert: option append; got the target {target}, expected a folder, and no overwrite.")
@@ -172,6 +177,7 @@ def _plan(given: dict[str, Any]) -> _Plan:
     sources = find_sources(_query(given) or given["sources"], given["format"] or images)
     if images and given["reader_options"].get("labels") is not None:  # part of what the source is
         sources = tuple(replace(one, data=os.fspath(given["reader_options"]["labels"])) for one in sources)
+    check_apart(target, sources)
     check_options({source.format for source in sources}, given["reader_options"])
     schema = given["schema"]
     if isinstance(schema, Mapping):
@@ -194,7 +200,8 @@ def _plan(given: dict[str, Any]) -> _Plan:
     parallel = all(source.path is not None for source in sources)
     name = writer.name if writer else given["target_format"] or "arrow"
     return _Plan(
-        job, target, writer is None, name, given["overwrite"], given["append"], given["resume"], given["progress"],
+        job, target, writer is None, name, given["overwrite"], given["append"], given["again"],
+        given["resume"], given["progress"],
         given["fragment_bytes"], restartable, parallel, sort_by,
     )  # fmt: skip
 
@@ -218,11 +225,43 @@ def _query(given: dict[str, Any]) -> Query | None:
 def _existing(plan: _Plan) -> Manifest | None:
     """The manifest of the dataset to append to; refuses a target that is in the way."""
     if plan.append:
-        return Manifest.load(plan.target) if plan.target.exists() else None
-    if plan.target.exists() and not plan.overwrite:
+        if not plan.target.exists():
+            return None
+        before = Manifest.load(plan.target)
+        before.check_files()
+        return before
+    if plan.overwrite:
+        check_replaceable(plan.target)
+    elif os.path.lexists(plan.target):
         raise DatasetError(
             f"{plan.target}: the target exists already. Choose another, or replace it with overwrite=True."
         )
+    return None
+
+
+def _finished(plan: _Plan, work: Path, key: str, left: tuple[str, dict[str, Any]] | None) -> Manifest | None:
+    """The manifest of the same conversion when an earlier run of it had all but the clearing up behind it.
+
+    What a run of another conversion has finished, and not cleared up, is cleared up here.
+    """
+    note = Stage.ready_note(work)
+    made_by = (Stage.header(work) or {}).get("key") if note is not None else None
+    if note is None and left is not None:
+        made_by, note = left
+    if note is None:
+        return None
+    there = left is not None or published(plan.target, note)
+    if made_by == key and plan.resume and plan.restartable:
+        manifest = Manifest.from_dict(note["manifest"], str(plan.target)) if left else publish(work, plan.target, note)
+        clear(work)
+        return manifest
+    if there:
+        empty(work)
+        if made_by == key and plan.append and not plan.again:
+            raise DatasetError(
+                f"{plan.target}: an earlier run of this conversion was stopped just after it had added its rows. Pass "
+                "again=True to add the source's rows once more."
+            )
     return None
 
 
@@ -248,9 +287,7 @@ def _stage(plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, 
             "have changed). Start anew with resume=False (--no-resume)."
         )
     if other or not going_on:
-        for entry in work.iterdir():
-            if entry.name not in ("lock", "replaced"):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        empty(work, but=("replaced",))
     fixed = declared_types(plan.job)
     types = _first_types(plan, fixed, own)
     return Stage(work, key, types, frozenset(fixed), plan.fragment_bytes if plan.folder else None, words)
@@ -403,5 +440,5 @@ def _run(
         stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
         declared=plan.job.schema, sources=prints,
         reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by,
-        fragment_bytes=plan.fragment_bytes if plan.folder else None,
+        fragment_bytes=plan.fragment_bytes if plan.folder else None, overwrite=plan.overwrite,
     )  # fmt: skip

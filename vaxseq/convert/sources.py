@@ -40,21 +40,26 @@ def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
     return tuple(found)
 
 
-def check_sources(sources: Sequence[Source]) -> None:
+def check_sources(sources: Sequence[Source], options: Mapping[str, Any]) -> None:
     """Lets each format refuse what can't be told by opening it.
 
     Raises:
         SourceError: naming the source.
     """
     for name in dict.fromkeys(source.format for source in sources):
-        readers()[name].check([source for source in sources if source.format == name])
+        readers()[name].check([source for source in sources if source.format == name], options)
 
 
 def fingerprint(source: Source) -> SourcePrint:
     """What the source is now: its size, and a digest of what changes when it does."""
     reader = readers()[source.format]
     size, mark = reader.stamp(source)
-    return SourcePrint(source.name, size, hashlib.sha256(mark).hexdigest()[:32] if mark else "")
+    content = reader.content(source)
+    return SourcePrint(source.name, size, _digest(mark), _digest(content))
+
+
+def _digest(mark: bytes) -> str:
+    return hashlib.sha256(mark).hexdigest()[:32] if mark else ""
 
 
 def _are_paths(given: Any) -> bool:

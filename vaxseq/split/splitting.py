@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -10,14 +12,15 @@ import numpy as np
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError, did_you_mean
+from vaxseq.expressions import name_of, names_of
 from vaxseq.frame import ROW, Source, filter_rows, source_of
 from vaxseq.plan.balance import apportion
 from vaxseq.plan.keys import derive, hash_ids
 from vaxseq.split.cuts import by_time
-from vaxseq.split.hashing import hash_column, hash_keys
-from vaxseq.split.ranks import smallest
+from vaxseq.split.hashing import Hashes, hash_column, hash_keys
+from vaxseq.split.ranks import Counts, Words, smallest
 from vaxseq.split.rules import ByGroup, ByHash, ByOrder, ByOrderInClass, InPart, Rule
-from vaxseq.split.scan import Scan
+from vaxseq.split.scan import Block, Scan
 from vaxseq.split.shares import checked_fractions, shared_out
 
 By = Literal["random", "hash", "group", "time"]
@@ -71,6 +74,7 @@ def split(
     seed: int = 0,
     gap: str | float | np.timedelta64 | None = None,
     stratify: str | None = None,
+    executor: Executor | None = None,
 ) -> Parts:
     """Part a frame's rows into named frames: lazy, disjoint, complete, and the same on every machine.
 
@@ -84,7 +88,7 @@ def split(
     hash and group, a missing class a class of its own for ``stratify``; a missing time is refused.
 
     Args:
-        frame: a vaex frame or a dataset's path.
+        frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         fractions: part name -> its fraction; they sum to 1. For ``by="time"`` instead, in order of time, where each
             part ends: ``{"train": "2014-12-01", "test": None}`` (exclusive; None is the rest). Dates are ISO text or
             datetimes, on the column's own clock, or in UTC for a column with a time zone.
@@ -93,6 +97,7 @@ def split(
         seed: of random and hash, and of ties between groups.
         gap: for time: rows in the gap before each cut are in no part, as "12h", a timedelta64 or a number.
         stratify: for random: a column of classes whose shares each part keeps, up to rounding.
+        executor: any ``concurrent.futures.Executor`` to share the passes over the rows with; the parts are the same.
 
     Returns:
         A dict of part name -> vaex frame that also knows the parts' ``rows``.
@@ -120,18 +125,19 @@ def split(
     if isinstance(start, bool) or not isinstance(start, int | np.integer) or start < 0:
         raise OptionError(f"split seed: got {seed!r}, expected a whole number of at least 0")
     source = source_of(frame)
-    keys = _keys(by, key)
+    stratify = name_of(stratify, "split stratify")
+    keys = _keys(by, names_of(key, "split key"))
     if stratify is not None and by != "random":
         raise OptionError(f"split stratify: goes with by='random'; got by={by!r}")
     if gap is not None and by != "time":
         raise OptionError(f"split gap: goes with by='time'; got by={by!r}")
     source.empty([*keys, *([] if stratify is None else [stratify])])  # unknown columns are told before any pass
-    rule, rows, dropped = _rule(source, fractions, by, keys, int(seed), gap, stratify)
+    rule, rows, dropped = _rule(source, fractions, by, keys, int(seed), gap, stratify, executor)
     for name, count in rows.items():
         if not count:
             raise SelectionError(f"split: part {name!r} would have no rows. {_REMEDIES[by]}")
     print_ = rule.fingerprint()
-    whole = frame if hasattr(frame, "dataset") else source.spec().frame()
+    whole = source.frame()
     frames = {
         name: filter_rows(whole, f"split_{print_}_{number}", InPart(rule, number), rule.columns)
         for number, name in enumerate(fractions)
@@ -155,18 +161,19 @@ def _rule(
     seed: int,
     gap: Any,
     stratify: str | None,
+    executor: Executor | None,
 ) -> tuple[Rule, dict[str, int], int]:
     """The rule, the parts' rows as far as they are known, and how many rows are in no part."""
     names = list(fractions)
     if by == "time":
-        cut, rows, dropped = by_time(Scan(source), source.empty(keys)[keys[0]], keys[0], fractions, gap)
+        cut, rows, dropped = by_time(Scan(source, executor), source.empty(keys)[keys[0]], keys[0], fractions, gap)
         return cut, dict(zip(names, rows, strict=True)), dropped
     shares = checked_fractions(fractions)
     if by == "hash":
         hash_keys(list(source.empty(keys).values()))
         edges = [min(int(edge * 2**64), 2**64 - 1) for edge in np.cumsum(shares)[:-1]]
         return ByHash(keys, derive(_HASH, seed), np.array(edges, np.uint64)), {}, 0
-    scan = Scan(source)
+    scan = Scan(source, executor)
     if by == "group":
         rule, counts = _by_group(scan, keys, shares, seed)
     elif stratify is None:
@@ -195,7 +202,7 @@ def _by_order(scan: Scan, n_rows: int, shares: list[float], seed: int) -> tuple[
     rule = ByOrder((ROW,), n_rows, derive(_ORDER, seed), cuts)
     if scan.rows.n < n_rows:  # places of the rows that the filter leaves are not 0, 1, 2, ...
         inner = [int(cut) for cut in cuts if cut < scan.rows.n]
-        found = smallest(inner, lambda: (rule.places(block).astype(np.uint64) for block in scan.blocks([ROW])), n_rows)
+        found = smallest(inner, lambda count: scan.each([ROW], partial(_counted_places, rule, count)), n_rows)
         bounds = np.array(found + [n_rows] * (len(cuts) - len(inner)), np.int64)
         rule = ByOrder((ROW,), n_rows, derive(_ORDER, seed), bounds)
     return rule, [int(count) for count in counts]
@@ -204,7 +211,7 @@ def _by_order(scan: Scan, n_rows: int, shares: list[float], seed: int) -> tuple[
 def _by_order_in_class(
     scan: Scan, n_rows: int, shares: list[float], seed: int, stratify: str
 ) -> tuple[Rule, list[int]]:
-    classes, sizes = scan.tally([stratify], lambda block: hash_column(block[stratify]))
+    classes, sizes = scan.tally([stratify], partial(_hashed, stratify))
     if len(classes) > _MOST_CLASSES:
         remedy = "Stratify by a column of fewer values."
         raise OptionError(
@@ -216,20 +223,19 @@ def _by_order_in_class(
     bits = n_rows.bit_length()
     blank = ByOrderInClass((ROW, stratify), n_rows, derive(_ORDER, seed), np.empty((0, 0), np.int64), classes)
 
-    def words() -> Any:  # class and place in one number: all classes' cuts are found in the same passes
-        for block in scan.blocks(blank.columns):
-            yield blank.codes(block).astype(np.uint64) << np.uint64(bits) | blank.places(block).astype(np.uint64)
+    def each(count: Callable[[Words], Counts]) -> Iterator[Counts]:
+        return scan.each(blank.columns, partial(_counted_in_class, blank, bits, count))
 
     inner = cuts < sizes[:, None]
     ranks = (cuts + firsts[:, None])[inner]
     bounds = np.full(cuts.shape, n_rows, np.int64)
-    bounds[inner] = np.array(smallest(ranks.tolist(), words, len(classes) << bits), np.int64) & ((1 << bits) - 1)
+    bounds[inner] = np.array(smallest(ranks.tolist(), each, len(classes) << bits), np.int64) & ((1 << bits) - 1)
     rule = ByOrderInClass(blank.columns, n_rows, blank.key, bounds, classes)
     return rule, [int(count) for count in counts.sum(axis=0)]
 
 
 def _by_group(scan: Scan, keys: tuple[str, ...], shares: list[float], seed: int) -> tuple[Rule, list[int]]:
-    groups, sizes = scan.tally(keys, lambda block: hash_keys([block[key] for key in keys]))
+    groups, sizes = scan.tally(keys, partial(_hashed_together, keys))
     order = np.lexsort((hash_ids(groups, derive(_TIES, seed)), -sizes))
     lacking = [share * scan.rows.n for share in shares]
     assigned = np.empty(len(groups), np.int8)
@@ -239,3 +245,24 @@ def _by_group(scan: Scan, keys: tuple[str, ...], shares: list[float], seed: int)
         assigned[number] = part
     counts = np.bincount(assigned, weights=sizes, minlength=len(shares))
     return ByGroup(keys, groups, assigned), [int(count) for count in counts]
+
+
+# Workers call these by their names.
+
+
+def _counted_places(rule: ByOrder, count: Callable[[Words], Counts], block: Block) -> Counts:
+    return count(rule.places(block).astype(np.uint64))
+
+
+def _counted_in_class(rule: ByOrderInClass, bits: int, count: Callable[[Words], Counts], block: Block) -> Counts:
+    """Class and place in one number: all classes' cuts are found in the same passes."""
+    codes = rule.codes(block).astype(np.uint64)
+    return count(codes << np.uint64(bits) | rule.places(block).astype(np.uint64))
+
+
+def _hashed(key: str, block: Block) -> Hashes:
+    return hash_column(block[key])
+
+
+def _hashed_together(keys: tuple[str, ...], block: Block) -> Hashes:
+    return hash_keys([block[key] for key in keys])

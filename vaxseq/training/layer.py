@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy.typing as npt
 
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
 from vaxseq.features import FittedFeatures
-from vaxseq.features.serving import check_float32
+from vaxseq.features.records.encoding import check_float32
+from vaxseq.training.backend import keras
 from vaxseq.training.layer_program import LayerProgram, tensor_dtype
 
 

@@ -107,7 +107,12 @@ class Reader(ABC):
         return places.stamp(source.path) if source.path is not None else (0, b"")
 
     @classmethod
-    def check(cls, sources: Sequence[Source]) -> None:
+    def content(cls, source: Source) -> bytes:
+        """Bytes that are the same for a copy of the source; nothing where that can't be told."""
+        return places.content(source.path) if source.path is not None else b""
+
+    @classmethod
+    def check(cls, sources: Sequence[Source], options: Mapping[str, Any]) -> None:
         """Called once, before any of the sources is opened: refuses what can't be told by opening it.
 
         Raises:

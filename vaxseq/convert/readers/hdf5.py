@@ -14,6 +14,7 @@ from vaxseq.convert import places
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.base import Piece, Source, TypedReader, Unit, bad_option
 from vaxseq.dataset.hdf5_form import check_files
+from vaxseq.dataset.hdf5_reach import outside, unwritten
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
 _PIECE_BYTES = 32 << 20
@@ -35,7 +36,7 @@ class Hdf5Reader(TypedReader):
 
     name = "hdf5"
     suffixes = (".hdf5", ".h5")
-    options = {"group": None}
+    options = {"group": None, "allow_external": False}
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
@@ -44,6 +45,8 @@ class Hdf5Reader(TypedReader):
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.")
         try:
             self._file = h5py.File(places.open_bytes(source.path) if remote else source.path, "r")
+            if remote:
+                self._check_remote()
             self._columns = self._find()
             self._schema = pa.schema([(name, self._kind(name, place)) for name, place in self._columns.items()])
             lengths = {name: self._length(place) for name, place in self._columns.items()}
@@ -58,10 +61,17 @@ class Hdf5Reader(TypedReader):
         self._rows = int(next(iter(lengths.values())))
 
     @classmethod
-    def check(cls, sources: Sequence[Source]) -> None:
+    def check(cls, sources: Sequence[Source], options: Mapping[str, Any]) -> None:
         """Damage can make the HDF5 library loop for ever, so another process tries first."""
         paths = [one.path for one in sources if one.path is not None and not places.is_url(one.path)]
-        check_files([path for path in paths if os.path.exists(path)])
+        external = options.get("allow_external") is True
+        check_files([path for path in paths if os.path.exists(path)], allow_external=external)
+
+    def _check_remote(self) -> None:
+        """What another process finds out about a local file."""
+        found = None if self.set["allow_external"] is True else outside(self._file)
+        if found or (found := unwritten(self._file)):
+            raise SourceError(f"{self.where}: {found}. Get a file that holds all of its arrays.")
 
     def schema(self) -> pa.Schema:
         return self._schema
@@ -131,6 +141,10 @@ class Hdf5Reader(TypedReader):
             ) from error
         yield Piece(pa.table(columns), unit.start)
 
+    def estimate_bytes(self) -> int:
+        """What the arrays unpack to."""
+        return sum(_unpacked(place) for place in self._columns.values())
+
     def _read(self, name: str, place: Any, start: int, stop: int) -> pa.Array:
         where = f"{self.where}: {name!r}"
         if isinstance(place, h5py.Dataset):
@@ -153,6 +167,10 @@ class Hdf5Reader(TypedReader):
 
     def close(self) -> None:
         self._file.close()
+
+
+def _unpacked(place: Any) -> int:
+    return int(place.nbytes) if isinstance(place, h5py.Dataset) else sum(map(_unpacked, place.values()))
 
 
 def _dtype(data: h5py.Dataset) -> np.dtype[Any]:

@@ -175,6 +175,10 @@ class SqlReader(TypedReader):
         finally:
             reader.close()
 
+    @classmethod
+    def content(cls, source: Source) -> bytes:
+        return cls.stamp(source)[1] if source.data.key is not None else b""
+
     def extent(self) -> bytes:
         """How many rows the result has now, and from which key to which."""
         key = _quoted(self._query.key or "")
