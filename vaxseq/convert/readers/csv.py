@@ -74,11 +74,7 @@ class CsvReader(TextReader):
 
     def _words(self) -> dict[str, Worded]:
         """Columns whose form or marks were named."""
-        named = dict.fromkeys((*self.forms, *self.marks))
-        return {
-            name: Worded(self.forms.get(name), (*self.nulls, *self.marks.get(name, ())), self.format)
-            for name in named if name in self._names
-        }  # fmt: skip
+        return {name: worded for name in self._names if (worded := self.worded(name)) is not None}
 
     def names(self) -> tuple[str, ...]:
         return self._names

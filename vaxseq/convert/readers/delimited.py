@@ -15,6 +15,7 @@ from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.layouts import encoding
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
+from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SourceError, did_you_mean
 
@@ -81,6 +82,33 @@ class TextReader(Reader):
         nulls = (*self.nulls, *self.marks.get(name, ()))
         delimiter = chr(self.dialect.delimiter)
         return Subject(name, nulls, self.set["decimal"], delimiter, self.kinds_of_forms, words)
+
+    def named_kind(self, name: str, cells: pa.Array) -> pa.DataType | None:
+        """The type of cells whose form or marks were named; None where they weren't."""
+        worded = self.worded(name)
+        return None if worded is None else worded.kind(cells, f"{self.where}: column {name!r}")
+
+    def named_values(self, name: str, cells: pa.Array, kind: pa.DataType) -> pa.Array:
+        """Such cells as values."""
+        worded = self.worded(name)
+        assert worded is not None
+        return worded.read(cells, kind, f"{self.where}: column {name!r}", declared=False)[0]
+
+    def worded(self, name: str) -> Worded | None:
+        """How the column is read where its form or its marks of missing values were named."""
+        if name not in self.forms and name not in self.marks:
+            return None
+        return Worded(self.forms.get(name), (*self.nulls, *self.marks.get(name, ())), self.format)
+
+    def glimpses(self, size: int) -> Iterator[Piece]:
+        """Whole lines from the middle and from the end; none of a source that must be read from its start."""
+        for start in (len(self._map) // 2, len(self._map) - size) if self.splittable else ():
+            if start > 0:
+                part = self._map[start : start + size]
+                lines = np.flatnonzero(part == 10)
+                if lines.size > 1:
+                    stop = len(part) if start + size >= len(self._map) else int(lines[-1]) + 1
+                    yield Piece(part[int(lines[0]) + 1 : stop], start + int(lines[0]) + 1)
 
     def column_units(self) -> dict[str, str]:
         """Units of columns, where the source tells them."""

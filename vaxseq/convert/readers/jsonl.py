@@ -17,7 +17,6 @@ from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, is_text, join
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request
 from vaxseq.convert.readers.delimited import TextReader
-from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
@@ -70,7 +69,7 @@ class JsonLinesReader(TextReader):
     def parse(self, piece: Piece, request: Request) -> Parsed:
         types = dict(request.types)
         if (
-            all(types[name] in _FAST and self._worded(name) is None for name in request.columns)
+            all(types[name] in _FAST and self.worded(name) is None for name in request.columns)
             and (table := self._fast(piece, request.columns, types)) is not None
         ):
             return Parsed(table)
@@ -87,7 +86,7 @@ class JsonLinesReader(TextReader):
                 wider = join(kind, seen)
                 if not is_text(kind):
                     types[name] = CATEGORY if wider is None or is_text(wider) else wider
-            worded = self._worded(name) if all(value is None or isinstance(value, str) for value in values) else None
+            worded = self.worded(name) if all(value is None or isinstance(value, str) for value in values) else None
             if worded is not None:
                 demanded, cells = name in request.declared, pa.array(values, pa.string())
                 columns[name], wrong = worded.read(cells, request.types[name], name, declared=demanded)
@@ -160,7 +159,7 @@ class JsonLinesReader(TextReader):
             words = pa.array([_written(value) for value in values], pa.string())
             kind = text.infer(words, text.TextFormat(), f"{self.where}: column {name!r}")
             return CATEGORY if is_text(kind) else pa.float64() if kind == pa.int64() and kinds != {int} else kind
-        if kinds == {str} and (worded := self._worded(name)) is not None:
+        if kinds == {str} and (worded := self.worded(name)) is not None:
             return worded.kind(pa.array(values, pa.string()), name)
         if kinds == {str}:
             kind = text.infer(pa.array(values, pa.string()), self.format, name) if _like_time(values) else pa.string()
@@ -183,11 +182,6 @@ class JsonLinesReader(TextReader):
                 "with columns=."
             )
         return CATEGORY
-
-    def _worded(self, name: str) -> Worded | None:
-        if name not in self.forms and name not in self.marks:
-            return None
-        return Worded(self.forms.get(name), self.marks.get(name, ()), self.format)
 
     def _column(self, values: list[Any], kind: pa.DataType) -> tuple[pa.Array, Any]:
         if pa.types.is_fixed_size_list(kind):
