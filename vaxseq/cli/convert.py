@@ -55,7 +55,7 @@ def convert(
     from vaxseq.cli._cluster import cluster
     from vaxseq.cli._output import show
     from vaxseq.convert import convert as run
-    from vaxseq.errors import OptionError
+    from vaxseq.errors import OptionError, printable
 
     if sql is None and uri is None and len(paths) < 2:
         raise OptionError(f"convert: got {len(paths)} path, expected sources and a target. Name the target last.")
@@ -74,7 +74,7 @@ def convert(
             )  # fmt: skip
     except KeyboardInterrupt:
         how = "begins again" if sql is not None and "key" not in given else "goes on where it was"
-        typer.echo(f"stopped; run the same command again and {target} {how}", err=True)
+        typer.echo(f"stopped; run the same command again and {printable(target)} {how}", err=True)
         raise typer.Exit(130) from None
     if json or not quiet:
         left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from typing import Any
 
-from vaxseq.display.html import page_part
+from vaxseq.display.html import escape, page_part
 from vaxseq.report.findings import Finding
 from vaxseq.report.words import number, share
 
