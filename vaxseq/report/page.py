@@ -18,6 +18,8 @@ _HEADS = (
 )  # fmt: skip
 _WIDE = ("role", "type", "distinct", "mean", "tells alone")  # left to the detail on a telephone
 
+MARK = '<meta name="generator" content="vaxseq report">'
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -61,7 +63,7 @@ def page(contents: Contents) -> str:
         rows += "; " + ", ".join(f"{name} {count:,}" for name, count in contents.parts.items())
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'{MARK}<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
         "script-src 'unsafe-inline'; img-src data:\">"
         f"<title>{escape(contents.title)}: report</title><style>{style}</style></head><body>"
