@@ -155,7 +155,8 @@ class UnitReader:
             got = f"; got {worst.value!r}" if worst.value is not None else ""
             raise BadRowError(
                 f"{worst.source}: line {worst.line}:{at} {worst.reason}{got}. "
-                f"Correct the row or the schema, or set the bad rows aside with on_bad_rows='reject'."
+                f"Correct the row or the schema, or set the bad rows aside with on_bad_rows='reject'.",
+                options={"on_bad_rows": "reject"},
             )
         return found
 

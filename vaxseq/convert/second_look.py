@@ -40,7 +40,7 @@ def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, fi
         if is_text(stage.types[name]) and (look := _glance(stage, name, subject)) is not None:
             looks[name] = look
     extremes = {
-        name: _Extremes() for name in subjects
+        name: Extremes() for name in subjects
         if pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name])
     }  # fmt: skip
     places: dict[tuple[str, str], list[PieceKey]] = {}
@@ -101,7 +101,7 @@ def _examples(look: Look) -> Iterable[str]:
 
 
 def _said(
-    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, Look], extremes: Mapping[str, _Extremes],
+    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, Look], extremes: Mapping[str, Extremes],
     places: Mapping[tuple[str, str], list[PieceKey]], find: FindLine,
 ) -> Seen:  # fmt: skip
     seen = Seen()
@@ -121,7 +121,7 @@ def _said(
     return seen
 
 
-class _Extremes:
+class Extremes:
     """The smallest and largest number of a column, and how often a logger's mark of a missing value is one of them."""
 
     def __init__(self) -> None:

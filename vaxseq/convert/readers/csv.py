@@ -15,14 +15,20 @@ import pyarrow.csv as pacsv
 
 from vaxseq.convert import text
 from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, cast_exactly, is_text, join
+from vaxseq.convert.layouts.body import Spans, spans_of, without_quotes
+from vaxseq.convert.layouts.delimiter import sniff, told
+from vaxseq.convert.layouts.diagnosis import Oddity, diagnose, different
+from vaxseq.convert.layouts.head import Record, is_value, read_head, skipped
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.readers.worded import Worded
+from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
 _BLOCK = 1 << 20
+_LOOK, _RECORDS = 1 << 16, 60  # bytes and records that a look at the layout takes
 _COLUMN = re.compile(r"In CSV column #(\d+)")
 
 
@@ -33,6 +39,7 @@ class CsvReader(TextReader):
     suffixes = (".csv", ".tsv", ".tab", ".txt", ".psv")
     options = {
         **TextReader.options, "delimiter": None, "header": True, "quote": '"', "escape": None, "skip_rows": 0,
+        "header_rows": 1, "units_rows": 0, "names": None, "comment": None, "skip_footer": 0,
     }  # fmt: skip
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
@@ -42,24 +49,32 @@ class CsvReader(TextReader):
                 raise bad_option(self.where, key, self.set[key], "one ASCII character")
         if not isinstance(self.set["header"], bool | list | tuple):
             raise bad_option(self.where, "header", self.set["header"], "True, False or a list of names")
-        if not isinstance(self.set["skip_rows"], int) or self.set["skip_rows"] < 0:
-            raise bad_option(self.where, "skip_rows", self.set["skip_rows"], "a whole number from 0")
+        for key, least in (("skip_rows", 0), ("header_rows", 1), ("units_rows", 0), ("skip_footer", 0)):
+            if isinstance(self.set[key], bool) or not isinstance(self.set[key], int) or self.set[key] < least:
+                raise bad_option(self.where, key, self.set[key], f"a whole number from {least}")
+        for key in ("names", "comment"):
+            kinds = (list, tuple) if key == "names" else str
+            if self.set[key] is not None and (not isinstance(self.set[key], kinds) or not self.set[key]):
+                raise bad_option(self.where, key, self.set[key], "a list of names" if key == "names" else "text")
         quote, escape = self.set["quote"], self.set["escape"]
-        self._byte = (ord(quote) if quote else None, ord(escape) if escape else None)
+        byte = (ord(quote) if quote else None, ord(escape) if escape else None)
         head = self._head()
-        self.dialect = scan.Dialect(ord(self.set["delimiter"] or _sniff(head, self.source.path or "")), *self._byte)
+        mark, first = told(head) if self.set["delimiter"] is None else (None, 0)
+        rest = head[first:]
+        for _ in range(self.set["skip_rows"]):
+            rest = rest.partition(b"\n")[2]
+        given = self.set["delimiter"] or mark
+        self.dialect = scan.Dialect(ord(given or sniff(rest or head, self.source.path or "", quote)), *byte)
         self._seen: tuple[Piece, scan.Dialect] | None = None
-        self._names, self.body_start, self.body_line = self._read_header(head)
+        self._spans: tuple[Piece, Spans | None] | None = None
+        self._header: bytes | None = None
+        self._names, self._units, self.body_start, self.body_line = self._read_header(head, first)
         self._number_marks = text.number_marks(self.nulls)
         self._worded = self._words()
 
     def _words(self) -> dict[str, Worded]:
         """Columns whose form or marks were named."""
-        named = dict.fromkeys((*self.forms, *self.marks))
-        return {
-            name: Worded(self.forms.get(name), (*self.nulls, *self.marks.get(name, ())), self.format)
-            for name in named if name in self._names
-        }  # fmt: skip
+        return {name: worded for name in self._names if (worded := self.worded(name)) is not None}
 
     def names(self) -> tuple[str, ...]:
         return self._names
@@ -69,39 +84,96 @@ class CsvReader(TextReader):
             self._read(self.sample(), self._names, dict.fromkeys(self._names, pa.string()), []) if self._worded else {}
         )
         found = {name: one.unit(cells[name].combine_chunks()) for name, one in self._worded.items()}
-        return {name: unit for name, unit in found.items() if unit is not None}
+        return {**self._units, **{name: unit for name, unit in found.items() if unit is not None}}
 
-    def _read_header(self, head: bytes) -> tuple[tuple[str, ...], int, int]:
-        """Column names, and the offset and line number of the first record after them."""
-        data = np.frombuffer(head, np.uint8)
-        found = scan.records(data, self.dialect, skip_blank=False)
-        start = line = 0
-        for _ in range(self.set["skip_rows"]):
-            _, stop, at = next(found, (0, len(head), line))
-            start, line = self._after(head, stop), at + 1
-        first: list[str] = []
-        for begin, stop, at in found:
-            if stop > begin:
-                first = self._fields(head[begin:stop])
-                if self.set["header"] is True:
-                    start = self._after(head, stop)
-                    line = at + 1 + head[begin:stop].count(b"\n")
-                break
-        if not isinstance(self.set["header"], bool):
-            names = tuple(str(name) for name in self.set["header"])
-        elif self.set["header"]:
-            names = tuple(name.strip() or f"column_{number}" for number, name in enumerate(first))
-        else:
-            names = tuple(f"column_{number}" for number in range(len(first)))
+    def _read_header(self, head: bytes, first: int) -> tuple[tuple[str, ...], dict[str, str], int, int]:
+        """Column names and units, and the offset and line number of the first record after them."""
+        records = self._first_records(head, first)
+        at = self._before(records, head)
+        found = read_head(
+            records[at:], header=self.set["header"], header_rows=self.set["header_rows"],
+            units_rows=self.set["units_rows"], names=self.set["names"],
+        )  # fmt: skip
+        if self._by_itself and (odd := diagnose(records[at:])) is not None:
+            self._tell(odd)
+        self._check_names(found.names)
+        if found.header is not None:
+            self._header = head[found.header.start : found.header.stop]
+        seen = [one for one in records[at:] if one.stop > one.start]
+        if found.before < len(seen):
+            start = seen[found.before].start
+            return found.names, found.units, start, head[:start].count(b"\n")
+        if seen:
+            start = self._after(head, seen[-1].stop)
+            return found.names, found.units, start, head[:start].count(b"\n")
+        return found.names, found.units, len(head), head.count(b"\n")
+
+    @property
+    def _by_itself(self) -> bool:
+        """Whether nobody said how the header stands."""
+        return all(
+            self.set[key] == default
+            for key, default in (("header", True), ("header_rows", 1), ("units_rows", 0), ("names", None))
+        )
+
+    def _first_records(self, head: bytes, first: int) -> list[Record]:
+        """The first records, as many as a look at the layout needs."""
+        data = np.frombuffer(head, np.uint8)[first : first + _LOOK]
+        whole = len(data) < _LOOK or first + _LOOK >= len(head)
+        lines = head[:first].count(b"\n")
+        found = []
+        for start, stop, line in scan.records(data, self.dialect, skip_blank=False):
+            start, stop = start + first, stop + first
+            fields = self._fields(head[start:stop]) if stop > start else []
+            found.append(Record(start, stop, line + lines, fields))
+            if len(found) > self.set["skip_rows"] + _RECORDS:
+                return found
+        return found if whole or len(found) < 2 else found[:-1]
+
+    def _before(self, records: list[Record], head: bytes) -> int:
+        """How many records stand before the header: skipped ones and comments."""
+
+        def line(one: Record) -> str:
+            return head[one.start : one.stop].decode(errors="replace")
+
+        comment = self.set["comment"]
+        at = skipped(records, self.set["skip_rows"], comment, line)
+        if comment is None and self.set["header"] is True:
+            after = skipped(records, self.set["skip_rows"], "#", line)
+            last = next((one for one in reversed(records[at:after]) if one.width), None)
+            named = last is not None and after < len(records) and last.width == records[after].width > 1
+            if last is not None and not (named and any(map(is_value, records[after].fields))):
+                return after
+            if last is not None and sum(one.width > 0 for one in records[at:after]) > 1:
+                return records.index(last)  # the last of the comments has the names
+        return at
+
+    def _check_names(self, names: tuple[str, ...]) -> None:
         if not names:
             raise SourceError(
                 f"{self.where}: the file is empty; got no header line. Pass header=[...] with the column names."
             )
+        if nul := [name for name in names if "\0" in name]:
+            raise SchemaError(
+                f"{self.where}: column name {nul[0]!r} has a NUL character, which no file of columns can hold. "
+                "Pass names=[...] of new names.",
+                options={"names": [name.replace("\0", "") for name in names]},
+            )
         if double := sorted({name for name in names if names.count(name) > 1}):
             raise SchemaError(
-                f"{self.where}: line 1: column names must differ; got {double} twice. Pass header=[...] of new names."
+                f"{self.where}: line 1: column names must differ; got {double} twice. Pass names=[...] of new names.",
+                options={"names": different(names)},
             )
-        return names, start, line
+
+    def _tell(self, odd: Oddity) -> None:
+        """Stops at what can't be read, and notes what can."""
+        options = odd.options
+        if odd.stops:
+            shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
+            raise SchemaError(f"{self.where}: line {odd.lines[0]}: {odd.message}. Pass {shown}.", options=options)
+        self.notices.append(
+            Notice(None, odd.message, tuple(f"line {line}" for line in odd.lines), options, lossless=odd.sure)
+        )
 
     def _after(self, head: bytes, stop: int) -> int:
         while stop < len(head) and head[stop] in b"\r\n":
@@ -115,7 +187,8 @@ class CsvReader(TextReader):
             line = record.decode()
         except UnicodeDecodeError as error:
             raise SourceError(
-                f"{self.where}: the header isn't UTF-8: {error}. Pass encoding=, for example 'latin-1'."
+                f"{self.where}: the header isn't UTF-8: {error}. Pass encoding=, for example 'cp1252'.",
+                options={"encoding": "cp1252"},
             ) from error
         quote = self.set["quote"]
         dialect = {"delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"],
@@ -129,6 +202,8 @@ class CsvReader(TextReader):
             ) from error
 
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
+        if (spans := self._spans_of(piece, headers=True)) is not None:
+            piece = Piece(spans.rows(), piece.start, piece.first_line)
         try:
             table = self._read(piece, self._names, dict.fromkeys(self._names, pa.string()), [])
             cells = {name: table[name].combine_chunks() for name in self._names}
@@ -144,6 +219,44 @@ class CsvReader(TextReader):
         return CATEGORY if pa.types.is_string(kind) else kind  # tried first; a column of many values gives it up
 
     def parse(self, piece: Piece, request: Request) -> Parsed:
+        spans = self._spans_of(piece, headers=False)
+        if spans is None:
+            try:
+                parsed = self._parse(piece, request, suspicious=True)
+            except _HeaderAgainError:
+                spans = self._spans_of(piece, headers=True)
+            else:
+                texts = all(is_text(kind) for kind in parsed.table.schema.types)
+                if not texts or (spans := self._spans_of(piece, headers=True)) is None:
+                    return parsed
+        else:
+            spans = self._spans_of(piece, headers=True)
+        assert spans is not None
+        return self._among(spans, piece, request)
+
+    def _among(self, spans: Spans, piece: Piece, request: Request) -> Parsed:
+        """The rows between lines that are none; those are bad rows, except comments."""
+        records = list(spans.records())
+        rows = np.array([number for number, one in enumerate(records) if one[3] is None], np.int64)
+        parsed = self._parse(Piece(spans.rows(), piece.start, piece.first_line), request)
+        bad = [replace(one, row=int(rows[one.row])) for one in parsed.bad]
+        bad += [BadRow(number, None, None, one[3]) for number, one in enumerate(records) if one[3] is not None]
+        return Parsed(parsed.table, bad, rows[parsed.ordinals()])
+
+    def _spans_of(self, piece: Piece, *, headers: bool) -> Spans | None:
+        """The piece's lines that are no rows, looked for once; the header again only where something hints at it."""
+        if self._spans is None or self._spans[0] is not piece or headers:
+            comment = self.set["comment"]
+            found = spans_of(
+                piece.raw, self._dialect_of(piece), comment=comment.encode() if comment else None,
+                header=self._header if headers else None, at_end=self._is_last(piece),
+            )  # fmt: skip
+            blank = len(self._names) > 1
+            spans = None if found is None else Spans(piece.raw, found, self._dialect_of(piece), skip_blank=blank)
+            self._spans = piece, spans
+        return self._spans[1]
+
+    def _parse(self, piece: Piece, request: Request, *, suspicious: bool = False) -> Parsed:
         types = dict(request.types)
         loose: set[str] = set()  # demanded types that some cell doesn't fit: these columns are read cell by cell
         invalid: list[tuple[int, str]] = []
@@ -154,6 +267,8 @@ class CsvReader(TextReader):
                 table = self._read(piece, request.columns, asked, invalid)
             except pa.ArrowInvalid as error:
                 name = self._blamed(error, piece)
+                if suspicious and self._spans_of(piece, headers=True) is not None:
+                    raise _HeaderAgainError from error
                 if name in request.declared or name in self._worded or is_text(types[name]):
                     loose.add(name)
                 else:
@@ -233,7 +348,8 @@ class CsvReader(TextReader):
             if (at := scan.not_utf8(piece.raw)) is not None:
                 raise SourceError(
                     f"{self.where}: the text isn't UTF-8 at byte {piece.start + at}. "
-                    f"Pass encoding=, for example 'latin-1', or repair the file."
+                    f"Pass encoding=, for example 'cp1252', or repair the file.",
+                    options={"encoding": "cp1252"},
                 )
 
         def skip(row: pacsv.InvalidRow) -> str:
@@ -273,7 +389,7 @@ class CsvReader(TextReader):
         if self._seen is None or self._seen[0] is not piece:
             quote = self.dialect.quote
             quoted = quote is not None and scan.holds(piece.raw, bytes([quote]))
-            self._seen = piece, self.dialect if quoted else replace(self.dialect, quote=None)
+            self._seen = piece, self.dialect if quoted else without_quotes(self.dialect)
         return self._seen[1]
 
     def _blamed(self, error: pa.ArrowInvalid, piece: Piece) -> str:
@@ -331,7 +447,10 @@ class CsvReader(TextReader):
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
         found = {}
         wanted = set(rows)
-        for row, (start, stop, line) in enumerate(scan.records(piece.raw, self.dialect, len(self._names) > 1)):
+        spans = self._spans_of(piece, headers=True)
+        blank = len(self._names) > 1
+        records = (one[:3] for one in spans.records()) if spans else scan.records(piece.raw, self.dialect, blank)
+        for row, (start, stop, line) in enumerate(records):
             if row in wanted:
                 found[row] = (line, bytes(piece.raw[start:stop]).decode(errors="backslashreplace"))
         first = self.first_line(piece)
@@ -343,10 +462,5 @@ def _direct(kind: pa.DataType) -> bool:
     return not (pa.types.is_duration(kind) or pa.types.is_float16(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _sniff(head: bytes, path: str) -> str:
-    """The delimiter that the first line shows most often."""
-    if path.rsplit(".", 1)[-1].lower() in ("tsv", "tab"):
-        return "\t"
-    line = re.sub(rb'"[^"]*"', b"", head.split(b"\n", 1)[0])
-    best = max(b",;\t|", key=lambda one: (line.count(one), one == ord(",")))
-    return chr(best) if line.count(best) else ","
+class _HeaderAgainError(Exception):
+    """The header stands among the rows."""
