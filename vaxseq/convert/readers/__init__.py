@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from vaxseq.convert.readers.base import Reader, Source
 from vaxseq.errors import OptionError, did_you_mean
@@ -29,7 +29,12 @@ def readers() -> dict[str, type[Reader]]:
 
 def open_reader(source: Source, options: Mapping[str, Any]) -> Reader:
     """The source, open."""
-    return readers()[source.format](source, options)
+    reader = readers()[source.format](source, options)
+    if options.get("melt") is None:
+        return reader
+    from vaxseq.convert.readers.melted import Melted
+
+    return cast("Reader", Melted(reader, options["melt"]))
 
 
 def check_options(formats: set[str], options: Mapping[str, Any]) -> None:
@@ -38,7 +43,7 @@ def check_options(formats: set[str], options: Mapping[str, Any]) -> None:
     Raises:
         OptionError: naming the option, and the nearest known one.
     """
-    known = {key for name in formats for key in readers()[name].options}
+    known = {key for name in formats for key in readers()[name].options} | {"melt"}
     for key in options:
         if key not in known:
             shown = "/".join(sorted(formats))

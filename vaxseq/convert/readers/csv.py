@@ -18,6 +18,7 @@ from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, cast_exactly, is_tex
 from vaxseq.convert.layouts.body import Spans, spans_of, without_quotes
 from vaxseq.convert.layouts.delimiter import sniff, told
 from vaxseq.convert.layouts.diagnosis import Oddity, diagnose, different
+from vaxseq.convert.layouts.footer import last_lines
 from vaxseq.convert.layouts.head import Record, is_value, read_head, skipped
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
@@ -148,6 +149,11 @@ class CsvReader(TextReader):
                 return records.index(last)  # the last of the comments has the names
         return at
 
+    def last_rows(self, rows: int) -> list[dict[str, str]]:
+        lines = last_lines(self.tail(_LOOK), rows) if self.splittable else []
+        found = [[*csv.reader([line.decode(errors="replace")], **self._python_dialect())] for line in lines]
+        return [dict(zip(self._names, cells[0], strict=False)) for cells in found if cells]
+
     def _check_names(self, names: tuple[str, ...]) -> None:
         if not names:
             raise SourceError(
@@ -190,16 +196,19 @@ class CsvReader(TextReader):
                 f"{self.where}: the header isn't UTF-8: {error}. Pass encoding=, for example 'cp1252'.",
                 options={"encoding": "cp1252"},
             ) from error
-        quote = self.set["quote"]
-        dialect = {"delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"],
-        "quotechar": quote or None,
-                   "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE}  # fmt: skip
         try:
-            return next(csv.reader([line.replace("\r", " ")], **dialect), [])
+            return next(csv.reader([line.replace("\r", " ")], **self._python_dialect()), [])
         except csv.Error as error:
             raise SourceError(
                 f"{self.where}: can't read the header line: {error}. Pass header=[...] and skip_rows=1."
             ) from error
+
+    def _python_dialect(self) -> dict[str, Any]:
+        quote = self.set["quote"]
+        return {
+            "delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
+            "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        }  # fmt: skip
 
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
         if (spans := self._spans_of(piece, headers=True)) is not None:

@@ -13,6 +13,7 @@ from vaxseq.convert import places, text
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.layouts import encoding
+from vaxseq.convert.layouts.footer import footer_start, without_footer
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
 from vaxseq.convert.readers.worded import Worded
@@ -20,6 +21,7 @@ from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SourceError, did_you_mean
 
 _SAMPLE = 1 << 20
+_FOOTER = 1 << 16
 _SMALLEST, _LARGEST, _ROWS = 16 << 20, 64 << 20, 1 << 17
 
 
@@ -55,6 +57,9 @@ class TextReader(Reader):
         self.splittable = plain and not streams.is_compressed(self.source.path) and not places.is_url(self.source.path)
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
+        if self.splittable and (footer := self.set.get("skip_footer", 0)):
+            last = self.tail(_FOOTER)
+            self._map = self._map[: len(self._map) - len(last) + footer_start(last, footer)]
         self._end = len(self._map)
         self._last_piece: Piece | None = None
         self._known_line = (0, 0)
@@ -129,11 +134,25 @@ class TextReader(Reader):
     def schema_names(self) -> tuple[str, ...]:
         return self.names()
 
+    def _chunks(self) -> Iterator[bytes]:
+        """The text of what isn't mapped."""
+        chunks = streams.chunks(self.source.path or "", self.set["encoding"])
+        footer = int(self.set.get("skip_footer", 0))
+        return without_footer(chunks, footer) if footer else chunks
+
+    def tail(self, size: int) -> bytes:
+        """The last bytes of a mapped file; none of another."""
+        return bytes(self._map[-size:])
+
+    def last_rows(self, rows: int) -> list[dict[str, str]]:
+        """Cells of the last rows, the last one first, where they can be told without reading the whole."""
+        return []
+
     def _head(self) -> bytes:
         """The first megabyte."""
         if self.splittable:
             return bytes(self._map[self._mark : self._mark + _SAMPLE])
-        return next(streams.chunks(self.source.path or "", self.set["encoding"]), b"")[:_SAMPLE]
+        return next(self._chunks(), b"")[:_SAMPLE]
 
     def sample(self) -> Piece:
         """The first whole records."""
@@ -195,7 +214,7 @@ class TextReader(Reader):
         held: list[bytes] = []
         length, offset, line = 0, self.body_start, self.body_line + 1
         drop = self.body_start
-        for chunk in streams.chunks(self.source.path or "", self.set["encoding"]):
+        for chunk in self._chunks():
             if drop:
                 chunk, drop = chunk[drop:], max(drop - len(chunk), 0)
             held.append(chunk)
