@@ -30,11 +30,25 @@ def readers() -> dict[str, type[Reader]]:
 def open_reader(source: Source, options: Mapping[str, Any]) -> Reader:
     """The source, open."""
     reader = readers()[source.format](source, options)
-    if options.get("melt") is None:
-        return reader
+    for option, wrap in _WRAPPERS.items():
+        if options.get(option) is not None:
+            reader = cast("Reader", wrap()(reader, options[option]))
+    return reader
+
+
+def _joined_times() -> Any:
+    from vaxseq.convert.readers.joined_times import JoinedTimes
+
+    return JoinedTimes
+
+
+def _melted() -> Any:
     from vaxseq.convert.readers.melted import Melted
 
-    return cast("Reader", Melted(reader, options["melt"]))
+    return Melted
+
+
+_WRAPPERS = {"time_from": _joined_times, "melt": _melted}  # options that make the columns otherwise, in their order
 
 
 def check_options(formats: set[str], options: Mapping[str, Any]) -> None:
@@ -43,7 +57,7 @@ def check_options(formats: set[str], options: Mapping[str, Any]) -> None:
     Raises:
         OptionError: naming the option, and the nearest known one.
     """
-    known = {key for name in formats for key in readers()[name].options} | {"melt"}
+    known = {key for name in formats for key in readers()[name].options} | set(_WRAPPERS)
     for key in options:
         if key not in known:
             shown = "/".join(sorted(formats))

@@ -29,7 +29,8 @@ class TextReader(Reader):
     """Text in records that end with a newline; one unit if it must be fetched, decompressed or transcoded."""
 
     is_text = True
-    options = {"encoding": None, "null_values": None, "decimal": ".", "timestamp_format": (), "forms": None}
+    options = {"encoding": None, "null_values": None, "decimal": ".", "timestamp_format": (), "forms": None,
+               "skip_footer": 0}  # fmt: skip
     kinds_of_forms: tuple[str, ...] = ("times", "numbers", "true and false")
     dialect: scan.Dialect
     body_start: int
@@ -38,6 +39,9 @@ class TextReader(Reader):
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         self.notices: list[Notice] = []
+        footer = self.set.get("skip_footer", 0)
+        if isinstance(footer, bool) or not isinstance(footer, int) or footer < 0:
+            raise bad_option(self.where, "skip_footer", footer, "a whole number from 0")
         if self.set["decimal"] not in (".", ","):
             raise bad_option(self.where, "decimal", self.set["decimal"], "'.' or ','")
         given = self.set["timestamp_format"]
@@ -57,7 +61,7 @@ class TextReader(Reader):
         self.splittable = plain and not streams.is_compressed(self.source.path) and not places.is_url(self.source.path)
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
-        if self.splittable and (footer := self.set.get("skip_footer", 0)):
+        if self.splittable and footer:
             last = self.tail(_FOOTER)
             self._map = self._map[: len(self._map) - len(last) + footer_start(last, footer)]
         self._end = len(self._map)

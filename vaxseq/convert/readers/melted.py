@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,26 +10,17 @@ import pyarrow as pa
 from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.lattice import CATEGORY, is_text
 from vaxseq.convert.layouts.melting import Melting
-from vaxseq.convert.readers.base import Parsed, Piece, Reader, Request, Unit
-from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.convert.readers.base import Parsed, Piece, Reader, Request
+from vaxseq.convert.readers.wrapped import Wrapped
 from vaxseq.dataset.notice import Notice
 
 
-class Melted:
-    """A reader as its long table; whatever has nothing to do with columns is the reader's own."""
+class Melted(Wrapped):
+    """A reader as its long table."""
 
     def __init__(self, reader: Reader, given: Any) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._melting = Melting.of(given, reader.schema_names(), reader.where)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reader, name)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._reader.close()
 
     @property
     def notices(self) -> list[Notice]:
@@ -54,13 +44,9 @@ class Melted:
         values = (self._melting.values, CATEGORY if kind is None else kind)
         return pa.schema([*fields, (self._melting.names, self._melting.labels().type), values])
 
-    def units(self, index: int) -> Iterator[Unit]:
-        """The reader's units."""
-        return self._reader.units(index)
-
     def column_units(self) -> dict[str, str]:
         """Units of the columns that stay, and of the values where all wide columns have the same."""
-        found = self._reader.column_units() if isinstance(self._reader, TextReader) else {}
+        found = self._reader.column_units() if self._reader.is_text else {}
         kept = {name: unit for name, unit in found.items() if name in self._melting.keep}
         wide = {found.get(name) for name in self._melting.wide}
         unit = wide.pop() if len(wide) == 1 else None
@@ -68,8 +54,8 @@ class Melted:
 
     def subject(self, name: str) -> Subject:
         """What a second look at the column has to know."""
-        assert isinstance(self._reader, TextReader)
-        return self._reader.subject(name if name in self._melting.keep else self._melting.wide[0])
+        found: Subject = self._reader.subject(name if name in self._melting.keep else self._melting.wide[0])
+        return found
 
     def parse(self, piece: Piece, request: Request) -> Parsed:
         """The piece's rows, turned long."""
@@ -89,7 +75,3 @@ class Melted:
         origin = np.repeat(parsed.ordinals(), len(melting.wide))
         table = melting.long(parsed.table, pa.string() if kind is None else kind, request.columns)
         return Parsed(table, parsed.bad, origin)
-
-    def last_rows(self, rows: int) -> list[dict[str, str]]:
-        """None: a wide row is no row here."""
-        return []
