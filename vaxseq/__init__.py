@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.plan.window import Window as Window
     from vaxseq.profile import Profile as Profile
     from vaxseq.profile import profile as profile
+    from vaxseq.report.drafting import draft as draft
     from vaxseq.report.exploration import Exploration as Exploration
     from vaxseq.report.exploration import explore as explore
     from vaxseq.report.reporting import report as report
@@ -49,6 +50,7 @@ _EXPORTS = {
     "VaxseqError": "vaxseq.errors",
     "Window": "vaxseq.plan.window",
     "convert": "vaxseq.convert",
+    "draft": "vaxseq.report.drafting",
     "explore": "vaxseq.report.exploration",
     "materialize": "vaxseq.store",
     "open": "vaxseq.frame",

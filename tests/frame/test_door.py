@@ -315,9 +315,9 @@ def doings() -> dict[str, Any]:
     selected = frame.copy()
     selected.select("x > 0")
     encoded = frame.copy()
-    encoded.ordinal_encode("letter")
+    encoded.ordinal_encode("letter", inplace=True)
     categorized = frame.copy()
-    categorized.categorize("key", labels=["v", "w", "x", "y", "z"], min_value=0)
+    categorized.categorize("key", labels=["v", "w", "x", "y", "z"], min_value=0, inplace=True)
     return {
         "joined": frame.join(other, on="key", rsuffix="_right"),
         "joined and filtered": frame.join(other, on="key", rsuffix="_right")[frame.x > 0],

@@ -11,7 +11,7 @@ import pytest
 import vaex
 
 import vaxseq
-from vaxseq.loading.readers.frame import Reader
+from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.scatter.scattered import Scattered
 from vaxseq.loading.windows import WindowReader
 from vaxseq.store import StoreReader
@@ -51,7 +51,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for reader in (Reader, StoreReader, WindowReader):
+    for reader in (FrameReader, StoreReader, WindowReader):
         monkeypatch.setattr(reader, "chunk_bytes", 1 << 16)
 
 

@@ -28,8 +28,8 @@ from typer.core import TyperGroup
 
 # The order in which a person meets the verbs; others follow by name.
 _ORDER = (
-    "convert", "inspect", "explore", "schema", "check", "fit", "preview", "split", "materialize", "profile", "report",
-    "demo",
+    "convert", "inspect", "explore", "draft", "schema", "check", "fit", "preview", "split", "materialize", "profile",
+    "report", "demo",
 )  # fmt: skip
 
 
@@ -154,9 +154,9 @@ def _as_options(message: str, verb: str | None) -> str:
         option = name.replace("_", "-")
         if name not in known:
             return found[0]
-        return {"True": f"--{option}", "False": f"--no-{option}"}.get(value, f"--{option} {value.strip(chr(34))}")
+        return {"True": f"--{option}", "False": f"--no-{option}"}.get(value, f"--{option} {value[1:-1]}")
 
-    return re.sub(r'\b(?P<name>[a-z_]+)=(?P<value>True|False|"\w+")', written, message)
+    return re.sub(r"\b(?P<name>[a-z_]+)=(?P<value>True|False|\"\w+\"|'\w+')", written, message)
 
 
 def _complain(message: str) -> None:

@@ -16,6 +16,7 @@ from vaxseq.convert.commit import clear, commit, empty, publish, published, reco
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
+from vaxseq.convert.noted import noted_in
 from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
 from vaxseq.convert.readers import check_options, readers
 from vaxseq.convert.readers.base import Unit
@@ -389,6 +390,13 @@ def _pieces(
                 yield from in_order(pool, plan.job, todo, stage.types, work, helps=local)
 
 
+def _unit(plan: _Plan, own: UnitReader, units: dict[int, Unit], key: PieceKey) -> Unit:
+    """The unit of a piece, also of one that an earlier run staged."""
+    if key[0] not in units:
+        units.update(dict(_numbered_units(plan, own)))
+    return units[key[0]]
+
+
 def _run(
     plan: _Plan,
     prints: tuple[SourcePrint, ...],
@@ -403,9 +411,7 @@ def _run(
     units: dict[int, Unit] = {}
 
     def reread(key: PieceKey, types: Mapping[str, pa.DataType]) -> Finished:
-        if key[0] not in units:
-            units.update(dict(_numbered_units(plan, own)))
-        return next(own.read(units[key[0]], types, key[1]))
+        return next(own.read(_unit(plan, own, units, key), types, key[1]))
 
     def current(key: PieceKey, finished: Finished) -> Finished:
         if stage.stale(finished):
@@ -435,8 +441,10 @@ def _run(
             f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
         )
     shown.say("sorting and writing the dataset" if plan.sort_by else "writing the dataset")
+    noted = noted_in(plan.job, own, lambda key: _unit(plan, own, units, key))
     return commit(
-        stage, work, plan.target, plan.format, folder=plan.folder, declared=plan.job.schema, sources=prints,
+        stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
+        declared=plan.job.schema, sources=prints,
         reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by,
         fragment_bytes=plan.fragment_bytes if plan.folder else None, overwrite=plan.overwrite,
     )  # fmt: skip

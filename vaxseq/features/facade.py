@@ -82,6 +82,14 @@ class FeatureSet(Shown, Definition):
         """
         fitting.check(self, frame)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the definition file, with its comments if it was read from one.
+
+        Raises:
+            SourceError: the file can't be written.
+        """
+        state_file.write_text(path, self.to_yaml())
+
     def __repr__(self) -> str:
         return f"<FeatureSet: {self._display().title}>"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from vaxseq.expressions.values import from_raw
-from vaxseq.frame.vaex_internals import ArrowIpcFile, LazyColumn, array_fingerprint
+from vaxseq.frame.vaex_internals import LazyColumn, array_fingerprint
 
 
 class ArrayColumn(LazyColumn):
@@ -56,18 +56,6 @@ class ArrayColumn(LazyColumn):
 
     def _fingerprint(self) -> str:
         return f"column-arrays-{array_fingerprint(self[:])}"
-
-
-class ArrowFile(ArrowIpcFile):
-    """An Arrow file whose array columns are ArrayColumns."""
-
-    def wrapped(self, column: pa.ChunkedArray) -> Any:
-        return ArrayColumn(column) if is_array(column.type) else column
-
-    def shape(self, column: str) -> tuple[int, ...]:
-        """Shape of one row."""
-        one = self[column]
-        return tuple(one.shape[1:]) if isinstance(one, ArrayColumn) else ()
 
 
 def is_array(kind: pa.DataType) -> bool:

@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import vaex.array_types
-import vaex.arrow.dataset
 import vaex.cache
 import vaex.column
 import vaex.dataframe
@@ -38,21 +37,6 @@ RowNumbers = vaex.column.ColumnVirtualRange
 LazyColumn = vaex.column.Column
 
 _FILTER = vaex.dataframe.FILTER_SELECTION_NAME
-
-
-class ArrowIpcFile(vaex.arrow.dataset.DatasetArrowIPCFile):
-    """An Arrow file; a subclass may say what vaex takes for its columns."""
-
-    snake_name = "arrow-ipc-file"
-    _columns: dict[str, Any]
-
-    def _create_columns(self) -> None:
-        super()._create_columns()
-        self._columns = {name: self.wrapped(one) for name, one in self._columns.items()}
-
-    def wrapped(self, column: pa.ChunkedArray) -> Any:
-        """The column as vaex is to see it."""
-        return column
 
 
 def children(dataset: Any) -> list[Any]:
@@ -108,6 +92,11 @@ def as_array(block: Any) -> Any:
 def array_fingerprint(array: npt.NDArray[Any]) -> str:
     """What vaex knows an array's bytes by."""
     return str(vaex.cache.fingerprint(vaex.dataset.hash_array(array)))
+
+
+def coded_columns(frame: Any) -> dict[str, list[Any]]:
+    """Columns of whole numbers that stand for categories, by ``categorize`` or ``ordinal_encode``, with the labels."""
+    return {name: list(known["labels"]) for name, known in frame._categories.items()}
 
 
 def functions_of(frame: Any) -> dict[str, Any]:

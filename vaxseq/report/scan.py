@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Protocol
 
 from vaxseq.display.progress import progress_bar
-from vaxseq.expressions.values import Value
+from vaxseq.expressions.values import Mask, Value
 from vaxseq.frame import FrameSpec, Source
 from vaxseq.frame.fanout import in_turn, workers_of
 from vaxseq.report.column import ColumnScan, ColumnSummary
@@ -16,7 +17,17 @@ BLOCK_ROWS = 65_536
 _THREADS = 4
 
 
-def blocks(source: Source, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Value]]]:
+class Rows(Protocol):
+    """What a pass reads: a frame's Source, or a sample of one."""
+
+    n_rows: int
+
+    def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]: ...
+
+    def filter_mask(self, start: int, stop: int) -> Mask | None: ...
+
+
+def blocks(source: Rows, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Value]]]:
     """The physical rows that each block covers, and the rows in it that the frame's filter leaves."""
     for start in range(0, source.n_rows, BLOCK_ROWS):
         stop = min(start + BLOCK_ROWS, source.n_rows)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vaxseq.loading.loader import Batches, Loaded, Loader
 from vaxseq.loading.scatter import Scattered, Way, choose
-from vaxseq.loading.scatter.choice import warn_of_cost
+from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
 from vaxseq.loading.scatter.folder import Scratch
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
@@ -37,6 +37,10 @@ class Finishing:
     def way(self, plan: BatchPlan) -> Way:
         """How the plan's rows are brought into their order."""
         return choose(self.items.reader, self.items.index, plan, self.scratch)
+
+    def expectation(self, plan: BatchPlan) -> Expectation | None:
+        """What that costs, as measured on a few rows."""
+        return expect(self.items.reader, self.items.index, plan, self.way(plan))
 
     def loader(self, plan: BatchPlan) -> Batches[Batch]:
         """What loads the plan's batches."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
 from vaxseq.loading.loader import Batches, within
 from vaxseq.loading.query import Query
+from vaxseq.loading.scatter.expectation import Expectation
 from vaxseq.loading.scatter.folder import check_scratch
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
@@ -387,9 +388,18 @@ class Sequence(Shown, keras.utils.PyDataset):
         for role in roles:
             for field in self._recipe.of(role):
                 lines.append((role, f"{field.name}: {field.dtype}, shape {('batch', *field.shape)}".replace("'", "")))
+        way = self._finishing.way(plan)
+        if way.kind != "memory":
+            lines.append(("reading", str(way)))
+        if (cost := self._expectation) is not None:
+            lines.append(("expected", str(cost)))
         held = "a batch" if chunk == 1 else f"a chunk of {chunk} batches"
         lines.append(("memory", f"{size:.1f} MB {held}, index {items.nbytes / 1e6:.1f} MB"))
         return lines
+
+    @cached_property
+    def _expectation(self) -> Expectation | None:
+        return self._finishing.expectation(self._plan)
 
     @property
     def _plan(self) -> BatchPlan:

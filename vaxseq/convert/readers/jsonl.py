@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vaxseq.convert import text
+from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
@@ -18,6 +19,7 @@ from vaxseq.convert.readers.json_elements import Elements, is_lines
 from vaxseq.convert.readers.json_fast import paths_of, read_fast
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns, flat, is_flat, parents_only
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED, check_distinct, checked_lists
+from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
@@ -43,9 +45,10 @@ class JsonLinesReader(TextReader):
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson", ".json", ".geojsonl")
     options = {
-        "encoding": "utf-8", "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "lists": None,
-        "records": None,
+        "encoding": "utf-8", "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
+        "lists": None, "records": None,
     }  # fmt: skip
+    kinds_of_forms = ("times",)  # what is a number or a bool is written as one in JSON
     dialect = scan.Dialect(44, None)  # a newline within a JSON string is escaped, so every newline ends a record
     body_start = body_line = 0
 
@@ -118,6 +121,9 @@ class JsonLinesReader(TextReader):
     def unreadable(self) -> Mapping[str, str]:
         return self._unreadable
 
+    def subject(self, name: str) -> Subject:
+        return Subject(name, (), ".", "", self.kinds_of_forms, words=False)
+
     def schema(self) -> pa.Schema:
         found = super().schema()
         self._first = None
@@ -152,7 +158,9 @@ class JsonLinesReader(TextReader):
     def parse(self, piece: Piece, request: Request) -> Parsed:
         types = dict(request.types)
         only = set(request.columns) < set(self._names)
-        table = read_fast(piece.raw, request.columns, types, self._paths, self._lists, only=only)
+        table = None
+        if all(self._worded(name) is None for name in request.columns):
+            table = read_fast(piece.raw, request.columns, types, self._paths, self._lists, only=only)
         if table is not None:
             return Parsed(table)
         rows, bad = self._rows(piece)
@@ -165,7 +173,12 @@ class JsonLinesReader(TextReader):
             values = self._values(rows, name)
             if name not in request.declared:
                 types[name] = self._wider(values, types[name], name)
-            columns[name], wrong = self._column(values, types[name], name)
+            worded = self._worded(name) if all(value is None or isinstance(value, str) for value in values) else None
+            if worded is not None:
+                demanded, cells = name in request.declared, pa.array(values, pa.string())
+                columns[name], wrong = worded.read(cells, request.types[name], name, declared=demanded)
+            else:
+                columns[name], wrong = self._column(values, types[name], name)
             for row in np.flatnonzero(wrong).tolist():
                 bad.append(BadRow(int(ordinals[row]), name, _written(values[row]), f"not a {type_name(types[name])}"))
             keep &= ~wrong
@@ -236,6 +249,8 @@ class JsonLinesReader(TextReader):
             words = pa.array([_written(value) for value in values], pa.string())
             kind = text.infer(words, text.TextFormat(), f"{self.where}: column {name!r}")
             return CATEGORY if is_text(kind) else pa.float64() if kind == pa.int64() and kinds != {int} else kind
+        if kinds == {str} and (worded := self._worded(name)) is not None:
+            return worded.kind(pa.array(values, pa.string()), name)
         if kinds == {str}:
             kind = text.infer(pa.array(values, pa.string()), self.format, name) if _like_time(values) else pa.string()
             return kind if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else CATEGORY
@@ -245,6 +260,11 @@ class JsonLinesReader(TextReader):
                 "with columns=."
             )
         return CATEGORY
+
+    def _worded(self, name: str) -> Worded | None:
+        if name not in self.forms and name not in self.marks:
+            return None
+        return Worded(self.forms.get(name), self.marks.get(name, ()), self.format)
 
     def _column(self, values: list[Any], kind: pa.DataType, name: str) -> tuple[pa.Array, Any]:
         form = self._lists.forms.get(name)
