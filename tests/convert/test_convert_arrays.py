@@ -53,6 +53,18 @@ def test_arrays_of_one_length_are_taken_from_all_groups(path) -> None:
         convert(path, path.with_suffix(".arrow"), group="c", progress=False)
 
 
+def test_what_is_left_out_is_told_and_units_are_kept(path) -> None:
+    with h5py.File(path, "w") as file:
+        file["x"], file["slow/y"] = np.arange(5), np.arange(7)
+        file["x"].attrs["units"] = "degC"
+    made = convert(path, path.with_suffix(".arrow"), progress=False)
+    (notice,) = made.notices
+    assert notice.message == "slow/y (7 rows) left out beside x (5 rows)"
+    assert made.schema.column("x").unit == "degC"
+    again = convert(path, path.with_suffix(".slow.arrow"), progress=False, **notice.options)
+    assert (again.n_rows, again.notices, again.schema.names) == (7, (), ("y",))
+
+
 def test_what_cannot_be_read_is_left_out_by_columns(path) -> None:
     with h5py.File(path, "w") as file:
         file["x"] = np.arange(3)

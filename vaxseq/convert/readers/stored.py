@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from vaxseq.convert.readers.base import Piece, TypedReader, Unit, bad_option
 from vaxseq.convert.readers.nesting import check_distinct
+from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
 _PIECE_BYTES = 32 << 20
+_SHOWN = 5
 DAMAGE = (
     OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, OverflowError, IndexError,
     NotImplementedError, EOFError, pa.ArrowException,
@@ -88,6 +90,21 @@ class ArraysReader(TypedReader):
 
     def schema(self) -> pa.Schema:
         return self._schema
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What was left out beside the arrays of one length."""
+        if self.set["rows"] is not None:
+            return []
+        found = []
+        for rows in dict.fromkeys(one.rows for one in self.left_out):
+            names = [self.separator.join(one.path) for one in self.left_out if one.rows == rows]
+            shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} others" if len(names) > _SHOWN else "")
+            text = (
+                f"{shown} ({rows} rows) left out beside {', '.join(list(self._columns)[:_SHOWN])} ({self._rows} rows)"
+            )
+            found.append(Notice(None, text, (), {"rows": rows}))
+        return found
 
     def unreadable(self) -> Mapping[str, str]:
         return {name: one.reason for name, one in self._columns.items() if one.reason is not None}
