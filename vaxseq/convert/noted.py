@@ -13,6 +13,7 @@ from vaxseq.convert.piece import Job, UnitReader, chosen, declared_types
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Request, Unit
 from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.convert.readers.stored import ArraysReader
 from vaxseq.convert.second_look import FindLine, Seen, footer_among, look_again
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged import Reread
@@ -28,13 +29,16 @@ def noted_in(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -> Not
     units: dict[str, str] = {}
     notices: list[Notice] = []
     forms: dict[str, str] = {}
-    if all(readers()[source.format].is_text for source in job.sources):
-        for index in range(min(len(job.sources), _MOST_SOURCES)):
-            reader = cast("TextReader", own.reader(index))  # or such a one, melted
-            notices += [one for one in reader.notices if one not in notices]
-            for old, new in chosen(job, reader).items():
-                if (mark := reader.column_units().get(old)) is not None:
-                    units.setdefault(new, mark)
+    every_text = all(readers()[source.format].is_text for source in job.sources)
+    for index, source in enumerate(job.sources[:_MOST_SOURCES]):
+        if not issubclass(readers()[source.format], TextReader | ArraysReader):
+            continue
+        reader = cast("TextReader", own.reader(index))  # or one of arrays, or one that is melted
+        notices += [one for one in reader.notices if one not in notices]
+        for old, new in chosen(job, reader).items():
+            if (mark := reader.column_units().get(old)) is not None:
+                units.setdefault(new, mark)
+            if every_text:
                 if (form := reader.forms.get(old)) is not None:
                     forms.setdefault(new, form)
                 subjects.setdefault(new, reader.subject(old))

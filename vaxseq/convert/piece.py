@@ -188,7 +188,8 @@ def chosen(job: Job, reader: Reader) -> dict[str, str]:
             others = [one for one in kept if one not in reader.unreadable()]
             raise SchemaError(
                 f"{reader.where}: column {name!r}: {reason}. Choose the columns to convert, without it: "
-                f"columns={others}."
+                f"columns={others}.",
+                options={"columns": others},
             )
     return {name: job.rename.get(name, name) for name in kept}
 
