@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -96,14 +96,13 @@ def look_at(sources: tuple[Source, ...], path: str, size_bytes: int, options: Ma
     stopped: list[Notice] = []
     for attempt in range(_MOST_ATTEMPTS):
         try:
-            reader = open_reader(sources[0], taken)
+            reader = cast("TextReader", open_reader(sources[0], taken))  # or such a one, melted
             break
         except VaxseqError as error:
             if not error.options or set(error.options) <= set(taken) or attempt == _MOST_ATTEMPTS - 1:
                 raise
             stopped.append(Notice(None, str(error), (), error.options))
             taken |= error.options
-    assert isinstance(reader, TextReader)
     with reader:
         head = reader.sample()
         table, bad = _parsed(reader, [head, *_elsewhere(reader, head)])

@@ -5,7 +5,7 @@ It comes after the first pass and only where that found text; numbers are looked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,6 +119,22 @@ def _said(
         elif name in extremes:
             seen.notices += extremes[name].notices(name, subject.source_name, stage.rows, find)
     return seen
+
+
+def footer_among(notices: Sequence[Notice], last_rows: Sequence[Mapping[str, str]]) -> tuple[list[Notice], int]:
+    """The notices without those that the last rows alone explain, and how many of these rows are a footer."""
+    for count in range(1, len(last_rows) + 1):
+        cells = [set(map(str.strip, row.values())) for row in last_rows[:count]]
+        inside = [one for one in notices if (odd := _odd(one)) and len(odd) <= count and odd <= set().union(*cells)]
+        if inside and all(any(_odd(one) & row for one in inside) for row in cells):
+            return [one for one in notices if one not in inside], count
+    return list(notices), 0
+
+
+def _odd(notice: Notice) -> set[str]:
+    """The cells of a column that aren't what the others are."""
+    marks = notice.options.get("null_values", {})
+    return {cell for cells in marks.values() for cell in cells} if " others: " in notice.message else set()
 
 
 class Extremes:

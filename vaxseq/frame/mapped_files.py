@@ -69,12 +69,12 @@ class MappedArrow(DatasetArrowIPCFile):
         reader = pa.ipc.open_file(pa.py_buffer(content))
         batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
         table = pa.Table.from_batches(batches, schema=reader.schema)
-        pairs = zip(table.schema.names, table.columns, strict=True)
-        self._columns = {name: ArrayColumn(one) if is_array(one.type) else one for name, one in pairs}
+        columns = zip(table.schema.names, table.columns, strict=True)
+        self._columns = {name: ArrayColumn(one) if is_array(one.type) else one for name, one in columns}
 
     def shape(self, column: str) -> tuple[int, ...]:
         """Shape of one row."""
-        one = self[column]
+        one = self._columns[column]
         return tuple(one.shape[1:]) if isinstance(one, ArrayColumn) else ()
 
     def chunk_iterator(self, *given: Any, **options: Any) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from vaxseq.convert import places, text
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.layouts import encoding
+from vaxseq.convert.layouts.footer import footer_start, without_footer
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
 from vaxseq.convert.readers.worded import Worded
@@ -20,6 +21,7 @@ from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SourceError, did_you_mean
 
 _SAMPLE = 1 << 20
+_FOOTER = 1 << 16
 _SMALLEST, _LARGEST, _ROWS = 16 << 20, 64 << 20, 1 << 17
 
 
@@ -27,7 +29,8 @@ class TextReader(Reader):
     """Text in records that end with a newline; one unit if it must be fetched, decompressed or transcoded."""
 
     is_text = True
-    options = {"encoding": None, "null_values": None, "decimal": ".", "timestamp_format": (), "forms": None}
+    options = {"encoding": None, "null_values": None, "decimal": ".", "timestamp_format": (), "forms": None,
+               "skip_footer": 0}  # fmt: skip
     kinds_of_forms: tuple[str, ...] = ("times", "numbers", "true and false")
     dialect: scan.Dialect
     body_start: int
@@ -36,6 +39,9 @@ class TextReader(Reader):
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         self.notices: list[Notice] = []
+        footer = self.set.get("skip_footer", 0)
+        if isinstance(footer, bool) or not isinstance(footer, int) or footer < 0:
+            raise bad_option(self.where, "skip_footer", footer, "a whole number from 0")
         if self.set["decimal"] not in (".", ","):
             raise bad_option(self.where, "decimal", self.set["decimal"], "'.' or ','")
         given = self.set["timestamp_format"]
@@ -55,6 +61,9 @@ class TextReader(Reader):
         self.splittable = plain and not streams.is_compressed(self.source.path) and not places.is_url(self.source.path)
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
+        if self.splittable and footer:
+            last = self.tail(_FOOTER)
+            self._map = self._map[: len(self._map) - len(last) + footer_start(last, footer)]
         self._end = len(self._map)
         self._last_piece: Piece | None = None
         self._known_line = (0, 0)
@@ -131,7 +140,17 @@ class TextReader(Reader):
 
     def text_chunks(self) -> Iterator[bytes]:
         """The text from its start, as UTF-8."""
-        return streams.chunks(self.source.path or "", self.set["encoding"])
+        chunks = streams.chunks(self.source.path or "", self.set["encoding"])
+        footer = int(self.set.get("skip_footer", 0))
+        return without_footer(chunks, footer) if footer else chunks
+
+    def tail(self, size: int) -> bytes:
+        """The last bytes of a mapped file; none of another."""
+        return bytes(self._map[-size:])
+
+    def last_rows(self, rows: int) -> list[dict[str, str]]:
+        """Cells of the last rows, the last one first, where they can be told without reading the whole."""
+        return []
 
     def _head(self) -> bytes:
         """The first megabyte."""

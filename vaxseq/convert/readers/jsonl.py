@@ -91,7 +91,8 @@ class JsonLinesReader(TextReader):
         if path := next(iter(found), None):
             raise SourceError(
                 f"{self.where}: one object with a list of {len(found[path])} objects at {path!r}, expected one object "
-                f"a row. Pass records={path!r}."
+                f"a row. Pass records={path!r}.",
+                options={"records": path},
             )
 
     def _lists_in(self, number: int) -> list[tuple[str, list[Any]]]:
@@ -117,11 +118,11 @@ class JsonLinesReader(TextReader):
     def names(self) -> tuple[str, ...]:
         return self._names
 
-    def subject(self, name: str) -> Subject:
-        return Subject(name, (), ".", "", self.kinds_of_forms, words=False)
-
     def unreadable(self) -> Mapping[str, str]:
         return self._unreadable
+
+    def subject(self, name: str) -> Subject:
+        return Subject(name, (), ".", "", self.kinds_of_forms, words=False)
 
     def schema(self) -> pa.Schema:
         found = super().schema()
@@ -225,7 +226,8 @@ class JsonLinesReader(TextReader):
                 line = self.locate(piece, [number])[0][0]
                 raise SchemaError(
                     f"{self.where}: line {line}: key {key!r} isn't in the first lines. "
-                    f"Name all keys with fields=[...], those before and this one."
+                    f"Name all keys with fields=[...], those before and this one.",
+                    options={"fields": [*self._own, *(one for one in row if one not in known)]},
                 )
 
     def _kind(self, values: list[Any], name: str) -> pa.DataType:
