@@ -42,7 +42,7 @@ class Finishing:
         """What that costs, as measured on a few rows."""
         return expect(self.items.reader, self.items.index, plan, self.way(plan))
 
-    def loader(self, plan: BatchPlan) -> Batches[Batch]:
+    def loader(self, plan: BatchPlan, *, warn: bool = True) -> Batches[Batch]:
         """What loads the plan's batches."""
         # what is left of an epoch may need weights where the whole doesn't, or the other way round
         maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
@@ -56,7 +56,7 @@ class Finishing:
                 return CopyLoader(reader, plan, finish, plain=maker.plain)
         index, way = self.items.index, self.way(plan)
         ordered = Scattered(reader, index, plan, way) if way.kind == "scattered" else None
-        if way.kind == "one by one":
+        if way.kind == "one by one" and warn:
             warn_of_cost(reader, index, plan, way)
         if self.pool is not None:
             tasks = self.pool.tasks
