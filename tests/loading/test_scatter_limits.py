@@ -45,7 +45,7 @@ def make(path: str, **options: Any) -> Sequence:
 
 
 def kind(sequence: Sequence) -> str:
-    return sequence._finishing.way(sequence._plan).kind
+    return sequence._pipeline.way(sequence._plan).kind
 
 
 def read(sequence: Sequence) -> None:

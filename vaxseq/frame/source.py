@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vaxseq.errors import ColumnNotFoundError, SelectionError, did_you_mean
+from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, SelectionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
 from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
@@ -23,6 +23,7 @@ from vaxseq.frame.vaex_internals import (
     filter_expressions,
     filter_of,
 )
+from vaxseq.frame.watch import Watch, marks_of
 
 
 class Source:
@@ -38,6 +39,8 @@ class Source:
         physical = [name for name in self._frame.dataset if name not in self._frame.virtual_columns]
         self._virtual = tuple(name for name in self._frame.get_column_names(hidden=True) if name not in physical)
         self.names: tuple[str, ...] = (*physical, *self._virtual)
+        self._watch = Watch(marks_of(self._frame.dataset))
+        self._watch.check()
         self._maker = ColumnMaker(self._frame.dataset)
         self._columns: dict[str, Column] = {}
         self._empty: dict[str, Value] = {}
@@ -57,6 +60,7 @@ class Source:
         names = tuple(names)
         if not 0 <= start <= stop <= self.n_rows:
             raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
+        self._watch.check()
         virtual = [name for name in names if name in self._virtual]
         needs = self._all_needs(virtual)
         for name in (*names, *needs):
@@ -78,6 +82,7 @@ class Source:
             raise SelectionError(
                 f"row ids {row_ids.min()} to {row_ids.max()}: outside of the frame's {self.n_rows:,} rows"
             )
+        self._watch.check()
         found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
         if virtual:
@@ -95,7 +100,10 @@ class Source:
             if name not in self._empty:
                 # vaex's own functions don't all take zero rows, so a virtual column is cut from one row
                 probe = min(1, self.n_rows) if name in self._virtual else 0
-                self._empty[name] = self.read([name], 0, probe)[name].slice(0, 0)
+                try:
+                    self._empty[name] = self.read([name], 0, probe)[name].slice(0, 0)
+                except FeatureTypeError as error:
+                    raise FeatureTypeError(f"column {name!r}: {error}") from error
         return {name: self._empty[name] for name in names}
 
     def types(self) -> dict[str, str]:
@@ -107,7 +115,7 @@ class Source:
         try:
             value = self.empty([name])[name]
         except TypeError as error:
-            return f"unreadable: {error}"
+            return f"unreadable: {error.__cause__ or error}"
         if value.kind == "text":
             return "text"
         shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""
@@ -130,6 +138,7 @@ class Source:
             mask = (rows >= self._active[0]) & (rows < self._active[1])
         if self._filter is None or start == stop:
             return mask
+        self._watch.check()
         raw = {need: self._column(need).raw(start, stop) for need in self._filter_needs}
         found = filter_block(self._frame, self._filter, raw, stop - start)
         return found if mask is None else mask & found
