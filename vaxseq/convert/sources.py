@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from vaxseq.convert import places
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Source
+from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.readers.streams import bare_suffix
 from vaxseq.dataset.manifest import SourcePrint
@@ -28,7 +29,7 @@ def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
     """
     if format_name is not None and format_name not in readers():
         raise OptionError(f"convert: option format; got {format_name!r}.{did_you_mean(format_name, readers())}")
-    if isinstance(given, Query):
+    if isinstance(given, Query | FileQuery):
         return (given.source(),)
     if isinstance(given, str | os.PathLike):
         given = [given]
