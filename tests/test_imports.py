@@ -24,6 +24,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vaxseq"
 ROOMS = {
     "cli": {"reference", "demo", "vaxseq", "convert", "features", "display"},
     "demo": {"vaxseq"},
+    "sklearn": {"loading", "features", "frame"},
     "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
     "reference": set(),
     "profile": {"training", "loading", "features", "frame", "expressions", "display"},
@@ -41,6 +42,7 @@ ROOMS = {
     "display": set(),
     "errors": set(),
 }  # and errors, every room
+DOORS = {"vaxseq", "sklearn"}  # public modules, not rooms: what users import stands there, and nothing else
 AT_MOST = 17
 
 # The same inside features/: a definition doesn't know how it is fitted, nor a state how it is shown.
@@ -108,7 +110,7 @@ OURS = [one for one in ALL if one.imported.split(".")[0] == "vaxseq"]
 
 def test_every_room_is_in_the_table_and_they_are_few() -> None:
     assert {room_of(module) for module in SOURCES} == set(ROOMS)
-    assert len(set(ROOMS) - {"vaxseq"}) <= AT_MOST
+    assert len(set(ROOMS) - DOORS) <= AT_MOST
 
 
 def test_the_table_only_points_down() -> None:

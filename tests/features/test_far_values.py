@@ -13,7 +13,7 @@ import vaex
 
 from vaxseq.errors import ExpressionError, FeatureTypeError
 from vaxseq.features import FeatureSet, FittedFeatures
-from vaxseq.features.intake import Intake
+from vaxseq.features.records.column_values import Intake
 
 LARGE = 2**63 + 5
 YEAR = {"version": 1, "inputs": {"x": {"features": [{"name": "y", "expr": "t.dt.year"}]}}}

@@ -33,7 +33,7 @@ from vaxseq.convert.writers import writer_for, writers
 from vaxseq.dataset.manifest import Manifest, SourcePrint
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.display.progress import FileProgress
-from vaxseq.errors import DatasetError, OptionError, SchemaError, did_you_mean
+from vaxseq.errors import ColumnNotFoundError, DatasetError, OptionError, SchemaError, did_you_mean
 
 _FRAGMENT_BYTES = 1 << 30
 
@@ -308,12 +308,21 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
     """Columns in order, each of the smallest type that the first look asks for."""
     job = plan.job
     types: dict[str, pa.DataType] = {}
+    known: set[str] = set()
     for number, source in enumerate(job.sources):
-        if number and readers()[source.format].is_text:
-            continue  # its columns are compared when its turn comes
         reader = own.reader(number)
-        seen = reader.schema()
         names = chosen(job, reader)
+        known |= {*reader.schema_names(), *constants(job, source)}
+        apart = bool(names) and not set(names.values()) & set(types)
+        if number and apart:
+            raise SchemaError(
+                f"{reader.where}: no column is in {job.sources[0].name}, too; got {sorted(names)}. "
+                "Convert the files apart, or name the columns alike with names=."
+            )
+        if number and readers()[source.format].is_text:  # its types are told when its turn comes
+            types |= {new: fixed.get(new, pa.null()) for new in names.values() if new not in types}
+            continue
+        seen = reader.schema()
         for old, new in names.items():
             if "\0" in new:
                 raise SchemaError(
@@ -330,6 +339,10 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
                 )
             # text is tried as a category; a column of many values gives it up
             types[new] = CATEGORY if is_text(wider) and new not in fixed else wider
+    for asked in (*(job.columns or ()), *job.rename):
+        if asked not in known:
+            where = own.reader(0).where
+            raise ColumnNotFoundError(f"{where}: no column {asked!r}.{did_you_mean(asked, known)}")
     parts: dict[str, list[str | None]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():

@@ -93,7 +93,7 @@ class MappedHdf5(Hdf5MemoryMapped):
     snake_name = "vaxseq-hdf5"
 
     file_map: dict[str, Any]
-    mapping_map: dict[str, Any]
+    mapping_map: dict[str, memoryview]
 
     def __init__(self, path: str, **options: Any) -> None:
         self.mark = Mark.of(path)
@@ -115,8 +115,7 @@ class MappedHdf5(Hdf5MemoryMapped):
     def _get_mapping(self, path: str) -> memoryview:
         if path not in self.mapping_map:
             self.mapping_map[path], _ = map_file(path)
-        mapping: memoryview = self.mapping_map[path]
-        return mapping
+        return self.mapping_map[path]
 
     def _let_go(self) -> None:
         if self._all_mmapped:

@@ -89,14 +89,14 @@ def as_array(block: Any) -> Any:
     return block if isinstance(block, (np.ndarray, pa.Array, pa.ChunkedArray)) else vaex.array_types.to_arrow(block)
 
 
-def array_fingerprint(array: npt.NDArray[Any]) -> str:
-    """What vaex knows an array's bytes by."""
-    return str(vaex.cache.fingerprint(vaex.dataset.hash_array(array)))
-
-
 def coded_columns(frame: Any) -> dict[str, list[Any]]:
     """Columns of whole numbers that stand for categories, by ``categorize`` or ``ordinal_encode``, with the labels."""
     return {name: list(known["labels"]) for name, known in frame._categories.items()}
+
+
+def array_fingerprint(array: npt.NDArray[Any]) -> str:
+    """What vaex knows an array's bytes by."""
+    return str(vaex.cache.fingerprint(vaex.dataset.hash_array(array)))
 
 
 def functions_of(frame: Any) -> dict[str, Any]:

@@ -58,8 +58,8 @@ class Mark(NamedTuple):
         else:
             what = "was changed"
         raise DatasetError(
-            f"{self.path}: {what}, since it was opened. Open the dataset again, and make anew what was fitted "
-            "or stored from it."
+            f"{self.path}: {what}, since it was opened. Open the dataset again, and make anew what was fitted or "
+            "stored from it."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
@@ -168,6 +169,25 @@ def read(path: str | os.PathLike[str]) -> StoreFile:
             raise
         raise StoreError(f"{text}: the store can't be read ({error}). Materialize it again.") from error
     return StoreFile(text, meta["rows"], fields, places, row_id, meta["fingerprints"], meta["shuffle_seed"], mark)
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuses to put a store in the place of anything but another store.
+
+    Raises:
+        StoreError: something else is there.
+    """
+    if not os.path.lexists(path) or (path.is_file() and path.stat().st_size == 0):
+        return
+    ours = False
+    if path.is_file():
+        with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
+            ours = _ATTRIBUTE in file.attrs
+    if not ours:
+        raise StoreError(
+            f"{path}: not replaced: it isn't a packed store, or is too damaged to tell. Give another path, or remove "
+            "it yourself."
+        )
 
 
 def _field(one: dict[str, Any]) -> Field:

@@ -19,7 +19,6 @@ from vaxseq.convert.readers.json_elements import Elements, is_lines
 from vaxseq.convert.readers.json_fast import paths_of, read_fast
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns, flat, is_flat, parents_only
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED, check_distinct, checked_lists
-from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
@@ -45,7 +44,7 @@ class JsonLinesReader(TextReader):
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson", ".json", ".geojsonl")
     options = {
-        "encoding": "utf-8", "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
+        "encoding": None, "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
         "lists": None, "records": None,
     }  # fmt: skip
     kinds_of_forms = ("times",)  # what is a number or a bool is written as one in JSON
@@ -160,7 +159,7 @@ class JsonLinesReader(TextReader):
         types = dict(request.types)
         only = set(request.columns) < set(self._names)
         table = None
-        if all(self._worded(name) is None for name in request.columns):
+        if all(self.worded(name) is None for name in request.columns):
             table = read_fast(piece.raw, request.columns, types, self._paths, self._lists, only=only)
         if table is not None:
             return Parsed(table)
@@ -174,7 +173,7 @@ class JsonLinesReader(TextReader):
             values = self._values(rows, name)
             if name not in request.declared:
                 types[name] = self._wider(values, types[name], name)
-            worded = self._worded(name) if all(value is None or isinstance(value, str) for value in values) else None
+            worded = self.worded(name) if all(value is None or isinstance(value, str) for value in values) else None
             if worded is not None:
                 demanded, cells = name in request.declared, pa.array(values, pa.string())
                 columns[name], wrong = worded.read(cells, request.types[name], name, declared=demanded)
@@ -251,7 +250,7 @@ class JsonLinesReader(TextReader):
             words = pa.array([_written(value) for value in values], pa.string())
             kind = text.infer(words, text.TextFormat(), f"{self.where}: column {name!r}")
             return CATEGORY if is_text(kind) else pa.float64() if kind == pa.int64() and kinds != {int} else kind
-        if kinds == {str} and (worded := self._worded(name)) is not None:
+        if kinds == {str} and (worded := self.worded(name)) is not None:
             return worded.kind(pa.array(values, pa.string()), name)
         if kinds == {str}:
             kind = text.infer(pa.array(values, pa.string()), self.format, name) if _like_time(values) else pa.string()
@@ -262,11 +261,6 @@ class JsonLinesReader(TextReader):
                 "with columns=."
             )
         return CATEGORY
-
-    def _worded(self, name: str) -> Worded | None:
-        if name not in self.forms and name not in self.marks:
-            return None
-        return Worded(self.forms.get(name), self.marks.get(name, ()), self.format)
 
     def _column(self, values: list[Any], kind: pa.DataType, name: str) -> tuple[pa.Array, Any]:
         form = self._lists.forms.get(name)
