@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.report.exploration import Exploration as Exploration
     from vaxseq.report.exploration import explore as explore
     from vaxseq.report.reporting import report as report
+    from vaxseq.split import folds as folds
     from vaxseq.split import split as split
     from vaxseq.store import materialize as materialize
     from vaxseq.training.layer import FittedLayer as FittedLayer
@@ -53,6 +54,7 @@ _EXPORTS = {
     "convert": "vaxseq.convert",
     "draft": "vaxseq.report.drafting",
     "explore": "vaxseq.report.exploration",
+    "folds": "vaxseq.split",
     "inspect": "vaxseq.convert",
     "materialize": "vaxseq.store",
     "open": "vaxseq.frame",

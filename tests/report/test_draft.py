@@ -138,6 +138,12 @@ def test_what_is_made_of_a_number_is_left_out_and_named(name: str) -> None:
     assert set(left_out(fs)) == {"y", name}
 
 
+def test_a_copy_of_a_target_with_a_heavy_tail_is_found() -> None:
+    data = make_frame()[["x", "heavy", "kind"]]
+    data["same_in_cents"] = (data["heavy"] * 100).round()
+    assert set(left_out(vs.draft(data, "heavy", progress=False))) == {"heavy", "same_in_cents"}
+
+
 @pytest.mark.parametrize(
     ("name", "make"),
     [

@@ -65,7 +65,7 @@ def convert(
     from vaxseq.cli._reader_options import pair, read_options
     from vaxseq.convert import as_arguments, convert_accepting
     from vaxseq.convert import convert as run
-    from vaxseq.errors import OptionError
+    from vaxseq.errors import OptionError, printable
 
     given_paths = [*(paths or ()), *([str(output)] if output is not None else ())]
     if len(given_paths) < (2 if sql is None and uri is None else 1):
@@ -88,7 +88,7 @@ def convert(
             )  # fmt: skip
     except KeyboardInterrupt:
         how = "begins again" if sql is not None and "key" not in given else "goes on where it was"
-        typer.echo(f"stopped; run the same command again and {target} {how}", err=True)
+        typer.echo(f"stopped; run the same command again and {printable(target)} {how}", err=True)
         raise typer.Exit(130) from None
     left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
     left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""

@@ -313,8 +313,14 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
             continue
         seen = reader.schema()
         for old, new in names.items():
+            if "\0" in new:
+                raise SchemaError(
+                    f"{reader.where}: column {new!r}: a name can't hold the character NUL. Rename it with rename=, or "
+                    "repair the file: it may be in another encoding, or damaged."
+                )
             kind = fixed.get(new) or storable_type(seen.field(old).type, reader.where, old)
-            wider = kind if new not in types else join(types[new], kind)
+            ragged = f"{old}.length" in seen.names  # the longest row tells its width
+            wider = kind if new not in types else join(types[new], kind, grow=ragged)
             if wider is None:
                 raise SchemaError(
                     f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in "
@@ -326,7 +332,7 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
         if asked not in known:
             where = own.reader(0).where
             raise ColumnNotFoundError(f"{where}: no column {asked!r}.{did_you_mean(asked, known)}")
-    parts: dict[str, list[str]] = {}
+    parts: dict[str, list[str | None]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():
             parts.setdefault(name, []).append(value)
@@ -347,8 +353,8 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
     return types
 
 
-def _text_kind(values: list[str], name: str) -> pa.DataType:
-    kind = infer(pa.array(values), TextFormat(), f"partition {name!r}")
+def _text_kind(values: list[str | None], name: str) -> pa.DataType:
+    kind = infer(pa.array(values, pa.string()), TextFormat(), f"partition {name!r}")
     return kind if pa.types.is_integer(kind) else pa.dictionary(pa.int32(), pa.string())
 
 

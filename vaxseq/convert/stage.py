@@ -123,7 +123,7 @@ class Stage:
             seen, known = table[name].type, self.types[name]
             if seen.equals(known) or name in self.fixed or (is_text(seen) and is_text(known)):
                 continue
-            wider = join(known, seen)
+            wider = join(known, seen, grow=True)
             if wider is None or is_text(wider):
                 wider = CATEGORY
             if not wider.equals(known):

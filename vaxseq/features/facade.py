@@ -227,6 +227,22 @@ class FittedFeatures(Fitted, Shown):
         """
         return self._layer(self, name=name)
 
+    @property
+    def feature_names(self) -> list[str] | dict[str, list[str]]:
+        """The names of the input matrix's columns; of several inputs a dict by name."""
+        names = {name: list(columns) for name, columns in self.matrix_names().items()}
+        return next(iter(names.values())) if len(names) == 1 else names
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """The names of all inputs' columns, as scikit-learn has them: ``numeric__distance``, ``numeric__origin_JFK``.
+
+        >>> fs = FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "way", "steps": ["one_hot"]}]}}})
+        >>> fs.fit({"way": ["up", "down", "up"]}, progress=False).get_feature_names_out().tolist()
+        ['x__way_missing', 'x__way_unseen', 'x__way_up', 'x__way_down']
+        """
+        names = [f"{name}__{column}" for name, columns in self.matrix_names().items() for column in columns]
+        return np.array(names, dtype=object)
+
     def inverse_transform(self, name: str, array: npt.ArrayLike) -> npt.NDArray[Any]:
         """Predictions of a target back in its own unit, or as its classes.
 

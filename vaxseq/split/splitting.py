@@ -19,11 +19,11 @@ from vaxseq.plan.keys import derive, hash_ids
 from vaxseq.split.cuts import by_time
 from vaxseq.split.hashing import Hashes, hash_column, hash_keys
 from vaxseq.split.ranks import Counts, Words, smallest
-from vaxseq.split.rules import ByGroup, ByHash, ByOrder, ByOrderInClass, InPart, Rule
+from vaxseq.split.rules import ByGroup, ByHash, ByOrder, ByOrderInClass, InPart, InParts, Rule
 from vaxseq.split.scan import Block, Scan
-from vaxseq.split.shares import checked_fractions, shared_out
+from vaxseq.split.shares import checked_fractions, flattened, shared_out
 
-By = Literal["random", "hash", "group", "time"]
+By = Literal["random", "hash", "group", "time", "stratified"]
 
 _MOST_CLASSES = 10_000
 _ORDER, _HASH, _TIES = 31, 32, 33
@@ -57,7 +57,7 @@ class Parts(Shown, dict[str, Any]):
         total = sum(self.rows.values()) or 1
         headings = (Heading("part"), Heading("rows", "number"), Heading("share", "number"))
         rows = [
-            (name, f"{self.rows[name]:,}", f"{self.rows[name] / total:.1%}") if self.rows else (name, "", "")
+            (name, f"{self.rows[name]:,}", f"{self.rows[name] / total:.1%}") if name in self.rows else (name, "", "")
             for name in self
         ]
         gap = f", {self.dropped:,} rows dropped in the gap" if self.dropped else ""
@@ -80,6 +80,7 @@ def split(
 
     * ``"random"``: every row on its own, exact sizes; with ``stratify`` exact within each class.
     * ``"hash"``: by a hash of ``key``. Equal keys share a part, in other files and later data too. Reads nothing.
+    * ``"stratified"``: as random with ``stratify=key``.
     * ``"group"``: no group of ``key`` in two parts; the largest groups first, each to the part that lacks most rows,
       so very large groups go to the largest part.
     * ``"time"``: earlier rows in earlier parts, cut where ``key`` passes the fractions; equal times share a part.
@@ -91,7 +92,8 @@ def split(
         frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         fractions: part name -> its fraction; they sum to 1. For ``by="time"`` instead, in order of time, where each
             part ends: ``{"train": "2014-12-01", "test": None}`` (exclusive; None is the rest). Dates are ISO text or
-            datetimes, on the column's own clock, or in UTC for a column with a time zone.
+            datetimes, on the column's own clock, or in UTC for a column with a time zone. A part may be parted
+            again, ``{"develop": {"train": 0.7, "validation": 0.1}, "test": 0.2}``: all of them are given.
         by: how.
         key: the column, or for hash and group the columns, that decide.
         seed: of random and hash, and of ties between groups.
@@ -114,11 +116,16 @@ def split(
     >>> parts, sorted(parts["train"].x.tolist() + parts["test"].x.tolist())
     (Parts by random(train: 8 rows (80.0%), test: 2 rows (20.0%)), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
-    if by not in ("random", "hash", "group", "time"):
-        raise OptionError(f"split by: got {by!r}, expected 'random', 'hash', 'group' or 'time'")
+    if by not in ("random", "hash", "group", "time", "stratified"):
+        raise OptionError(f"split by: got {by!r}, expected 'random', 'hash', 'group', 'time' or 'stratified'")
+    if by == "stratified":
+        if stratify is not None or not isinstance(name := name_of(key, "split key"), str):
+            raise OptionError(f"split key: by='stratified' takes the column of classes as key; got {key!r}")
+        by, key, stratify = "random", None, name
     named: Any = fractions
     if not isinstance(named, Mapping) or not named:
         raise OptionError(f"split fractions: got {fractions!r}, expected names with fractions: {{'train': 0.8, ...}}")
+    fractions, nested = flattened(fractions)
     if len(fractions) > 100:
         raise OptionError(f"split fractions: got {len(fractions)} parts, expected at most 100")
     start: Any = seed
@@ -132,7 +139,7 @@ def split(
     if gap is not None and by != "time":
         raise OptionError(f"split gap: goes with by='time'; got by={by!r}")
     source.empty([*keys, *([] if stratify is None else [stratify])])  # unknown columns are told before any pass
-    rule, rows, dropped = _rule(source, fractions, by, keys, int(seed), gap, stratify, executor)
+    rule, rows, dropped = rule_of(source, fractions, by, keys, int(seed), gap, stratify, executor)
     for name, count in rows.items():
         if not count:
             raise SelectionError(f"split: part {name!r} would have no rows. {_REMEDIES[by]}")
@@ -142,6 +149,10 @@ def split(
         name: filter_rows(whole, f"split_{print_}_{number}", InPart(rule, number), rule.columns)
         for number, name in enumerate(fractions)
     }
+    numbers = {name: number for number, name in enumerate(fractions)}
+    for name, inner in nested.items():
+        inside = InParts(rule, tuple(numbers[one] for one in inner))
+        frames[name] = filter_rows(whole, f"split_{print_}_{'_'.join(map(str, inside.numbers))}", inside, rule.columns)
     return Parts(frames, by, rows, dropped)
 
 
@@ -153,7 +164,7 @@ _REMEDIES = {
 }
 
 
-def _rule(
+def rule_of(
     source: Source,
     fractions: Mapping[str, Any],
     by: By,

@@ -61,6 +61,11 @@ class FittedLayer(keras.layers.Layer):
         inputs = self.new_inputs()
         return keras.Model(inputs, model(self(inputs)))
 
+    @property
+    def feature_names(self) -> list[str] | dict[str, list[str]]:
+        """The names of the columns that it gives; of several outputs a dict by name."""
+        return self.fitted.feature_names
+
     def encode(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """``fitted.encode_records(records)``."""
         return self.fitted.encode_records(records)

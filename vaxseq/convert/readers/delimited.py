@@ -138,8 +138,8 @@ class TextReader(Reader):
     def schema_names(self) -> tuple[str, ...]:
         return self.names()
 
-    def _chunks(self) -> Iterator[bytes]:
-        """The text of what isn't mapped."""
+    def text_chunks(self) -> Iterator[bytes]:
+        """The text from its start, as UTF-8."""
         chunks = streams.chunks(self.source.path or "", self.set["encoding"])
         footer = int(self.set.get("skip_footer", 0))
         return without_footer(chunks, footer) if footer else chunks
@@ -156,7 +156,7 @@ class TextReader(Reader):
         """The first megabyte."""
         if self.splittable:
             return bytes(self._map[self._mark : self._mark + _SAMPLE])
-        return next(self._chunks(), b"")[:_SAMPLE]
+        return next(self.text_chunks(), b"")[:_SAMPLE]
 
     def sample(self) -> Piece:
         """The first whole records."""
@@ -218,7 +218,7 @@ class TextReader(Reader):
         held: list[bytes] = []
         length, offset, line = 0, self.body_start, self.body_line + 1
         drop = self.body_start
-        for chunk in self._chunks():
+        for chunk in self.text_chunks():
             if drop:
                 chunk, drop = chunk[drop:], max(drop - len(chunk), 0)
             held.append(chunk)

@@ -59,7 +59,7 @@ def draft(
     >>> [feature.column for feature in fs.inputs["numeric"].features]
     ['x', 'wave']
     >>> print(fs.to_yaml().splitlines()[3])
-    #   copy: alone it tells the target: R² 1.000
+    #   copy: it goes with the target, value for value: rank correlation 1.0000
     """
     source = source_of(frame)
     groups = _listed(names_of(group_by, "draft group_by"))

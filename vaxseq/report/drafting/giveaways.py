@@ -23,6 +23,7 @@ _KAPPA = 0.9
 _EXACT = 1e-9  # of the target's variance that a formula may leave
 _MOST_COLUMNS = 64
 _FEW_ROWS = 30
+_RANKED = 0.999
 
 
 def giveaways(
@@ -35,7 +36,10 @@ def giveaways(
         if summaries[name].shape:
             continue
         shift = _shift_of(_codes(sample.columns[name], sample.columns[target]), truth, sample.ids)
-        if shift:
+        ranked = _ranked(sample.columns[name], truth) if not shift else 0.0
+        if ranked >= _RANKED:
+            found[name] = f"it goes with the target, value for value: rank correlation {ranked:.4f}"
+        elif shift:
             rows = f"{abs(shift)} row{'s' if abs(shift) > 1 else ''}"
             found[name] = f"it is the target of {rows} {'before' if shift > 0 else 'after'}"
     rest = [name for name in columns if name not in found]
@@ -71,6 +75,22 @@ def _shift_of(column: Floats, truth: Floats, ids: npt.NDArray[np.int64]) -> int:
         if same >= _SAME and kappa >= _KAPPA and same > most:
             best, most = shift, same
     return best
+
+
+def _ranked(value: Value, truth: Floats) -> float:
+    """Spearman's rank correlation with a target of many values; ties have their middle rank."""
+    if value.kind not in ("int", "float"):
+        return 0.0
+    column = numbers(value)
+    there = np.isfinite(column) & np.isfinite(truth)
+    ranks = [_ranks(one[there]) for one in (column, truth)]
+    return _correlation(*ranks) if len(np.unique(ranks[1])) >= _FEW_ROWS else 0.0
+
+
+def _ranks(values: Floats) -> Floats:
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts - 1) / 2)[codes], np.float64)
 
 
 def _same(a: Floats, b: Floats) -> tuple[float, float]:
