@@ -378,6 +378,11 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
         )
         declared = plan.job.schema is not None and one.name in plan.job.schema
         columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else zoned)
+    old_names = {new: old for old, new in plan.job.rename.items()}
+    forms = {old_names.get(name, name): form for name, form in before.forms.items()}
+    options = plan.job.options
+    if forms and all("forms" in readers()[one.format].options for one in plan.job.sources):
+        options = {**options, "forms": {**forms, **options.get("forms", {})}}
     words: dict[str, list[str]] = {}
     for path in before.paths() if before.format == "arrow" else []:
         with pa.memory_map(str(path)) as source:
@@ -388,7 +393,7 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
                     if pa.types.is_dictionary(batch.schema.field(name).type):
                         values = batch.column(name).dictionary.to_pylist()
                         words[name] = max(words.get(name, []), values, key=len)
-    return replace(plan.job, schema=Schema(tuple(columns))), words
+    return replace(plan.job, schema=Schema(tuple(columns)), options=options), words
 
 
 def _numbered_units(plan: _Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:
