@@ -24,6 +24,11 @@ _CACHE = tempfile.TemporaryDirectory(prefix="vaxseq-tests-")
 os.environ["VAXSEQ_CACHE"] = f"{_CACHE.name}/vaxseq"
 os.environ["VAEX_HOME"] = f"{_CACHE.name}/vaex"
 
+# The same small models are compiled again and again. In a folder of each worker's own: JAX doesn't write atomically.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_CACHE.name}/jax"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
 # No deadline: the first example pays for imports. Derandomized, so that a red build is red again when run again;
 # HYPOTHESIS_PROFILE=explore looks further.
 settings.register_profile(
@@ -54,7 +59,8 @@ def samples() -> Path:
 @pytest.fixture(scope="session")
 def python() -> Iterator[PreparedPython]:
     """Python programs in processes of their own, with all but Keras imported."""
-    made = PreparedPython(["vaex", "vaxseq.cli", "vaxseq.convert", "vaxseq.split", "vaxseq.store", "vaxseq.report"])
+    ours = (f"vaxseq.{room}" for room in ("cli", "convert", "split", "store", "report.exploration"))
+    made = PreparedPython(["vaex", *ours])
     yield made
     made.close()
 

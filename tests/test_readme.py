@@ -77,6 +77,17 @@ def test_it_is_one_screen_and_one_walk() -> None:
     assert len(TEXT.splitlines()) <= 260
 
 
+def test_contributing_is_short_and_names_what_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    [picture] = re.findall(r"^```text\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    rooms = {f"{path.name}/" for path in (ROOT / "vaxseq").iterdir() if (path / "__init__.py").exists()}
+    assert rooms <= set(picture.split())
+    named = re.findall(r"`([a-z_]+/[a-z_/]*[a-z_]\.py)`", text)  # NAME.py stands for what is to come
+    assert len(named) > 10
+    assert not [name for name in named if not any((base / name).exists() for base in (ROOT, ROOT / "vaxseq"))]
+
+
 def test_links_lead_somewhere() -> None:
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in target]
     assert targets

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.convert import convert as convert
+    from vaxseq.convert import inspect as inspect
     from vaxseq.dataset.manifest import Manifest as Manifest
     from vaxseq.errors import VaxseqError as VaxseqError
     from vaxseq.features import FeatureSet as FeatureSet
@@ -54,6 +55,7 @@ _EXPORTS = {
     "draft": "vaxseq.report.drafting",
     "explore": "vaxseq.report.exploration",
     "folds": "vaxseq.split",
+    "inspect": "vaxseq.convert",
     "materialize": "vaxseq.store",
     "open": "vaxseq.frame",
     "profile": "vaxseq.profile",

@@ -29,6 +29,7 @@ A message says where, what, and what to do: ``where: what; got X, expected Y. Re
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -44,7 +45,7 @@ class VaxseqError(Exception):
         self.options: dict[str, Any] = dict(options or {})
 
     def __str__(self) -> str:  # KeyError's repr-quoting would garble a sentence
-        return str(self.args[0]) if self.args else ""
+        return printable(str(self.args[0])) if self.args else ""
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in a notebook: the message, and the user's own lines that led to it.
@@ -144,6 +145,21 @@ class AugmentError(VaxseqError, RuntimeError):
 
 class MissingExtraError(VaxseqError, ImportError):
     """An optional dependency isn't installed; the message names the extra."""
+
+
+# what moves a terminal's cursor, changes its state, or shows text in another order than it has
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""The text with its control characters written out; line ends and tabs stay.
+
+    >>> print(printable("a\x1b[31mred"))
+    a\x1b[31mred
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -6,9 +6,11 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prepared import PreparedPython
 
 import vaxseq
 import vaxseq.cli
@@ -39,6 +41,13 @@ def boom(kind: Annotated[str, typer.Argument()], number: Annotated[int, typer.Op
 def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "COLUMNS": "100", **environment}
     return subprocess.run([sys.executable, "-m", "vaxseq", *args], capture_output=True, text=True, env=env, check=False)
+
+
+@pytest.fixture
+def forked(python: PreparedPython, monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As run, in a process that has imported what the verbs do."""
+    monkeypatch.setenv("COLUMNS", "100")
+    return lambda *args: python.run(["-m", "vaxseq", *args])
 
 
 @pytest.fixture
@@ -80,17 +89,19 @@ def test_it_answers_in_well_under_half_a_second() -> None:
 
 
 @pytest.mark.parametrize("verb", verbs())
-def test_every_verb_has_help_with_an_example(verb: str) -> None:
-    shown = run(verb, "--help")
+def test_every_verb_has_help_with_an_example(
+    verb: str, forked: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    shown = forked(verb, "--help")
     assert shown.returncode == 0, shown.stderr
     assert f"vaxseq {verb}" in shown.stdout.replace("Usage: vaxseq", "")
 
 
-def test_an_unknown_verb_and_an_unknown_option_exit_2() -> None:
-    wrong = run("convrt")
+def test_an_unknown_verb_and_an_unknown_option_exit_2(forked: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    wrong = forked("convrt")
     assert wrong.returncode == 2
     assert "convrt" in wrong.stderr
-    assert run("demo", "--sped").returncode == 2
+    assert forked("demo", "--sped").returncode == 2
 
 
 def test_our_errors_are_one_message_and_exit_2(boom: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,11 +242,12 @@ def test_a_slip_of_the_hand_is_told(
 
 
 @pytest.mark.parametrize("columns", [None, "60"])
-def test_a_pipe_gets_whole_rows_and_a_narrow_terminal_lines(columns: str | None, flights: None) -> None:
+def test_a_pipe_gets_whole_rows_and_a_narrow_terminal_lines(
+    columns: str | None, flights: None, python: PreparedPython
+) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
     environment |= {"COLUMNS": columns} if columns else {}
-    command = [sys.executable, "-m", "vaxseq", "explore", "flights.arrow"]
-    out = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+    out = python.run(["-m", "vaxseq", "explore", "flights.arrow"], env=environment, check=True).stdout
     lines = [line.rstrip() for line in out.splitlines()]
     assert "\x1b" not in out
     if columns:

@@ -47,10 +47,10 @@ def example(verb: str) -> list[str]:
 def prepared(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
     """Files by the names that the examples use."""
     folder = tmp_path_factory.mktemp("prepared")
-    rows = [f"{100 + i},{'AU'[i % 2]}A,N{i % 9},{i % 12 + 1},{i % 50}" for i in range(300)]
+    rows = [f"{100 + i},{'AU'[i % 2]}A,N{i % 9},{i % 12 + 1},{i % 7},{i % 50}" for i in range(300)]
     (folder / "raw").mkdir()
     with gzip.open(folder / "raw" / "flights.csv.gz", "wt") as file:
-        file.write("\n".join(["distance,carrier,tailnum,month,arr_delay", *rows]))
+        file.write("\n".join(["distance,carrier,tailnum,month,dep_delay,arr_delay", *rows]))
     definition = """\
 inputs:
   x: {features: [{column: distance, steps: [standardize]}]}

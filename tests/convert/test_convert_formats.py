@@ -93,6 +93,8 @@ class ReaderContract:
     suffix: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = tuple(KINDS)
     nulls: ClassVar[bool] = True
+    # The same writer stands behind every reader: what it makes of all kinds is tried on Arrow.
+    examples: ClassVar[dict[str, int]] = {"o.arrow": 40, "o.hdf5": 10}
 
     def save(self, table: pa.Table, path: Path) -> None:
         raise NotImplementedError
@@ -101,7 +103,9 @@ class ReaderContract:
     def test_identity(self, tmp_path_factory, target) -> None:
         folder = tmp_path_factory.mktemp("identity")
 
-        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+        @settings(
+            max_examples=self.examples[target], deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+        )
         @given(tables(self.kinds, self.nulls))
         def check(table: pa.Table) -> None:
             source = folder / f"in{self.suffix}"
@@ -155,6 +159,7 @@ class TestParquet(ReaderContract):
 
 class TestArrow(ReaderContract):
     suffix = ".arrow"
+    examples = {"o.arrow": 40, "o.hdf5": 40}
 
     def save(self, table: pa.Table, path: Path) -> None:
         with pa.ipc.new_file(path, table.schema) as writer:
@@ -220,12 +225,15 @@ class _TextContract(ReaderContract):
 
     kinds = ("int64", "uint64", "int8", "float64", "float32", "text", "category", "bool", "date", "instant", "seconds",
              "zoned", "duration", "decimal")  # fmt: skip
+    examples = {"o.arrow": 60, "o.hdf5": 10}
 
     @pytest.mark.parametrize("target", ["o.arrow", "o.hdf5"])
     def test_identity(self, tmp_path_factory, target) -> None:
         folder = tmp_path_factory.mktemp("identity")
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+        @settings(
+            max_examples=self.examples[target], deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+        )
         @given(tables(self.kinds))
         def check(table: pa.Table) -> None:
             source = folder / f"in{self.suffix}"
@@ -297,6 +305,10 @@ class TestZstandard(_Compressed):
 
 class TestJsonLines(_TextContract):
     suffix = ".jsonl"
+
+    @pytest.mark.slow
+    def test_damage_is_an_error_or_a_right_result(self, tmp_path) -> None:
+        super().test_damage_is_an_error_or_a_right_result(tmp_path)
 
     def save(self, table: pa.Table, path: Path) -> None:
         def cell(value: Any, kind: pa.DataType) -> Any:

@@ -36,43 +36,24 @@ class PreparedPython:
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
-        stdin: bool = False,
+        stdin: int | IO[Any] = subprocess.DEVNULL,
+        stdout: int | IO[Any] = subprocess.PIPE,
         stderr: int | IO[Any] | None = None,
     ) -> PreparedProcess:
-        """Start ``python arguments...`` with its output piped, as text; its standard input too if asked for."""
+        """Start ``python arguments...``; what is piped is text."""
         env = {**os.environ} if env is None else dict(env)
         with self._lock:
             client = self._started()
         for name in BEFORE_IMPORTS:
             assert env.get(name) == self._env.get(name), f"{name} is read by what is imported already"
         request = {"arguments": [*map(str, arguments)], "env": env, "cwd": str(cwd or Path.cwd())}
-        ours: list[int] = []
-        theirs: list[int] = []
-
-        def pipe(*, read: bool) -> int:
-            reader, writer = os.pipe()
-            mine, its = (reader, writer) if read else (writer, reader)
-            ours.append(mine)
-            theirs.append(its)
-            return mine
-
-        if stdin:
-            entry = open(pipe(read=False), "w")
-        else:
-            entry = None
-            theirs.append(os.open(os.devnull, os.O_RDONLY))
-        output = open(pipe(read=True))
-        if stderr is subprocess.PIPE:
-            errors = open(pipe(read=True))
-        else:
-            errors = None
-            theirs.append(os.dup(2 if stderr is None else stderr if isinstance(stderr, int) else stderr.fileno()))
-        fate = open(pipe(read=True), "rb", buffering=0)
+        ends = [_ends(stdin, "w", 0), _ends(stdout, "r", 1), _ends(stderr, "r", 2), _ends(subprocess.PIPE, "rb", -1)]
+        theirs = [its for _, its in ends]
         with self._lock:
             socket.send_fds(client, [json.dumps(request).encode()], theirs)
         for file in theirs:
             os.close(file)
-        return PreparedProcess(fate, entry, output, errors, request["arguments"])
+        return PreparedProcess(request["arguments"], *(mine for mine, _ in ends))
 
     def run(
         self,
@@ -110,12 +91,21 @@ class PreparedPython:
         return self._client
 
 
+def _ends(kind: int | IO[Any] | None, mode: str, number: int) -> tuple[IO[Any] | None, int]:
+    """This side of a standard file, if it is a pipe, and the program's side."""
+    if kind == subprocess.PIPE:
+        reader, writer = os.pipe()
+        mine, its = (writer, reader) if mode == "w" else (reader, writer)
+        return open(mine, mode, buffering=0 if mode == "rb" else -1), its
+    if kind == subprocess.DEVNULL:
+        return None, os.open(os.devnull, os.O_RDWR)
+    return None, os.dup(number if kind is None else kind if isinstance(kind, int) else kind.fileno())
+
+
 class PreparedProcess:
     """A program that was started: as subprocess.Popen, as far as tests need it."""
 
-    def __init__(
-        self, fate: IO[bytes], stdin: IO[str] | None, stdout: IO[str], stderr: IO[str] | None, args: list[str]
-    ) -> None:
+    def __init__(self, args: list[str], stdin: Any, stdout: Any, stderr: Any, fate: Any) -> None:
         self._fate, self.args = fate, args
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self.returncode: int | None = None

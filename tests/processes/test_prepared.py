@@ -46,7 +46,9 @@ def test_programs_end_as_they_would(python: PreparedPython, program: str, code: 
 
 
 def test_programs_read_what_they_are_sent_and_can_be_killed(python: PreparedPython) -> None:
-    with python.popen(["-c", "for line in open(0): print(line.upper(), end='', flush=True)"], stdin=True) as process:
+    with python.popen(
+        ["-c", "for line in open(0): print(line.upper(), end='', flush=True)"], stdin=subprocess.PIPE
+    ) as process:
         assert process.stdin is not None
         process.stdin.write("one\n")
         process.stdin.flush()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import subprocess
-import sys
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -109,13 +107,13 @@ def test_random_sizes_are_exact(rows, weights, seed, filtered):
     assert (np.abs([len(one) for one in found] - exact) < 1).all()
 
 
-def test_the_same_seed_gives_the_same_parts_in_another_process_and_file_format(dataset):
+def test_the_same_seed_gives_the_same_parts_in_another_process_and_file_format(dataset, python):
     code = (
         f"import json, vaxseq as vs; ways = {WAYS!r}; "
         f"parts = [vs.split({str(dataset)!r}, {FRACTIONS!r}, seed=3, **way) for way in ways]; "
         "print(json.dumps([[part.x.tolist() for part in one.values()] for one in parts]))"
     )
-    shown = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    shown = json.loads(python.run(["-c", code], check=True).stdout)
     for way, found in zip(WAYS, shown, strict=True):
         in_memory = vs.split(vaex.from_arrays(**columns()), FRACTIONS, seed=3, **way)
         assert found == [rows_of(part).tolist() for part in in_memory.values()], way

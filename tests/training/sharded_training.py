@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 BACKEND = os.environ["KERAS_BACKEND"]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if BACKEND == "jax" and sys.argv[1:2] == ["devices"]:
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
@@ -37,7 +36,7 @@ class Recorded(vs.Sequence):
         x, _, *weight = batch = super().__getitem__(index)
         real = np.asarray(weight[0]) > 0 if weight else np.ones(len(x), bool)
         rows = np.rint(np.asarray(x)[real, 0] * 1024).astype(int).tolist()
-        self.rows.setdefault(str(self._passes.latch.epoch), {})[index] = rows
+        self.rows.setdefault(str(self.epoch), {})[index] = rows
         return batch
 
 
@@ -80,8 +79,10 @@ def train(model: keras.Model | None = None, batch_size: int = BATCH, callbacks: 
 
 def initialize_jax() -> None:
     """As one of the processes that the environment tells of."""
-    keras.distribution.initialize()
     import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    keras.distribution.initialize()
 
     assert (jax.process_count(), len(jax.devices()), len(jax.local_devices())) == (2, 2, 1)
 

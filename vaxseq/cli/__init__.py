@@ -13,6 +13,7 @@ Exit codes: 0 done, 1 a fault of vaxseq itself, 2 wrong use, file or data, 130 i
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
 import sys
@@ -55,6 +56,16 @@ class _Verbs(TyperGroup):
             single.command(cmd_name, no_args_is_help=False)(_told_when_interrupted(function))
             self.commands[cmd_name] = typer.main.get_command(single)
         return self.commands[cmd_name]
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read the output has closed it, as ``head`` does: nobody is there to be told more."""
 
 
 def _told_when_interrupted(verb: Callable[..., None]) -> Callable[..., None]:
@@ -104,6 +115,7 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, turn errors into one message on stderr, and exit."""
+    _open_streams()
     args = list(sys.argv[1:] if arguments is None else arguments)
     before, after = (args[: args.index("--")], args[args.index("--") :]) if "--" in args else (args, [])
     debug = "--debug" in before
@@ -111,7 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            app(args=args, prog_name="vaxseq")
+            try:
+                app(args=args, prog_name="vaxseq")
+            finally:
+                sys.stdout.flush()
+    except (_ReaderGoneError, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter can flush it when it ends
+        sys.exit(0)
     except KeyboardInterrupt:
         _complain("interrupted")
         sys.exit(130)
@@ -127,15 +145,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(code)
 
 
+def _open_streams() -> None:
+    """Makes streams that were closed lead to nowhere; else the next file to be opened would take their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))
+
+
 def _explained(error: Exception, verb: str | None) -> tuple[int, str]:
     """The exit code, and the error in words for a person."""
     from vaxseq.errors import VaxseqError
 
     if isinstance(error, VaxseqError):
-        return 2, _as_options("\n".join([str(error), *getattr(error, "__notes__", [])]), verb)
+        said = _as_options("\n".join([str(error), *getattr(error, "__notes__", [])]), verb)
+        return 2, said + _to_type(error, verb)
     if isinstance(error, OSError):
         return 2, f"{error.filename or 'vaxseq'}: {error.strerror or error}"
     return 1, f"unexpected {type(error).__name__}: {error}\nThis is a fault in vaxseq. --debug shows where."
+
+
+def _to_type(error: Any, verb: str | None) -> str:
+    """The options that let a conversion go on, as they are typed."""
+    if verb != "convert" or not error.options:
+        return ""
+    from vaxseq.convert import as_arguments
+
+    return f"\n  {as_arguments(error.options)}"
 
 
 def _warn(*warning: Any, **_: Any) -> None:
@@ -167,5 +206,7 @@ def _print(kind: str, style: str, message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from vaxseq.errors import printable
+
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble((kind, style), message))
+    console.print(Text.assemble((kind, style), printable(message)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -47,6 +48,9 @@ def convert(
     option: Annotated[
         list[str] | None, typer.Option(help="A reader's option, like delimiter=';' or null_values=?.")
     ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take all options that notices offer and that lose nothing.")
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -58,55 +62,41 @@ def convert(
     """
     from vaxseq.cli._cluster import cluster
     from vaxseq.cli._output import show
+    from vaxseq.cli._reader_options import pair, read_options
+    from vaxseq.convert import as_arguments, convert_accepting
     from vaxseq.convert import convert as run
-    from vaxseq.errors import OptionError
+    from vaxseq.errors import OptionError, printable
 
     given_paths = [*(paths or ()), *([str(output)] if output is not None else ())]
     if len(given_paths) < (2 if sql is None and uri is None else 1):
         many = f"{len(given_paths)} path{'' if len(given_paths) == 1 else 's'}"
         raise OptionError(f"convert: got {many}, expected sources and a target. Name the target last.")
     *sources, target = given_paths
-    given = dict(_option(one) for one in option or ())
+    given = read_options(option)
     if images is not None:
         given["images"] = images
     try:
         with cluster(scheduler) as executor:
+            if accept:
+                run = partial(convert_accepting, taken=lambda offered: _say(f"accepted: {as_arguments(offered)}"))
             manifest = run(
                 sources or None, target, sql=sql, uri=uri, sort_by=listed(sort_by),
                 executor=executor, schema=schema, columns=listed(columns),
-                rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
+                rename=dict(pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
                 resume=resume, overwrite=overwrite, append=append, again=again, workers=workers, format=format,
                 target_format=target_format, path_column=path_column, progress=not (quiet or json), **given,
             )  # fmt: skip
     except KeyboardInterrupt:
         how = "begins again" if sql is not None and "key" not in given else "goes on where it was"
-        typer.echo(f"stopped; run the same command again and {target} {how}", err=True)
+        typer.echo(f"stopped; run the same command again and {printable(target)} {how}", err=True)
         raise typer.Exit(130) from None
     left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
     left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""
     size = sum(os.path.getsize(path) for path in manifest.paths())
     said = f"{target}: {manifest.n_rows:,} rows, {len(manifest.schema.columns)} columns, {size / 1e6:,.1f} MB{left}"
-    show(said, json=json, quiet=quiet, data={"path": target, **manifest.to_dict()})
+    notes = [f"notice: {one}" + (f"\n  {as_arguments(one.options)}" if one.options else "") for one in manifest.notices]
+    show(said, *notes, json=json, quiet=quiet, data={"path": target, **manifest.to_dict()})
 
 
-def _pair(given: str, name: str) -> tuple[str, str]:
-    from vaxseq.errors import OptionError
-
-    key, mark, value = given.partition("=")
-    if not mark or not key:
-        raise OptionError(f"convert: {name}; got {given!r}, expected key=value.")
-    return key, value
-
-
-def _option(given: str) -> tuple[str, Any]:
-    """A value is YAML, so that true, 3 and [a, b] mean what they say; what YAML can't read is text."""
-    import yaml
-
-    key, value = _pair(given, "--option")
-    if value in ("\\t", "\t"):
-        return key, "\t"
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return key, value
-    return key, read if isinstance(read, bool | int | str | list) else value  # a lone ? is a mapping to YAML
+def _say(said: str) -> None:
+    typer.echo(said, err=True)

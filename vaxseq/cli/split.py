@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -59,11 +61,12 @@ def split(
     for file in files.values():
         if file.exists() and not overwrite:
             raise DatasetError(f"{file}: is there already. Choose another --output, or pass --overwrite.")
+        _check_replaceable(file, data)
     for name, file in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".arrow.part")
         parts[name].export_arrow(str(unfinished), as_stream=False, chunk_size=1 << 17)
-        unfinished.replace(file)  # the data may be the very file that is replaced: its mapping stays whole
+        unfinished.replace(file)
     total = sum(rows.values()) or 1
     headings = (Heading("part"), Heading("rows", "number"), Heading("share", "number"), Heading("file"))
     lines = tuple(
@@ -75,6 +78,20 @@ def split(
     facts = {"by": by, "rows": rows, "dropped": parts.dropped, "files": written}
     shown = Display(f"Parts by {by}", headings[: None if files else 3], lines, dropped)
     show(shown, json=json, quiet=quiet, data=facts)
+
+
+def _check_replaceable(file: Path, data: str) -> None:
+    """Refuses to replace the data itself, and what is no Arrow file."""
+    from vaxseq.errors import DatasetError
+
+    if not file.exists():
+        return
+    given = Path(data).resolve()
+    if given in (file.resolve(), file.resolve().parent):
+        raise DatasetError(f"{file}: not replaced: it is the data that is to be split. Choose another --output.")
+    with open(file, "rb") if file.is_file() else nullcontext() as there:
+        if there is None or there.read(6) not in (b"ARROW1", b""):
+            raise DatasetError(f"{file}: not replaced: it isn't an Arrow file. Choose another --output.")
 
 
 def _fractions(parts: list[str]) -> dict[str, Any]:

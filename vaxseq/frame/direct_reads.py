@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.errors import DatasetError
 from vaxseq.frame.allowance import lines_of, memory_allowed, memory_room
 
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
@@ -133,10 +134,13 @@ class FileRows:
         return gathered
 
     def _open(self) -> int:
-        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DatasetError(f"{self.path}: can't be read any more ({error.strerror}). Put it back.") from error
         if os.fstat(file).st_ino != self.inode:
             os.close(file)
-            raise FileNotFoundError(f"{self.path}: another file has its name now; open the dataset again")
+            raise DatasetError(f"{self.path}: another file has its name now; open the dataset again")
         return file
 
 
@@ -150,5 +154,7 @@ def _read_into(file: int, out: npt.NDArray[np.uint8], at: int) -> None:
     while rest:  # a read may give less than it is asked for
         count = os.preadv(file, [rest], at)
         if not count:
-            raise OSError(f"a data file ends at byte {at:,}, before the rows that it is to hold; was it cut short?")
+            raise DatasetError(
+                f"a data file ends at byte {at:,}, before the rows that it is to hold; was it cut short?"
+            )
         rest, at = rest[count:], at + count

@@ -23,6 +23,7 @@ from vaxseq.frame.vaex_internals import (
     filter_expressions,
     filter_of,
 )
+from vaxseq.frame.watch import Watch, marks_of
 
 
 class Source:
@@ -38,6 +39,8 @@ class Source:
         physical = [name for name in self._frame.dataset if name not in self._frame.virtual_columns]
         self._virtual = tuple(name for name in self._frame.get_column_names(hidden=True) if name not in physical)
         self.names: tuple[str, ...] = (*physical, *self._virtual)
+        self._watch = Watch(marks_of(self._frame.dataset))
+        self._watch.check()
         self._maker = ColumnMaker(self._frame.dataset)
         self._columns: dict[str, Column] = {}
         self._empty: dict[str, Value] = {}
@@ -57,6 +60,7 @@ class Source:
         names = tuple(names)
         if not 0 <= start <= stop <= self.n_rows:
             raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
+        self._watch.check()
         virtual = [name for name in names if name in self._virtual]
         needs = self._all_needs(virtual)
         for name in (*names, *needs):
@@ -78,6 +82,7 @@ class Source:
             raise SelectionError(
                 f"row ids {row_ids.min()} to {row_ids.max()}: outside of the frame's {self.n_rows:,} rows"
             )
+        self._watch.check()
         found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
         if virtual:
@@ -130,6 +135,7 @@ class Source:
             mask = (rows >= self._active[0]) & (rows < self._active[1])
         if self._filter is None or start == stop:
             return mask
+        self._watch.check()
         raw = {need: self._column(need).raw(start, stop) for need in self._filter_needs}
         found = filter_block(self._frame, self._filter, raw, stop - start)
         return found if mask is None else mask & found

@@ -109,7 +109,8 @@ class Loader(Generic[Made]):
     threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
     holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
     the same for the batches of a chunk; ``cut``, where no more is to be done, takes a chunk's arrays apart by batch
-    size. So many ``threads`` read ahead, each a chunk. With ``ordered``, batches in turn come from there.
+    size. So many ``threads`` read ahead, each a chunk. With ``ordered``, batches in turn come from there. If it is
+    ``sequential``, every epoch is asked for from its beginning on, and nothing is read ahead behind its end.
     """
 
     def __init__(
@@ -123,10 +124,12 @@ class Loader(Generic[Made]):
         cut: Callable[[Arrays, int], list[Made]] | None = None,
         threads: int = _THREADS,
         ordered: OrderedRows | None = None,
+        sequential: bool = False,
     ) -> None:
         self._reader, self._index, self._plan = reader, index, plan
         self.finish, self._finish_all, self._cut = finish, finish_all, cut
         self._threads_ahead, self._ordered = threads, ordered
+        self._sequential = sequential
         self.row_bytes = reader.row_bytes()
         rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
@@ -183,7 +186,9 @@ class Loader(Generic[Made]):
         with self._lock:
             key = (epoch, index // self.chunk_batches)
             self._turns = self._turns + 1 if self._next == (epoch, index) else 0
-            in_turn = self._turns >= _IN_ORDER_AFTER_BATCHES
+            in_turn = self._sequential or self._turns >= _IN_ORDER_AFTER_BATCHES
+            if self._sequential and index == 0:
+                self._chunks.clear()  # of an epoch that wasn't read to its end
             # batches of a chunk in hand are served without coming here, so the next to come is the one after it
             stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches) if in_turn else index + 1
             self._next = (epoch + 1, 0) if stop == self._plan.num_batches else (epoch, stop)
@@ -205,6 +210,8 @@ class Loader(Generic[Made]):
         keys = []
         chunks = -(-self._plan.num_batches // self.chunk_batches)
         for _ in range(self._chunks_ahead):
+            if self._sequential and key[1] + 1 == chunks:
+                break
             key = (key[0], key[1] + 1) if key[1] + 1 < chunks else (key[0] + 1, 0)
             keys.append(key)
         return keys

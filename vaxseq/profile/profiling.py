@@ -13,7 +13,8 @@ from vaxseq.profile.meters import memory_bytes
 from vaxseq.profile.parts import measure_parts
 from vaxseq.profile.reading import Loaded, batch_order, joined, load, rows_of
 from vaxseq.profile.result import Profile
-from vaxseq.training.probe import (
+from vaxseq.training.snapshot import unchanged
+from vaxseq.training.timed_fit import (
     Steps,
     check_dataset,
     check_model,
@@ -24,7 +25,6 @@ from vaxseq.training.probe import (
     timed_fit,
     to_tensors,
 )
-from vaxseq.training.unchanged import unchanged
 
 _SMALL_ROWS = 512  # larger batches aren't tried larger
 _SCALE = 8

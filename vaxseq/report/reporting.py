@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from vaxseq.report.exploration import Exploration, explore
 from vaxseq.report.facts import column_facts
 from vaxseq.report.findings import Finding, findings
 from vaxseq.report.leaks import alone, overlapping_times, shared
-from vaxseq.report.page import Contents, as_part, page
+from vaxseq.report.page import MARK, Contents, as_part, page
 
 if TYPE_CHECKING:
     from vaxseq.features import FittedFeatures
@@ -80,6 +81,7 @@ def report(
     if profile is not None and not hasattr(profile, "_repr_html_"):
         raise OptionError(f"profile: got {type(profile).__name__}, expected what vaxseq.profile returns")
     target = Path(path)
+    _check_replaceable(target)
     if not target.parent.is_dir():
         raise SourceNotFoundError(f"{target}: there is no folder {target.parent}. Make it, or write elsewhere.")
     data = _opened(data)
@@ -133,10 +135,23 @@ def report(
         None if fitted is None else as_part(_sample(fitted, parts[reference])._repr_html_()),
         None if profile is None else as_part(profile._repr_html_()),
     )
-    part = target.with_name(target.name + ".part")
+    _check_replaceable(target)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     part.write_text(page(contents), encoding="utf-8")
     os.replace(part, target)
     return Report(target, found)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuses to put a report in the place of anything but another one."""
+    if not target.exists():
+        return
+    with open(target, "rb") if target.is_file() else nullcontext() as file:
+        head = file.read(1 << 16) if file is not None else b"a folder or device"
+    if head and MARK.encode() not in head and b'class="vaxseq' not in head:
+        raise OptionError(
+            f"{target}: not replaced: it isn't a report of vaxseq's. Choose another path, or move it away yourself."
+        )
 
 
 def _sample(fitted: FittedFeatures, frame: Any) -> Display:

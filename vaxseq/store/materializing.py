@@ -23,7 +23,7 @@ from vaxseq.loading.query import OnMissing, Query
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import order
 from vaxseq.store import writing
-from vaxseq.store.file import StoreFile, create, read
+from vaxseq.store.file import StoreFile, check_replaceable, create, read
 
 if TYPE_CHECKING:
     from vaxseq.features import FittedFeatures
@@ -126,6 +126,12 @@ def store_of(
                 "Pass overwrite=True to write it anew."
             )
         return stored
+    check_replaceable(path)
+    part, journal = Path(f"{path}.part"), Path(f"{path}.part.journal")
+    if part.exists() and part.stat().st_size and not journal.exists():
+        raise StoreError(
+            f"{path}: {part} is in the way: no run of materialize has left it. Move it away, or give another path."
+        )
     if not path.parent.is_dir():
         raise StoreError(f"{path}: the folder {path.parent} isn't there. Make it first.")
     with _Run(served, path, plain, shuffle_seed, wait=wait) as run:
@@ -160,7 +166,7 @@ class _Run:
         name = f"{self._path}.lock"
         while True:
             try:
-                self._lock = open(name, "w")
+                self._lock = open(name, "a")
             except OSError as error:
                 raise StoreError(
                     f"{self._path}: can't be written there ({error.strerror}). Give another path; "
@@ -183,7 +189,8 @@ class _Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
-        Path(self._lock.name).unlink(missing_ok=True)
+        if not os.fstat(self._lock.fileno()).st_size:  # else it was somebody's file before
+            Path(self._lock.name).unlink(missing_ok=True)
         self._lock.close()
 
     def write(self, executor: Executor | None, progress: bool) -> None:
@@ -258,6 +265,7 @@ class _Run:
                 "Make room, give another path, or select fewer rows."
             )
         fields = self._served.recipe.fields
+        self._journal.write_text("", encoding="ascii")  # first: what lies beside it is ours
         create(self._part, self._index.n, fields, self._served.fingerprints, self._seed, self._index.row_stop)
         if self._buckets is not None:
             # the rows as they come, their ids, and (as its row_id) the store row that each is to have
@@ -284,7 +292,7 @@ class _Run:
         return set(complete.splitlines())
 
     def _clear(self) -> None:
-        for file in (self._part, self._journal, self._buckets):
+        for file in (self._part, self._buckets, self._journal):
             if file is not None:
                 file.unlink(missing_ok=True)
 

@@ -16,9 +16,9 @@ from vaxseq.loading.query import Query
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.batches import Batch
-from vaxseq.training.copying import CopyLoader
 from vaxseq.training.examples import Examples
-from vaxseq.training.finishing import Finishing
+from vaxseq.training.pipeline import Pipeline
+from vaxseq.training.slice_loader import SliceLoader
 
 _ROLES: tuple[Role, ...] = ("input", "target", "weight")
 
@@ -99,11 +99,11 @@ class Description(Shown):
         return Display("", (Heading("Sequence"), Heading("")), tuple(rows), (), self.to_dict())
 
 
-def describe(served: Query, items: Examples, finishing: Finishing, plan: BatchPlan, *, seconds: float) -> Description:
+def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan, *, seconds: float) -> Description:
     """See `Sequence.describe`."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
         raise OptionError(f"describe seconds: got {seconds!r}, expected a time of at least 0")
-    loader = finishing.loader(plan)
+    loader = pipeline.loader(plan)
     arrays = tuple(
         ArrayForm(role, one.name, str(one.dtype), one.shape, tuple(part.name for part in one.parts))
         for role in _ROLES
@@ -111,7 +111,7 @@ def describe(served: Query, items: Examples, finishing: Finishing, plan: BatchPl
         if one.role == role
     )
     sizes, _ = plan.sizes(plan.num_batches - 1, 1)
-    held = min(plan.num_batches, loader.chunk_batches * (1 + bool(finishing.read_ahead)))
+    held = min(plan.num_batches, loader.chunk_batches * (1 + bool(pipeline.read_ahead)))
     return Description(
         rows=served.source.n_rows,
         left_out=dict(_left_out(served, items)),
@@ -135,7 +135,7 @@ def describe(served: Query, items: Examples, finishing: Finishing, plan: BatchPl
 def way_of(loader: Batches[Batch], items: Examples, plan: BatchPlan) -> str:
     """How batches that are asked for in turn are read."""
     where = "the packed store" if isinstance(items.reader, StoreReader) else "the frame"
-    if isinstance(loader, CopyLoader):
+    if isinstance(loader, SliceLoader):
         return "copied from the packed store"
     if plan.in_order:
         return f"read through from {where}"

@@ -47,6 +47,18 @@ class Bucket:
                 take_rows(rows, order, out=as_bytes(place))
 
 
+class Memory:
+    """What buckets are read into and sorted in, used again and again: new memory costs more than filling it."""
+
+    def __init__(self, bucket_bytes: int, chunk_bytes: int) -> None:
+        self.buckets = BufferPool(_bytes, bucket_bytes, 3)
+        self.chunks = BufferPool(_bytes, chunk_bytes, 3)
+
+
+def _bytes(size: int) -> list[npt.NDArray[Any]]:
+    return [np.empty(size, np.uint8)]
+
+
 class Buckets:
     """``rows`` rows in a file that has no name, so that nothing is left of it when the process ends.
 
@@ -54,7 +66,7 @@ class Buckets:
         ScratchError: the folder can't be written, or is full.
     """
 
-    def __init__(self, folder: Path, rows: int, bucket_rows: int, field_bytes: list[int]) -> None:
+    def __init__(self, folder: Path, rows: int, bucket_rows: int, field_bytes: list[int], memory: Memory) -> None:
         self._folder, self.rows, self.bucket_rows = folder, rows, bucket_rows
         self._widths = [*field_bytes, _PLACE_BYTES]
         self._record = sum(self._widths)
@@ -68,8 +80,7 @@ class Buckets:
                 f"scratch: {folder} can't be written ({error.strerror}). Name another folder: scratch= or "
                 "VAXSEQ_SCRATCH."
             ) from error
-        self._pool = BufferPool(lambda size: [np.empty(size, np.uint8)], bucket_rows * self._record, 3)
-        self._moved = BufferPool(lambda size: [np.empty(size, np.uint8)], bucket_rows * self._record, 3)
+        self._memory = memory
 
     @property
     def nbytes(self) -> int:
@@ -97,7 +108,7 @@ class Buckets:
             self._filled += counts
         within = np.take(within, order).astype(np.uint32)
         wanted = order if picked is None else np.take(picked, order)
-        memory = self._moved.arrays(len(places) * self._record)[0]
+        memory = self._memory.chunks.arrays(len(places) * self._record)[0]
         sorted_rows, at = [], 0
         for array, width in zip(arrays, self._widths, strict=False):
             out = memory[at : at + len(places) * width].reshape(len(places), width)
@@ -115,7 +126,7 @@ class Buckets:
     def load(self, number: int) -> Bucket:
         """A bucket that has all its rows."""
         rows = self.rows_of(number)
-        memory = self._pool.arrays(rows * self._record)[0]
+        memory = self._memory.buckets.arrays(rows * self._record)[0]
         at = number * self.bucket_rows * self._record
         view, done = memory.data, 0
         while done < len(view):
@@ -130,6 +141,10 @@ class Buckets:
             fields.append(memory[start : start + rows * width].reshape(rows, width))
             start += rows * width
         return Bucket(fields[:-1], fields[-1].reshape(-1).view(np.uint32))
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was written."""
+        os.fdatasync(self._file.fileno())
 
     def free(self, number: int) -> None:
         """Give a bucket's space back."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
-
-import numpy as np
 
 from vaxseq.errors import ScratchError
 from vaxseq.frame.allowance import memory_room
@@ -23,9 +19,6 @@ from vaxseq.plan.rows import RowIndex
 Kind = Literal["memory", "in order", "in blocks", "scattered", "one by one"]
 
 _MOST_PARTS = 16
-_PROBE_ROWS = 256
-
-_log = logging.getLogger("vaxseq")
 
 
 class FileReader(ItemReader, Protocol):
@@ -89,21 +82,3 @@ def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratc
             )
         return Way("one by one", why)
     return Way("scattered", "", folder, -(-need // parts), parts, Sizes.of(-(-rows // parts), record, memory_room()))
-
-
-def warn_of_cost(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> float:
-    """Measure what rows one by one cost, and say it before an epoch is begun; rows a second."""
-    rows = min(_PROBE_ROWS, plan.n_items)
-    items = np.linspace(0, index.n - 1, rows).astype(np.int64)
-    begun = time.perf_counter()
-    reader.gather(index.select(np.random.default_rng(0).permutation(items)))
-    pace = rows / max(time.perf_counter() - begun, 1e-9)
-    epoch_s = Places(plan).count / pace
-    spent = f"{epoch_s / 3600:.1f} hours" if epoch_s > 7200 else f"{epoch_s / 60:.0f} minutes"
-    if epoch_s > 60:
-        _log.warning(
-            "these rows don't fit into memory, and there is no scratch to order them (%s): read one by one, %s rows/s "
-            'as measured, an epoch takes %s. Give scratch= a folder with room, shuffle="block", or more memory.',
-            way.why, f"{pace:,.0f}", spent,
-        )  # fmt: skip
-    return pace

@@ -11,7 +11,7 @@ import numpy as np
 
 from vaxseq.display.progress import progress_after
 from vaxseq.loading.readers.frame import Arrays
-from vaxseq.loading.scatter.buckets import Bucket, Buckets
+from vaxseq.loading.scatter.buckets import Bucket, Buckets, Memory, record_bytes
 from vaxseq.loading.scatter.choice import Way
 from vaxseq.loading.scatter.epoch import EpochBuckets, move
 from vaxseq.loading.scatter.scattering import scatter
@@ -21,8 +21,8 @@ from vaxseq.plan.places import Places
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 
-_KEPT = 3  # buckets in memory: the one that is served, the one before, the next
-_MOVING = 2  # buckets whose rows are on their way to the next epoch
+_KEPT = 2  # buckets in memory: the one that is served, and the next; a third may still be on its way
+_MOVING = 1  # buckets whose rows go to the next epoch while another one is loaded
 
 
 class Scattered:
@@ -38,12 +38,14 @@ class Scattered:
         self.way, self.places = way, Places(plan)
         self.failure: Exception | None = None
         self.passes = 0
-        self._source, self._folder, self._sizes = ItemSource(reader, index), way.folder, way.sizes
+        self._source, self._folder, self._sizes = ItemSource(reader, index, way.sizes.chunk_rows), way.folder, way.sizes
         self._part_rows = -(-self.places.count // way.parts)
         self._same = plan.shuffle is False  # then all epochs are one
         self._passes_on = self.places.whole and way.parts == 1 and not self._same
         empty = reader.empty(1)
         self._field_bytes = [array.nbytes for array in empty]
+        record = record_bytes(sum(self._field_bytes))
+        self._memory = Memory(self._sizes.bucket_rows * record, self._sizes.chunk_rows * record)
         self._lock = threading.RLock()
         self._epochs: list[EpochBuckets] = []
         self._next: Buckets | None = None
@@ -150,7 +152,7 @@ class Scattered:
             self._moving.pop(0).result()
 
     def _new(self, rows: int) -> Buckets:
-        return Buckets(self._folder, rows, self._sizes.bucket_rows, self._field_bytes)
+        return Buckets(self._folder, rows, self._sizes.bucket_rows, self._field_bytes, self._memory)
 
     def _drop(self) -> None:
         self._kept.clear()

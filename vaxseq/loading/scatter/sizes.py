@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_BUCKET_SHARE = 1 / 20  # of the memory: two buckets are held, one more comes, and what moves them
-_MOST_BYTES = 48 << 20
+_BUCKET_SHARE = 1 / 32  # of the memory: two buckets are held, one more comes, and what moves them
+_MOST_BYTES = 40 << 20
 _LEAST_BYTES = 64 << 10
 _MOST_BUCKETS = 1 << 16  # a bucket's number is to fit 16 bits, which sort quickly
 _PIECE_BYTES = 256 << 10  # what a chunk puts into a bucket, on average: less is slow to write
-_CHUNK_SHARE = 1 / 64
+_CHUNK_SHARE = 1 / 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Sizes:
         """For so many rows of so many bytes each.
 
         >>> Sizes.of(30_000_000, 88, 1 << 30)
-        Sizes(bucket_rows=571950, chunk_rows=190650)
+        Sizes(bucket_rows=381300, chunk_rows=122016)
         """
         memory = memory_bytes or 1 << 30
         bucket = int(min(max(memory * _BUCKET_SHARE, _LEAST_BYTES), _MOST_BYTES))

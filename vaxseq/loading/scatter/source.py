@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
+from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.readers.frame import Arrays
 from vaxseq.plan.rows import RowIndex
 
@@ -24,16 +25,17 @@ class ItemReader(Protocol):
 
     def empty(self, rows: int) -> Arrays: ...
 
-    def read(self, start: int, stop: int, mask: Mask | None = None) -> Arrays: ...
+    def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays: ...
 
-    def gather(self, row_ids: Ids) -> Arrays: ...
+    def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays: ...
 
 
 class ItemSource:
     """Reads items by their positions in an index; chunks of them come in the order of their row ids."""
 
-    def __init__(self, reader: ItemReader, index: RowIndex) -> None:
+    def __init__(self, reader: ItemReader, index: RowIndex, chunk_rows: int) -> None:
         self.reader, self.index = reader, index
+        self._memory = BufferPool(reader.empty, chunk_rows, 3)
         self._by_row: npt.NDArray[np.integer] | None = None
 
     def chunks(self, rows: int) -> Iterator[tuple[int, int]]:
@@ -52,18 +54,19 @@ class ItemSource:
         """The rows of ascending items (of a chunk's, where row ids don't ascend), in their order."""
         if not len(items):
             return self.reader.empty(0)
+        out = self._memory.arrays(len(items))
         index = self.index
         if index.ascending and int(items[-1] - items[0]) == len(items) - 1:
             start, stop, mask = index.span(int(items[0]), int(items[-1]) + 1)
             if stop - start <= _SPARSE * len(items):
-                return self.reader.read(start, stop, mask)
+                return self.reader.read(start, stop, mask, out=out)
         ids = index.select(items)
         start, stop = int(ids[0]), int(ids[-1]) + 1
         if not index.ascending or stop - start > _SPARSE * len(ids):
-            return self.reader.gather(ids)
+            return self.reader.gather(ids, out=out)
         mask = np.zeros(stop - start, bool)
         mask[ids - start] = True
-        return self.reader.read(start, stop, mask)
+        return self.reader.read(start, stop, mask, out=out)
 
     @property
     def _order(self) -> npt.NDArray[np.integer]:

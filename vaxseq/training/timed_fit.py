@@ -16,7 +16,6 @@ from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.store import StoreReader
 from vaxseq.training.backend import keras
-from vaxseq.training.passes import Passes
 from vaxseq.training.sequence import Sequence
 
 _WARM_STEPS = 3  # a fit's first steps compile and allocate
@@ -201,7 +200,7 @@ class Insides:
 
 def insides(sequence: Sequence) -> Insides:
     """The parts of a Sequence, to be run apart from it."""
-    items, whole = sequence._items, sequence._passes.whole
+    items, whole = sequence._items, sequence._epochs.whole
     return Insides(
         items.reader,
         isinstance(items.reader, StoreReader),
@@ -211,7 +210,7 @@ def insides(sequence: Sequence) -> Insides:
         sequence._source,
         sequence._recipe,
         sequence._options["augment"] is not None,
-        0 if sequence._finishing.pool is None else sequence._finishing.pool.workers,
+        0 if sequence._pipeline.pool is None else sequence._pipeline.pool.workers,
     )
 
 
@@ -224,6 +223,5 @@ def resized(sequence: Sequence, batch_size: int) -> Sequence:
     """The same Sequence, with batches of this size, and with an epoch and threads of its own."""
     other = object.__new__(type(sequence))
     other.__dict__.update(sequence.__dict__)
-    other._passes = Passes(sequence._finishing.loader, replace(sequence._passes.whole.plan, batch_size=batch_size))
-    other._passes._hinted = True  # a profile gives its own advice about the order
+    other._serve(sequence._pipeline, replace(sequence._plan, batch_size=batch_size), sequence._content)
     return other
