@@ -31,6 +31,7 @@ from vaxseq.features.records.inverse import undone
 from vaxseq.features.records.records import Records
 from vaxseq.features.tables.comparison import definitions_compared, fits_compared
 from vaxseq.features.tables.explanation import explanation
+from vaxseq.features.tables.plot import plot_feature
 from vaxseq.features.tables.preview import preview
 from vaxseq.features.tables.summary import definition_table, fitted_table
 from vaxseq.frame import bind, frame_of, source_of
@@ -300,6 +301,22 @@ class FittedFeatures(Fitted, Shown):
         ['5', '3', '3']
         """
         return explanation(self, record, features=features)
+
+    def plot(self, name: str, frame: Any = None, *, ax: Any = None) -> Any:
+        """Draws a feature before and after its steps, with what they learned as lines. Returns matplotlib Axes.
+
+        Without a frame, what the steps make of the range that they know; of categories their training rows.
+
+        Args:
+            name: the feature, as ``"distance"`` or ``"numeric.distance"``.
+            frame: a table or a dataset's path, of which up to 65,536 rows are drawn.
+            ax: Axes to draw on, two of numbers.
+
+        Raises:
+            MissingExtraError: matplotlib isn't installed.
+            OptionError: no such feature, or one that isn't a number and has no categories.
+        """
+        return plot_feature(self, name, frame, ax=ax)
 
     def diff(self, other: FittedFeatures) -> Display:
         """A table of what changed from this fit to another: rows, missing shares, centres, spreads, values.

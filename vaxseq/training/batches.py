@@ -98,6 +98,16 @@ class _ClassWeights:
         return np.where(self._keys[place] == classes, self._weights[place], np.float32(1))
 
 
+def named_arrays(fields: tuple[Field, ...], batch: Batch) -> list[npt.NDArray[Any]]:
+    """A batch's arrays, one for each field, as NumPy has them."""
+    found = []
+    for field in fields:
+        part = batch[{"input": 0, "target": 1, "weight": 2}[field.role]]
+        one = part[field.name] if isinstance(part, Mapping) else part
+        found.append(np.asarray(one.cpu() if hasattr(one, "cpu") else one))
+    return found
+
+
 def _table(class_weight: Mapping[Any, float], targets: tuple[Field, ...], classes: Any) -> _ClassWeights:
     if len(targets) != 1 or targets[0].shape:
         raise OptionError("class_weight: expected one target of one number a row. Use sample_weight instead.")

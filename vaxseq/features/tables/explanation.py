@@ -56,19 +56,19 @@ def explanation(fitted: Fitted, records: Any, *, features: str | Sequence[str] |
         steps = [show_step(step) for step in place.steps]
         said = [learned_text(step, values) if values else "" for step, values in zip(place.steps, learned, strict=True)]
         past = "" if place.history is None else f" after {', '.join(show_step(step) for step in place.history.steps)}"
-        rows.append((place.name, f"reads {reads(place)}{past}", _show(trace[0]), ""))
+        rows.append((place.name, f"reads {reads(place)}{past}", show_value_of(trace[0]), ""))
         for step, value, what in zip(steps, trace[1:-1], said, strict=True):
-            rows.append(("", step, _show(value), what))
+            rows.append(("", step, show_value_of(value), what))
         labels = _labels(place, learned, trace[-1])
-        rows.append(("", f"served as {place.dtype}", _show(trace[-1]), labels))
+        rows.append(("", f"served as {place.dtype}", show_value_of(trace[-1]), labels))
         data[place.key] = {
             "reads": reads(place),
-            "raw": _plain(trace[0]),
+            "raw": plain_value(trace[0]),
             "steps": [
-                {"step": step, "value": _plain(value), "learned": dict(values)}
+                {"step": step, "value": plain_value(value), "learned": dict(values)}
                 for step, value, values in zip(steps, trace[1:-1], learned, strict=True)
             ],
-            "served": _plain(trace[-1]),
+            "served": plain_value(trace[-1]),
         }
     return Display("", _HEADINGS, tuple(rows), (), data)
 
@@ -108,7 +108,7 @@ def _labels(place: Place, learned: Sequence[Mapping[str, Any]], served: Value) -
     return ", ".join(labels[:_SHOWN])
 
 
-def _plain(value: Value) -> Any:
+def plain_value(value: Value) -> Any:
     """The one row's value for JSON; None where it is missing."""
     if isinstance(value.data, pa.Array):
         return value.data[0].as_py()
@@ -123,8 +123,8 @@ def _plain(value: Value) -> Any:
     return listed
 
 
-def _show(value: Value) -> str:
-    plain = _plain(value)
+def show_value_of(value: Value) -> str:
+    plain = plain_value(value)
     if plain is None:
         return "missing"
     if isinstance(plain, list):
