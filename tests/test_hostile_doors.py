@@ -21,7 +21,7 @@ import yaml
 import vaxseq as vs
 from vaxseq.cli import main
 from vaxseq.errors import VaxseqError
-from vaxseq.features.statefile import _digest
+from vaxseq.features.learning.state_file import _digest
 
 
 def _beside(name: str) -> ModuleType:

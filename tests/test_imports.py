@@ -1,11 +1,16 @@
-"""The import table: which room may import which, read from the sources with ast. This is the one place that says it."""
+"""The import table: which room may import which, read from the sources with ast. This is the one place that says it.
+
+Every import counts: at the top of a module, inside a function, under TYPE_CHECKING.
+"""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,52 +20,31 @@ import vaxseq
 
 PACKAGE = Path(__file__).resolve().parent.parent / "vaxseq"
 
-EVERYWHERE = {"errors", "progress", "display", "report.html"}  # what every room may import, besides itself
-MAY_IMPORT = {
-    "errors": set(),
-    "progress": set(),
-    "display": set(),
-    "recycling": set(),
-    "schema": set(),
-    "hdf5_form": set(),
-    "manifest": {"schema"},
-    "expressions": set(),
-    "layout": {"expressions"},
-    "convert": {"schema", "manifest", "expressions", "hdf5_form"},
-    "frame": {"schema", "manifest", "expressions", "hdf5_form", "recycling"},
-    "series": {"plan", "expressions"},
-    "features": {"expressions", "schema", "frame", "layout", "plan", "selection", "series"},
-    "split": {"frame", "plan", "expressions"},
-    "plan": set(),
-    "selection": {"frame", "plan", "layout", "expressions"},
-    "served": {"selection", "features", "frame", "layout", "plan", "expressions"},
-    "reader": {"frame", "plan", "layout", "expressions"},
-    "windowing": {"reader", "selection", "frame", "plan", "layout", "expressions", "series"},
-    "loader": {"reader", "plan", "expressions", "recycling"},
-    "store": {"served", "selection", "reader", "manifest", "layout", "plan", "frame", "features", "expressions"},
-    "items": {"served", "store", "windowing", "loader", "reader", "plan", "layout"},
-    "training": {"items", "served", "loader", "plan", "features", "layout", "frame", "expressions", "reader", "store"},
-    "profile": {"training", "loader", "reader", "layout", "frame", "expressions"},  # it runs them apart, with a clock
-    "report": {"features", "frame", "expressions", "split", "selection", "manifest", "schema"},
-    "report.html": set(),  # plain values to HTML: everything that a notebook shows stands on it
-    "cli": {
-        "vaxseq",
-        "convert",
-        "manifest",
-        "features",
-        "split",
-        "store",
-        "report",
-        "profile",
-        "demo",
-    },  # by their front doors
+# From the top floor down: a room imports what it names here, which always stands further down.
+ROOMS = {
+    "cli": {"reference", "demo", "vaxseq", "convert", "features", "display"},
     "demo": {"vaxseq"},
-}
+    "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
+    "reference": set(),
+    "profile": {"training", "loading", "features", "frame", "expressions", "display"},
+    "report": {"split", "features", "frame", "dataset", "expressions", "display"},
+    "training": {"store", "loading", "features", "frame", "plan", "display"},
+    "store": {"loading", "features", "frame", "dataset", "plan", "expressions", "display"},
+    "loading": {"features", "frame", "dataset", "plan", "expressions", "display"},
+    "convert": {"dataset", "expressions", "display"},
+    "split": {"frame", "plan", "expressions", "display"},
+    "features": {"frame", "dataset", "plan", "expressions", "display"},
+    "frame": {"dataset", "expressions"},
+    "dataset": {"display"},
+    "plan": set(),
+    "expressions": set(),
+    "display": set(),
+    "errors": set(),
+}  # and errors, every room
+AT_MOST = 17
 
-# What a method delegates to without its room leaning on it: allowed inside a function, not at the top of a module.
-MAY_DELEGATE = {
-    "features": {"training"},  # FittedFeatures.to_keras
-}
+# The same inside features/: a definition doesn't know how it is fitted, nor a state how it is shown.
+FEATURES = ["facade", "tables", "records", "learning", "history", "program", "definition", "transforms", "learners"]
 
 # Packages that only some rooms may import; a user's script, which the demo is, makes Keras models.
 GUARDED = {
@@ -73,101 +57,122 @@ GUARDED = {
 
 
 class Import(NamedTuple):
-    room: str
+    importer: str
     place: str
-    module: str
-    top: bool
+    imported: str
+
+    @property
+    def rooms(self) -> tuple[str, str]:
+        return room_of(self.importer), room_of(self.imported)
 
 
-def room_of(path: Path) -> str:
-    return room_in(".".join(("vaxseq", *path.relative_to(PACKAGE).with_suffix("").parts)))
+def module_of(path: Path) -> str:
+    parts = ("vaxseq", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def room_in(module: str) -> str:
-    """The room that a module of ours is in; "vaxseq" for the package itself."""
-    parts = module.split(".")[1:]
-    return next((room for room in (".".join(parts[:2]), parts[0] if parts else "vaxseq") if room in MAY_IMPORT), module)
+def room_of(module: str) -> str:
+    """The room that a module of ours is in; "vaxseq" for the package's own __init__."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else parts[0]
 
 
-def imports_of(path: Path) -> list[Import]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    inside = {  # of a function, or for type checkers alone: not run when the module is imported
-        id(node)
-        for outer in ast.walk(tree)
-        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        or (isinstance(outer, ast.If) and isinstance(outer.test, ast.Name) and outer.test.id == "TYPE_CHECKING")
-        for node in ast.walk(outer)
-    }
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
-            if node.module == "vaxseq":  # a public name, or a room that is none
-                names = {alias.name for alias in node.names} - {"__version__"}
-                modules = ["vaxseq" if name in vaxseq._EXPORTS else f"vaxseq.{name}" for name in sorted(names)]
-            else:
-                modules = [node.module or ""]
-        else:
-            continue
-        place = f"{path.relative_to(PACKAGE.parent)}:{node.lineno}"
-        found += [Import(room_of(path), place, module, id(node) not in inside) for module in modules]
-    return found
+SOURCES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__main__.py"}
 
 
-def sources() -> list[Path]:
-    skipped = {"__init__", "__main__"}
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if not (path.parent == PACKAGE and path.stem in skipped)]
+def imported_by(node: ast.AST) -> Iterator[str]:
+    """The modules that a node imports, as they are named in the source."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"line {node.lineno}: a relative import"
+        for alias in node.names:
+            whole = f"{node.module}.{alias.name}"
+            public = node.module == "vaxseq" and alias.name in vaxseq._EXPORTS
+            yield whole if whole in SOURCES and not public else node.module or ""
+    elif isinstance(node, ast.Call) and isinstance(function := node.func, ast.Name | ast.Attribute):
+        called = function.id if isinstance(function, ast.Name) else function.attr
+        if called in ("import_module", "__import__") and node.args and isinstance(node.args[0], ast.Constant):
+            yield str(node.args[0].value)
 
 
-ALL = [one for path in sources() for one in imports_of(path)]
+def imports_of(module: str, path: Path) -> Iterator[Import]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for imported in imported_by(node):
+            yield Import(module, f"{path.relative_to(PACKAGE.parent)}:{getattr(node, 'lineno', 0)}", imported)
 
 
-def test_every_room_is_in_the_table() -> None:
-    assert {room_of(path) for path in sources()} <= set(MAY_IMPORT)
+ALL = [one for module, path in SOURCES.items() for one in imports_of(module, path)]
+OURS = [one for one in ALL if one.imported.split(".")[0] == "vaxseq"]
+
+
+def test_every_room_is_in_the_table_and_they_are_few() -> None:
+    assert {room_of(module) for module in SOURCES} == set(ROOMS)
+    assert len(set(ROOMS) - {"vaxseq"}) <= AT_MOST
+
+
+def test_the_table_only_points_down() -> None:
+    floors = list(ROOMS)
+    up = [f"{room} -> {other}" for room in ROOMS for other in ROOMS[room] if floors.index(other) <= floors.index(room)]
+    assert not up
 
 
 def test_rooms_import_what_the_table_allows() -> None:
     wrong = []
-    for one in ALL:
-        if one.module.split(".")[0] != "vaxseq":
-            continue
-        room = room_in(one.module)
-        allowed = MAY_IMPORT[one.room] | EVERYWHERE | {one.room}
-        if not one.top:
-            allowed = allowed | MAY_DELEGATE.get(one.room, set())
-        if room not in allowed:
-            wrong.append(f"{one.place}: {one.room} may not import {one.module}")
+    for one in OURS:
+        room, other = one.rooms
+        if other not in ROOMS[room] | {room, "errors"}:
+            wrong.append(f"{one.place}: {room} may not import {one.imported}")
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_table_allows_no_more_than_is_used() -> None:
+    used = {one.rooms for one in OURS}
+    assert not [f"{room} -> {other}" for room in ROOMS for other in ROOMS[room] if (room, other) not in used]
+
+
+def test_features_are_declared_learned_computed_served_and_shown_apart() -> None:
+    floors = {f"vaxseq.features.{name}": floor for floor, name in enumerate(FEATURES)}
+
+    def floor(module: str) -> int | None:
+        return floors.get(".".join(module.split(".")[:3]))
+
+    inside = {module for module in SOURCES if module.startswith("vaxseq.features.")}
+    assert not [module for module in inside if floor(module) is None]
+    pairs = [(one.place, floor(one.importer), floor(one.imported)) for one in OURS]
+    assert not [place for place, here, there in pairs if here is not None and there is not None and there < here]
+
+
+def test_no_file_is_in_a_circle_of_imports() -> None:
+    graph: dict[str, set[str]] = {module: set() for module in SOURCES}
+    for one in OURS:
+        if one.imported in SOURCES and one.imported != one.importer:
+            graph[one.importer].add(one.imported)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
 def test_verbs_enter_rooms_by_the_front_door() -> None:
-    deep = [one for one in ALL if one.room == "cli" and one.module.startswith("vaxseq.") and one.module.count(".") > 1]
-    wrong = [f"{one.place}: {one.module}" for one in deep if not one.module.startswith("vaxseq.cli.")]
+    deep = [one for one in OURS if one.rooms[0] == "cli" and one.rooms[1] not in ("cli", "display", "dataset")]
+    wrong = [f"{one.place}: {one.imported}" for one in deep if one.imported.count(".") > 1]
     assert not wrong, f"import from the room's __init__: {wrong}"
 
 
 @pytest.mark.parametrize("package", GUARDED)
 def test_guarded_packages_stay_in_their_rooms(package: str) -> None:
-    wrong = [one.place for one in ALL if one.module.split(".")[0] == package and one.room not in GUARDED[package]]
+    found = [one for one in ALL if one.imported.split(".")[0] == package]
+    wrong = [one.place for one in found if room_of(one.importer) not in GUARDED[package]]
     assert not wrong, f"only {sorted(GUARDED[package])} may import {package}: {wrong}"
 
 
 def test_plan_is_pure() -> None:
     """Plans read nothing and know neither vaex, Arrow nor Keras."""
     allowed = {"numpy", "vaxseq"} | set(sys.stdlib_module_names) - {"io", "pathlib", "os", "shutil", "tempfile"}
-    assert not [one for one in ALL if one.room == "plan" and one.module.split(".")[0] not in allowed]
-
-
-def test_the_table_has_no_circle() -> None:
-    def walk(room: str, trail: tuple[str, ...]) -> None:
-        assert room not in trail, " -> ".join((*trail, room))
-        for other in MAY_IMPORT.get(room, ()):
-            walk(other, (*trail, room))
-
-    for room in MAY_IMPORT:
-        walk(room, ())
+    plan = [one for one in ALL if room_of(one.importer) == "plan"]
+    assert plan
+    assert not [one for one in plan if one.imported.split(".")[0] not in allowed]
 
 
 def run_python(code: str) -> str:

@@ -18,7 +18,7 @@ import vaxseq as vs
 from vaxseq.errors import FeatureTypeError, FitError, MissingValueError
 from vaxseq.expressions import evaluate
 from vaxseq.expressions.values import Value, as_float, from_raw
-from vaxseq.features.cast import cast_to
+from vaxseq.features.program.cast import cast_to
 from vaxseq.features.transforms import STEPS, parse_step
 
 ROWS = 700

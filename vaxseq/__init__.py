@@ -25,9 +25,11 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.plan.window import Window as Window
     from vaxseq.profile import Profile as Profile
     from vaxseq.profile import profile as profile
+    from vaxseq.report.drafting import draft as draft
     from vaxseq.report.exploration import Exploration as Exploration
     from vaxseq.report.exploration import explore as explore
     from vaxseq.report.reporting import report as report
+    from vaxseq.split import folds as folds
     from vaxseq.split import split as split
     from vaxseq.store import materialize as materialize
     from vaxseq.training.layer import FittedLayer as FittedLayer
@@ -49,7 +51,9 @@ _EXPORTS = {
     "VaxseqError": "vaxseq.errors",
     "Window": "vaxseq.plan.window",
     "convert": "vaxseq.convert",
+    "draft": "vaxseq.report.drafting",
     "explore": "vaxseq.report.exploration",
+    "folds": "vaxseq.split",
     "materialize": "vaxseq.store",
     "open": "vaxseq.frame",
     "profile": "vaxseq.profile",
@@ -76,10 +80,20 @@ def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
 
 
+def _layer(*arguments: Any, **options: Any) -> Any:
+    """The Keras layer of fitted features; features know no Keras, so what they delegate to it is put in here."""
+    return __getattr__("FittedLayer")(*arguments, **options)
+
+
 class _Package(ModuleType):
-    """Keeps a public function from being hidden by the room of its name, as ``vaxseq.convert`` by that module."""
+    """Puts rooms together as they are imported.
+
+    It keeps a public function from being hidden by the room of its name, as ``vaxseq.convert`` by that module.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "features":
+            value.FittedFeatures._layer = staticmethod(_layer)
         if not (name in _EXPORTS and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 

@@ -17,6 +17,7 @@ VaxseqError
 ├── SelectionError(ValueError)         rows, splits, windows: empty or contradictory
 ├── OptionError(ValueError)            an option's value
 ├── StoreError(ValueError)             a packed store that is stale, foreign or damaged
+├── ScratchError(OSError)              a shuffle's scratch files: no room, or a disk that fails
 ├── PositionError(ValueError)          a training position that doesn't fit
 ├── AugmentError(RuntimeError)         a user's augmentation function failed
 └── MissingExtraError(ImportError)     an optional dependency isn't installed
@@ -29,11 +30,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 
 class VaxseqError(Exception):
-    """Base of every error that vaxseq raises on purpose."""
+    """Base of every error that vaxseq raises on purpose.
+
+    ``options`` are what to pass to the call that raised it so that it goes on, where that can be told.
+    """
+
+    def __init__(self, *args: object, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(*args)
+        self.options: dict[str, Any] = dict(options or {})
 
     def __str__(self) -> str:  # KeyError's repr-quoting would garble a sentence
         return printable(str(self.args[0])) if self.args else ""
@@ -120,6 +129,10 @@ class OptionError(VaxseqError, ValueError):
 
 class StoreError(VaxseqError, ValueError):
     """A packed store is stale, damaged or made from something else."""
+
+
+class ScratchError(VaxseqError, OSError):
+    """Scratch files of a shuffle can't be written: a full disk, or one that fails."""
 
 
 class PositionError(VaxseqError, ValueError):

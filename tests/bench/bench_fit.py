@@ -86,8 +86,8 @@ ALL_STEPS = [
 def ours(path: Path, rows: int, steps: list[tuple[list[str], Any]] = ALL_STEPS) -> dict[str, Any]:
     """vaxseq, out of core."""
     from vaxseq.expressions import parse
-    from vaxseq.features.fit import fit_features
-    from vaxseq.features.fit_plan import Chain, FitPlan
+    from vaxseq.features.learning.fit import fit_features
+    from vaxseq.features.learning.fit_plan import Chain, FitPlan
     from vaxseq.features.transforms import parse_step
     from vaxseq.frame import open, source_of
 

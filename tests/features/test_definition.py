@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from vaxseq.errors import DefinitionError, FeatureTypeError, SourceNotFoundError
 from vaxseq.features import FeatureSet, json_schema
-from vaxseq.features.document import MAX_DEPTH, read_yaml
-from vaxseq.features.graph import order_columns
+from vaxseq.features.definition.document import MAX_DEPTH, read_yaml
+from vaxseq.features.definition.graph import order_columns
 
 EXAMPLE = """\
 version: 1
@@ -344,7 +344,7 @@ def test_many_columns_at_once(frame: vaex.dataframe.DataFrame, feature: dict[str
 
 
 def test_check_finds_all_that_is_wrong_and_reads_no_rows(frame: vaex.dataframe.DataFrame) -> None:
-    from vaxseq.features.fitting import check
+    from vaxseq.features.learning.fitting import check
     from vaxseq.frame import source_of
 
     text = """\

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from vaxseq import FeatureSet, FittedFeatures, Sequence, Window, materialize, split
 from vaxseq.errors import DefinitionError, FeatureTypeError, MissingValueError, SelectionError, SourceError
+from vaxseq.features.definition.json_schema import json_schema
 from vaxseq.features.history import columns
-from vaxseq.features.schema_json import json_schema
 from vaxseq.features.transforms import parse_step
 from vaxseq.frame import source_of
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, MissingValueError, OptionError
 from vaxseq.features import FeatureSet, FittedFeatures
-from vaxseq.features.intake import Intake
+from vaxseq.features.records.column_values import Intake
 from vaxseq.frame import source_of
 
 ROWS = 400

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaxseq.errors import SelectionError, StateError
-from vaxseq.plan.narrow import narrow
 from vaxseq.plan.rows import AllRows, Bitmap, Indices, RowIndexBuilder, Runs, from_arrays, from_mask, indices
+from vaxseq.plan.subset import subset
 
 
 @st.composite
@@ -97,10 +97,10 @@ def test_narrowing_is_numpys_indexing(mask, part, seed):
     positions = rng.integers(-len(rows), len(rows), 20) if len(rows) else np.empty(0, np.int64)
     for index in every_form(mask, seed):
         for wanted in (part, kept, positions, None):
-            found = narrow(index, wanted)
+            found = subset(index, wanted)
             expected = rows if wanted is None else rows[wanted]
             assert found.ids(0, found.n).tolist() == expected.tolist()
-            twice = narrow(found, slice(3, None, 2))
+            twice = subset(found, slice(3, None, 2))
             assert twice.ids(0, twice.n).tolist() == expected[3::2].tolist()
 
 
@@ -153,7 +153,7 @@ def test_unordered_ids_are_kept_in_their_order_and_have_no_span():
 )
 def test_rows_that_cannot_be_picked_are_refused(rows, message):
     with pytest.raises(SelectionError, match=message):
-        narrow(AllRows(10), rows)
+        subset(AllRows(10), rows)
 
 
 def test_chunks_out_of_order_and_spans_out_of_range_are_refused():

@@ -28,11 +28,11 @@ def output() -> Console:
     return _Output(highlight=False, markup=False, width=_PIPE_WIDTH if free else None)
 
 
-def show(*shown: Any, json: bool, data: Any) -> None:
-    """Prints what a person reads, or the same as JSON, in which NaN is null."""
+def show(*shown: Any, json: bool, data: Any, quiet: bool = False) -> None:
+    """Prints what a person reads, unless quiet; or for a machine the same as JSON, in which NaN is null."""
     console = output()
     if json:
         console.print_json(data=loads(dumps(data), parse_constant=lambda _: None))
         return
-    for one in shown:
+    for one in () if quiet else shown:
         console.print(printable(one) if isinstance(one, str) else one, soft_wrap=isinstance(one, str))

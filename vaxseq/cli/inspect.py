@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from vaxseq.cli._options import Json, Quiet
+
 
 def inspect(
     data: Annotated[str, typer.Argument(help="A dataset, or any file that convert reads.", show_default=False)],
-    json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Print schema, rows, missing values, ranges and sizes, and whether the data memory-maps.
 
@@ -37,7 +40,7 @@ def inspect(
     files = f"{facts['fragments']:,} file{'' if facts['fragments'] == 1 else 's'}"
     title = f"{data}: {facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB, {files}, {facts['format']}"
     maps = "It memory-maps." if facts["memory_maps"] else "It doesn't memory-map: " + " ".join(facts["obstacles"])
-    show(Display(title, headings, rows), maps, json=json, data=facts)
+    show(Display(title, headings, rows), maps, json=json, quiet=quiet, data=facts)
 
 
 def _shown(value: Any) -> str:

@@ -16,6 +16,7 @@ from vaxseq.convert.commit import clear, commit, empty, publish, published, reco
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
+from vaxseq.convert.noted import noted_in
 from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
 from vaxseq.convert.readers import check_options, readers
 from vaxseq.convert.readers.base import Unit
@@ -303,8 +304,14 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
         seen = reader.schema()
         names = chosen(job, reader)
         for old, new in names.items():
+            if "\0" in new:
+                raise SchemaError(
+                    f"{reader.where}: column {new!r}: a name can't hold the character NUL. Rename it with rename=, or "
+                    "repair the file: it may be in another encoding, or damaged."
+                )
             kind = fixed.get(new) or storable_type(seen.field(old).type, reader.where, old)
-            wider = kind if new not in types else join(types[new], kind)
+            ragged = f"{old}.length" in seen.names  # the longest row tells its width
+            wider = kind if new not in types else join(types[new], kind, grow=ragged)
             if wider is None:
                 raise SchemaError(
                     f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in "
@@ -312,7 +319,7 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
                 )
             # text is tried as a category; a column of many values gives it up
             types[new] = CATEGORY if is_text(wider) and new not in fixed else wider
-    parts: dict[str, list[str]] = {}
+    parts: dict[str, list[str | None]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():
             parts.setdefault(name, []).append(value)
@@ -333,8 +340,8 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
     return types
 
 
-def _text_kind(values: list[str], name: str) -> pa.DataType:
-    kind = infer(pa.array(values), TextFormat(), f"partition {name!r}")
+def _text_kind(values: list[str | None], name: str) -> pa.DataType:
+    kind = infer(pa.array(values, pa.string()), TextFormat(), f"partition {name!r}")
     return kind if pa.types.is_integer(kind) else pa.dictionary(pa.int32(), pa.string())
 
 
@@ -383,6 +390,13 @@ def _pieces(
                 yield from in_order(pool, plan.job, todo, stage.types, work, helps=local)
 
 
+def _unit(plan: _Plan, own: UnitReader, units: dict[int, Unit], key: PieceKey) -> Unit:
+    """The unit of a piece, also of one that an earlier run staged."""
+    if key[0] not in units:
+        units.update(dict(_numbered_units(plan, own)))
+    return units[key[0]]
+
+
 def _run(
     plan: _Plan,
     prints: tuple[SourcePrint, ...],
@@ -397,9 +411,7 @@ def _run(
     units: dict[int, Unit] = {}
 
     def reread(key: PieceKey, types: Mapping[str, pa.DataType]) -> Finished:
-        if key[0] not in units:
-            units.update(dict(_numbered_units(plan, own)))
-        return next(own.read(units[key[0]], types, key[1]))
+        return next(own.read(_unit(plan, own, units, key), types, key[1]))
 
     def current(key: PieceKey, finished: Finished) -> Finished:
         if stage.stale(finished):
@@ -429,8 +441,10 @@ def _run(
             f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
         )
     shown.say("sorting and writing the dataset" if plan.sort_by else "writing the dataset")
+    noted = noted_in(plan.job, own, lambda key: _unit(plan, own, units, key))
     return commit(
-        stage, work, plan.target, plan.format, folder=plan.folder, declared=plan.job.schema, sources=prints,
+        stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
+        declared=plan.job.schema, sources=prints,
         reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by,
         fragment_bytes=plan.fragment_bytes if plan.folder else None, overwrite=plan.overwrite,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from vaxseq.dataset.hdf5_reach import outside, unwritten
 from vaxseq.errors import SourceError
 
 LIMIT_S = 30.0  # without a word from the other process
-_DEPTH = 5  # groups in groups; vaex's layout has four
+_MAX_DEPTH = 5  # groups in groups; vaex's layout has four
 _TEXT_ROWS = 1 << 14
 _trusted: set[tuple[int, ...]] = set()
 _outside: dict[tuple[int, ...], str] = {}  # what a file that was tried refers to outside of itself
@@ -138,7 +138,7 @@ def _group(group: Any, depth: int, seen: set[int], most_rows: int) -> Iterator[N
                     continue
                 seen.add(hash(one.id))
                 if hasattr(one, "keys"):
-                    yield from _group(one, depth + 1, seen, most_rows) if depth < _DEPTH else ()
+                    yield from _group(one, depth + 1, seen, most_rows) if depth < _MAX_DEPTH else ()
                 else:
                     yield from _attributes(one)
                     yield from _dataset(one, most_rows)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from vaxseq.dataset.manifest_form import ManifestForm, checksum_of
+from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import Schema
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
@@ -58,6 +59,8 @@ class Manifest(Shown):
     sources: tuple[SourcePrint, ...] = ()
     rejected_rows: int = 0
     dropped_rows: int = 0
+    notices: tuple[Notice, ...] = ()
+    forms: Mapping[str, str] = field(default_factory=dict)  # how text columns were written, by name
     location: str = field(default="", compare=False)
 
     def _display(self) -> Display:
@@ -75,7 +78,7 @@ class Manifest(Shown):
             )
             for one in self.schema.columns
         ]
-        return Display(said, headings, tuple(rows))
+        return Display(said, headings, tuple(rows), tuple(f"notice: {one}" for one in self.notices))
 
     def paths(self) -> list[Path]:
         """The fragments' paths, ready to open."""
@@ -84,11 +87,15 @@ class Manifest(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        raw = {
+        raw: dict[str, Any] = {
             "version": _VERSION, "format": self.format, "n_rows": self.n_rows, "rejected_rows": self.rejected_rows,
             "dropped_rows": self.dropped_rows, "schema": self.schema.to_dict(),
             "fragments": [asdict(one) for one in self.fragments], "sources": [asdict(one) for one in self.sources],
         }  # fmt: skip
+        if self.notices:
+            raw["notices"] = [one.to_dict() for one in self.notices]
+        if self.forms:
+            raw["forms"] = dict(self.forms)
         return {**raw, "checksum": checksum_of(raw)}
 
     @classmethod
@@ -127,7 +134,8 @@ class Manifest(Shown):
             schema, said.n_rows, tuple(Fragment(one.path, one.rows, one.size_bytes) for one in said.fragments),
             said.format,
             tuple(SourcePrint(one.name, one.size_bytes, one.digest, one.content) for one in said.sources),
-            said.rejected_rows, said.dropped_rows, location,
+            said.rejected_rows, said.dropped_rows, tuple(Notice.from_dict(one.model_dump()) for one in said.notices),
+            said.forms, location,
         )  # fmt: skip
 
     def check_files(self) -> None:

@@ -61,6 +61,16 @@ class SchemaForm(_Form):
     columns: list[ColumnForm]
 
 
+class NoticeForm(_Form):
+    """What a conversion noticed."""
+
+    column: str | None
+    message: str
+    lines: list[str]
+    options: dict[str, Any]
+    lossless: bool
+
+
 class ManifestForm(_Form):
     """A manifest."""
 
@@ -72,6 +82,8 @@ class ManifestForm(_Form):
     schema_: Annotated[SchemaForm, Field(alias="schema")]
     fragments: list[FragmentForm]
     sources: list[SourceForm]
+    notices: list[NoticeForm] = []
+    forms: dict[str, str] = {}
     checksum: str = ""
 
     @model_validator(mode="after")

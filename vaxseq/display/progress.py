@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from vaxseq.errors import printable
@@ -32,6 +32,25 @@ def progress_bar(show: bool, title: str, total: int, unit: str) -> Iterator[Call
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(printable(title), total=total)
         yield lambda done: shown.advance(task, done)
+
+
+@contextmanager
+def progress_after(title: str, total: int, unit: str, *, seconds: float = 2.0) -> Iterator[Callable[[int], None]]:
+    """The same for a job that is mostly short: the bar comes when it has taken so long."""
+    begun, done = time.monotonic(), 0
+    with ExitStack() as stack:
+        bar: Callable[[int], None] | None = None
+
+        def advance(more: int) -> None:
+            nonlocal bar, done
+            done += more
+            if bar is not None:
+                bar(more)
+            elif time.monotonic() - begun > seconds:
+                bar = stack.enter_context(progress_bar(True, title, total, unit))
+                bar(done)
+
+        yield advance
 
 
 class FileProgress:

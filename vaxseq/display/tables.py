@@ -18,8 +18,8 @@ __all__ = ["Display", "Head", "Heading", "Row", "Shown", "as_text"]
 
 _WIDTH = 120  # of text where there is no terminal
 _GAP = 2  # spaces between two columns
-_PROSE = 16  # characters that a column of text keeps at least, if it has so many
-_FOLDS = 12  # wider numbers are times, and may be folded between day and hour
+_MIN_TEXT_WIDTH = 16  # characters that a column of text keeps at least, if it has so many
+_FOLDABLE_WIDTH = 12  # wider numbers are times, and may be folded between day and hour
 _STYLES = {"number": "", "code": "", "text": "", "quiet": "dim", "warning": "yellow"}
 
 
@@ -208,5 +208,5 @@ def _least(kind: str, column: Sequence[str]) -> int:
     widest = max(map(_cells, column))
     word = max((_cells(word) for cell in column for word in cell.split()), default=0)
     if kind == "number":
-        return word if widest > _FOLDS else widest
-    return max(word, min(widest, _PROSE))
+        return word if widest > _FOLDABLE_WIDTH else widest
+    return max(word, min(widest, _MIN_TEXT_WIDTH))

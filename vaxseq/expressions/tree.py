@@ -56,13 +56,3 @@ class Expression:
 
     def __str__(self) -> str:
         return self.text
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _parsed, (self.text, self._where)
-
-
-def _parsed(text: str, where: str) -> Expression:
-    """Unpickling vets the text again: a pickle carries no tree."""
-    from vaxseq.expressions.vetting import parse
-
-    return parse(text, where=where)

@@ -1,9 +1,8 @@
-"""Features: a definition file, what a fit learns for it, and one program that applies it everywhere."""
+"""Features, from top to bottom: a façade, how they are shown, served, learned, computed and declared."""
 
 from __future__ import annotations
 
-from vaxseq.features.definition import FeatureSet
-from vaxseq.features.schema_json import json_schema
-from vaxseq.features.state import FittedFeatures
+from vaxseq.features.definition.json_schema import json_schema
+from vaxseq.features.facade import FeatureSet, FittedFeatures
 
 __all__ = ["FeatureSet", "FittedFeatures", "json_schema"]

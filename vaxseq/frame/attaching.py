@@ -11,6 +11,7 @@ import numpy.typing as npt
 import vaex
 
 from vaxseq.errors import OptionError
+from vaxseq.frame.vaex_internals import join_array, join_dataset
 
 
 def attach_column(frame: Any, name: str, row_ids: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> Any:
@@ -33,8 +34,7 @@ def attach_column(frame: Any, name: str, row_ids: npt.NDArray[np.int64], values:
         else:
             stored = np.ma.array(column, mask=missing)
     joined = frame.copy()
-    joined.dataset = joined.dataset.merged(vaex.dataset.DatasetArrays({name: stored}))
-    joined.column_names.append(name)
+    join_array(joined, name, stored)
     return joined
 
 
@@ -46,7 +46,8 @@ def attach_files(frame: Any, files: Mapping[str, Path]) -> Any:
     joined = frame.copy()
     rows = int(joined.length_original())
     for name, file in files.items():
-        column = vaex.open(str(file)).dataset if rows else vaex.dataset.DatasetArrays({name: np.empty(0)})
-        joined.dataset = joined.dataset.merged(column)
-        joined.column_names.append(name)
+        if rows:
+            join_dataset(joined, name, vaex.open(str(file)).dataset)
+        else:
+            join_array(joined, name, np.empty(0))
     return joined

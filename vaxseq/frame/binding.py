@@ -12,6 +12,7 @@ import vaex
 
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
+from vaxseq.frame.vaex_internals import join_array
 
 ROW = "__row"  # hidden by vaex's rule for names; numbers the frame's physical rows
 
@@ -70,10 +71,7 @@ def with_row_numbers(frame: Any) -> Any:
     """A copy of ``frame`` with the hidden column of physical row numbers, lazily made."""
     numbered = frame.copy()
     if ROW not in numbered.dataset:
-        rows = numbered.length_original()
-        numbers = vaex.dataset.DatasetArrays({ROW: vaex.vrange(0, rows)})
-        numbered.dataset = numbered.dataset.merged(numbers)
-        numbered.column_names.append(ROW)
+        join_array(numbered, ROW, vaex.vrange(0, numbered.length_original()))
     return numbered
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.expressions.values import Mask, Value, from_raw, masked
-from vaxseq.frame.memory import Bits, Fixed, Ids, Layout, Located, by_piece
+from vaxseq.frame.mapped import Bitmaps, FixedWidth, Ids, Layout, Located, by_piece
 
 
 class Column(Protocol):
@@ -32,12 +32,14 @@ class Column(Protocol):
 class NumberColumn:
     """Numbers and times, of NumPy or Arrow pieces, with nulls as Arrow bitmaps or NumPy masks."""
 
-    def __init__(self, data: Fixed | Bits, valid: Bits | None, mask: Fixed | None, arrow: pa.DataType | None) -> None:
+    def __init__(
+        self, data: FixedWidth | Bitmaps, valid: Bitmaps | None, mask: FixedWidth | None, arrow: pa.DataType | None
+    ) -> None:
         self._data, self._valid, self._mask, self._arrow = data, valid, mask, arrow
-        self._as_it_is = isinstance(data, Fixed) and data.dtype != np.float16
+        self._as_it_is = isinstance(data, FixedWidth) and data.dtype != np.float16
 
     def hint(self, start: int, stop: int) -> None:
-        if isinstance(self._data, Fixed):
+        if isinstance(self._data, FixedWidth):
             self._data.hint(start, stop)
 
     def read(self, start: int, stop: int) -> Value:
@@ -84,7 +86,7 @@ class DictionaryColumn:
     """Arrow dictionary codes; every piece's codes are led to one common dictionary."""
 
     def __init__(
-        self, codes: Fixed, valid: Bits | None, maps: list[npt.NDArray[np.int32]] | None, words: pa.Array
+        self, codes: FixedWidth, valid: Bitmaps | None, maps: list[npt.NDArray[np.int32]] | None, words: pa.Array
     ) -> None:
         self._codes, self._valid, self._words = codes, valid, words
         self._flat = None if maps is None else np.concatenate([*maps, np.zeros(1, np.int32)])

@@ -11,10 +11,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import vaex.column
-import vaex.dataframe
-import vaex.dataset
 
+from vaxseq.frame.vaex_internals import (
+    Concatenated,
+    Dropped,
+    Merged,
+    Renamed,
+    RowNumbers,
+    Sliced,
+    active_range,
+    children,
+    filter_of,
+    functions_of,
+)
 from vaxseq.frame.watch import Mark
 
 
@@ -26,10 +35,10 @@ def frame_fingerprint(frame: Any, virtual_names: Iterable[str]) -> str:
     _add_dataset(digest, frame.dataset)
     virtual = {name: str(frame.virtual_columns[name]) for name in sorted(virtual_names)}
     digest.update(json.dumps(virtual, sort_keys=True).encode())
-    if frame.filtered:
-        selection = frame.get_selection(vaex.dataframe.FILTER_SELECTION_NAME)
+    selection = filter_of(frame)
+    if selection is not None:
         digest.update(json.dumps(selection.to_dict(), sort_keys=True, default=str).encode())
-    digest.update(f"{frame._index_start}:{frame._index_end}".encode())
+    digest.update(":".join(map(str, active_range(frame))).encode())
     return digest.hexdigest()
 
 
@@ -46,7 +55,7 @@ def rows_fingerprint(frame: Any, names: Iterable[str]) -> str:
         if name in frame.virtual_columns:
             digest.update(str(frame.virtual_columns[name]).encode())
         elif name in frame.functions:
-            functions = functions or frame.state_get()["functions"]
+            functions = functions or functions_of(frame)
             digest.update(json.dumps(functions[name], sort_keys=True, default=str).encode())
         elif name in frame.variables:
             digest.update(repr(frame.variables[name]).encode())
@@ -57,16 +66,16 @@ def rows_fingerprint(frame: Any, names: Iterable[str]) -> str:
 
 def _add_column(digest: Any, dataset: Any, name: str) -> None:
     """One column of a dataset, through what renames, joins and cuts it; other trees as a whole."""
-    if isinstance(dataset, vaex.dataset.DatasetRenamed):
+    if isinstance(dataset, Renamed):
         _add_column(digest, dataset.original, dataset.reverse.get(name, name))
-    elif isinstance(dataset, vaex.dataset.DatasetDropped):
+    elif isinstance(dataset, Dropped):
         _add_column(digest, dataset.original, name)
-    elif isinstance(dataset, vaex.dataset.DatasetMerged):
+    elif isinstance(dataset, Merged):
         _add_column(digest, dataset.left if name in dataset.left else dataset.right, name)
-    elif isinstance(dataset, vaex.dataset.DatasetConcatenated):
+    elif isinstance(dataset, Concatenated):
         for one in dataset.datasets:
             _add_column(digest, one, name) if name in one else digest.update(f"{len(one)} missing".encode())
-    elif isinstance(dataset, vaex.dataset.DatasetSlicedArrays):
+    elif isinstance(dataset, Sliced):
         digest.update(f"{dataset.start}:{dataset.end}".encode())
         _add_column(digest, dataset.original, name)
     elif hasattr(dataset, "path") or hasattr(dataset, "original"):
@@ -87,14 +96,13 @@ def _add_dataset(digest: Any, dataset: Any) -> None:
         stat = Path(path).stat()
         digest.update(f"{Path(path).name}:{stat.st_size}:{stat.st_mtime_ns}".encode())
         return
-    children = [getattr(dataset, name) for name in ("original", "left", "right") if hasattr(dataset, name)]
-    children += list(getattr(dataset, "datasets", ()))
     for name in ("start", "end", "renaming", "indices"):
         if hasattr(dataset, name):
             digest.update(f"{name}={_text(getattr(dataset, name))}".encode())
-    if children:
-        for child in children:
-            _add_dataset(digest, child)
+    inner = children(dataset)
+    for child in inner:
+        _add_dataset(digest, child)
+    if inner:
         return
     for name in dataset:
         digest.update(name.encode())
@@ -108,7 +116,7 @@ def _text(value: Any) -> str:
 
 
 def _add_array(digest: Any, column: Any) -> None:
-    if isinstance(column, vaex.column.ColumnVirtualRange):
+    if isinstance(column, RowNumbers):
         digest.update(f"{column.start}:{column.stop}:{column.step}:{column.dtype}".encode())
         return
     block_rows = 65_536

@@ -1,139 +1,255 @@
-"""Mapped files as vaex datasets that keep no file open, and that know when their file has changed.
-
-A mapping outlives its file's descriptor, but Python's ``mmap`` and Arrow's ``memory_map`` keep one each, so that a
-dataset of a thousand fragments would need a thousand.
-"""
+"""Pieces of memory-mapped arrays as one column: where each row is, reads without a copy, gathers in one go."""
 
 from __future__ import annotations
 
 import ctypes
-import mmap
-import os
-import weakref
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import vaex.dataset
-from vaex.arrow.dataset import DatasetArrowIPCFile
-from vaex.hdf5.dataset import Hdf5MemoryMapped
 
-from vaxseq.frame.watch import Mark
+from vaxseq.expressions.values import Mask
+from vaxseq.frame.buffers import BufferPool
+from vaxseq.frame.direct_reads import FileRows, Mapping
 
-_FAILED = ctypes.c_void_p(-1).value
+Ids = npt.NDArray[np.int64]
 
-
-@cache
-def _libc() -> ctypes.CDLL:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = [
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_longlong,
-    ]  # fmt: skip
-    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    return libc
+_SCRATCH_BYTES, _SCRATCH_ROOM = 8 << 20, 3  # of what a column reads at once; read-ahead threads and their user
 
 
-def map_file(path: str) -> tuple[memoryview, Mark]:
-    """A file's bytes, mapped until nobody holds a part of them, and what the file was at that moment."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        mark = Mark.of(path, file)
-        if not mark.size:
-            return memoryview(b""), mark
-        address = _libc().mmap(None, mark.size, mmap.PROT_READ, mmap.MAP_SHARED, file, 0)
-    finally:
-        os.close(file)
-    if address == _FAILED:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
-    owner = (ctypes.c_char * mark.size).from_address(address)
-    weakref.finalize(owner, _libc().munmap, address, mark.size).atexit = False
-    return memoryview(owner).toreadonly().cast("B"), mark
+class Layout:
+    """Where the pieces of a column begin; columns of one table share one Layout.
+
+    ``mapped`` has the mappings behind a table that is larger than memory, whose rows are read from their files.
+    """
+
+    def __init__(self, lengths: Sequence[int], mapped: list[Mapping] | None = None) -> None:
+        self.mapped = mapped
+        self.starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+        self.pieces = len(lengths)
+        first = lengths[0] if lengths else 0
+        even = all(length == first for length in lengths[:-1]) and (self.pieces < 2 or lengths[-1] <= first)
+        self._even_rows = first if even and first else None
+
+    def locate(self, ids: Ids) -> Ids:
+        """The piece that holds each row id."""
+        if self._even_rows is not None:
+            return ids // self._even_rows
+        return np.searchsorted(self.starts, ids, side="right") - 1
+
+    def spans(self, start: int, stop: int) -> list[tuple[int, int, int]]:
+        """(piece, first row inside it, end row inside it) of the pieces that cover rows start to stop."""
+        first = int(np.searchsorted(self.starts, start, side="right")) - 1
+        found = []
+        for piece in range(max(first, 0), self.pieces):
+            low, high = int(self.starts[piece]), int(self.starts[piece + 1])
+            if low >= stop:
+                break
+            if high > start and high > low:
+                found.append((piece, max(start - low, 0), min(stop, high) - low))
+        return found
 
 
-@vaex.dataset.register
-class MappedArrow(DatasetArrowIPCFile):
-    """An Arrow file."""
+class Located:
+    """Row ids with the piece of each, worked out once per Layout and shared by all its columns."""
 
-    snake_name = "vaxseq-arrow"
+    def __init__(self, ids: Ids) -> None:
+        self.ids = ids
+        self._pieces: dict[int, Ids] = {}
 
-    def _create_columns(self) -> None:
-        before = self.__dict__.get("mark")
-        content, self.mark = map_file(self.path)
-        if before is not None:  # opened in another process
-            before.check_same()
-        self._source = None
-        reader = pa.ipc.open_file(pa.py_buffer(content))
-        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-        table = pa.Table.from_batches(batches, schema=reader.schema)
-        self._columns = dict(zip(table.schema.names, table.columns, strict=True))
-
-    def chunk_iterator(self, *given: Any, **options: Any) -> Iterator[Any]:
-        """What vaex reads, by its own passes."""
-        self.mark.check()
-        yield from super().chunk_iterator(*given, **options)
-
-    def close(self) -> None:
-        """Nothing is open."""
+    def pieces(self, layout: Layout) -> Ids:
+        found = self._pieces.get(id(layout))
+        if found is None:
+            found = self._pieces[id(layout)] = layout.locate(self.ids)
+        return found
 
 
-@vaex.dataset.register
-class MappedHdf5(Hdf5MemoryMapped):
-    """An HDF5 file; its contiguous arrays are mapped, others are read through the HDF5 library."""
+class LocatedRuns(Located):
+    """Row ids of runs of ``length`` rows each, one after the other, that a column may copy whole."""
 
-    snake_name = "vaxseq-hdf5"
-    file_map: dict[str, Any]
-    mapping_map: dict[str, memoryview]
-
-    def __init__(self, path: str, **options: Any) -> None:
-        self.mark = Mark.of(path)
-        super().__init__(path, **options)
-        self._let_go()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "mark": self.mark}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        before = state.pop("mark")
-        before.check_same()
-        self.mark = Mark.of(state["path"])
-        self._all_mmapped = True
-        self._version = 1
-        super().__setstate__({**state, "group": None})  # vaex would take any named group for its second layout
-        self._let_go()
-
-    def _get_mapping(self, path: str) -> memoryview:
-        if path not in self.mapping_map:
-            self.mapping_map[path], _ = map_file(path)
-        return self.mapping_map[path]
-
-    def _let_go(self) -> None:
-        if self._all_mmapped:
-            self.h5file.close()
-            for file in self.file_map.values():
-                file.close()
-            self.file_map = {}
-
-    def chunk_iterator(self, *given: Any, **options: Any) -> Iterator[Any]:
-        """What vaex reads, by its own passes."""
-        self.mark.check()
-        yield from super().chunk_iterator(*given, **options)
-
-    def close(self) -> None:
-        """Lets go of the file."""
-        self.mapping_map = {}
-        super().close()
+    def __init__(self, starts: Ids, length: int) -> None:
+        super().__init__((starts[:, None] + np.arange(length)).reshape(-1))
+        self.starts, self.length = starts, length
 
 
-def open_mapped(path: str) -> Any:
-    """The frame of an Arrow file or an HDF5 file; None for what vaex is to open by itself."""
-    if path.endswith((".hdf5", ".h5")):
-        made = MappedHdf5(path)
-    else:
-        with open(path, "rb") as file:
-            if file.read(6) != b"ARROW1":
+class FixedWidth:
+    """Fixed-width NumPy pieces of shape (rows, ...)."""
+
+    def __init__(self, pieces: list[npt.NDArray[Any]], layout: Layout) -> None:
+        self.pieces, self.layout = pieces, layout
+        self.dtype, self.shape = pieces[0].dtype, pieces[0].shape[1:]
+        self._view, self._shift = _one_view(pieces, layout) if len(pieces) > 1 and not self.shape else (None, None)
+        self._files = None if layout.mapped is None else _files(pieces, layout.mapped)
+        self._scratch: BufferPool | None = None
+
+    def hint(self, start: int, stop: int) -> None:
+        """Rows that will be read: where they aren't mapped, the kernel begins."""
+        for piece, low, high in self.layout.spans(start, stop) if self._files else ():
+            self._files[piece].hint(low, high)  # type: ignore[index]
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        if self._files:
+            out, at = self._scratch_for(stop - start, self._files[0].row_bytes), 0
+            for piece, low, high in self.layout.spans(start, stop):
+                self._files[piece].read(low, high, out[at : at + high - low])
+                at += high - low
+            return out
+        if len(self.pieces) == 1:
+            return self.pieces[0][start:stop]
+        parts = [self.pieces[piece][low:high] for piece, low, high in self.layout.spans(start, stop)]
+        if not parts:
+            return np.empty((0, *self.shape), self.dtype)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def gather(self, located: Located) -> npt.NDArray[Any]:
+        if self._files:
+            out = np.empty((len(located.ids), *self.shape), self.dtype)
+            for piece, rows, places in by_piece(located, self.layout):
+                part = np.empty((len(rows), *self.shape), self.dtype)
+                self._files[piece].gather(rows, part)
+                out[places] = part
+            return out
+        if isinstance(located, LocatedRuns) and located.length > 1:
+            runs = self._runs(located)
+            if runs is not None:
+                return runs
+        if len(self.pieces) == 1 and not self.pieces[0].flags.c_contiguous:
+            return self.pieces[0][located.ids]  # np.take would first copy all of a strided array
+        # mode="clip" spares np.take a second buffer; ids are checked where they are made
+        if len(self.pieces) == 1:
+            return np.take(self.pieces[0], located.ids, axis=0, mode="clip")
+        if self._view is not None and self._shift is not None:
+            return np.take(self._view, located.ids + self._shift[located.pieces(self.layout)], mode="clip")
+        out = np.empty((len(located.ids), *self.shape), self.dtype)
+        for piece, rows, places in by_piece(located, self.layout):
+            out[places] = np.take(self.pieces[piece], rows, axis=0, mode="clip")
+        return out
+
+    def _scratch_for(self, rows: int, row_bytes: int) -> npt.NDArray[Any]:
+        """Memory for so many rows. New pages would push those of the file out where memory is short."""
+        if rows * row_bytes > _SCRATCH_BYTES:
+            return self._empty(rows)[0]
+        scratch = self._scratch
+        if scratch is None or rows > scratch.rows:
+            scratch = self._scratch = BufferPool(self._empty, rows, _SCRATCH_ROOM)
+        return scratch.arrays(rows)[0]
+
+    def _empty(self, rows: int) -> list[npt.NDArray[Any]]:
+        return [np.empty((rows, *self.shape), self.dtype)]
+
+    def _runs(self, located: LocatedRuns) -> npt.NDArray[Any] | None:
+        """Runs copied whole; those that lie across two pieces row by row. None where the memory isn't contiguous."""
+        starts, length = located.starts, located.length
+        if len(self.pieces) == 1:
+            whole = self.pieces[0]
+            if not whole.flags.c_contiguous:
                 return None
-        made = MappedArrow(path, {})
-    return vaex.from_dataset(made) if len(made) else None
+            return copy_runs(whole, starts, length)
+        if self._view is None or self._shift is None:
+            return None
+        first, last = self.layout.locate(starts), self.layout.locate(starts + length - 1)
+        inside = first == last
+        if inside.all():
+            return copy_runs(self._view, starts + self._shift[first], length)
+        out = np.empty((len(starts), length), self.dtype)
+        out[inside] = copy_runs(self._view, (starts + self._shift[first])[inside], length).reshape(-1, length)
+        across = Located((starts[~inside][:, None] + np.arange(length)).reshape(-1))
+        out[~inside] = self.gather(across).reshape(-1, length)
+        return out.reshape(-1)
+
+
+def copy_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[Any]:
+    """Rows start, ..., start + length - 1 of a contiguous array for each start, end to end; each run one copy."""
+    row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
+    run = np.dtype((np.void, row_bytes * length))
+    places = np.ndarray((len(array) - length + 1,), run, array.reshape(-1).view(np.uint8).data, strides=(row_bytes,))
+    # np.take would first lay all the overlapping runs out in memory
+    return places[starts].view(array.dtype).reshape(-1, *array.shape[1:])
+
+
+class Bitmaps:
+    """Arrow bitmaps, one a piece: an address and a bit offset, or None for all ones."""
+
+    def __init__(self, bitmaps: list[tuple[pa.Buffer, int] | None], layout: Layout) -> None:
+        self._bitmaps, self.layout = bitmaps, layout
+        self._all_ones = np.array([bitmap is None for bitmap in bitmaps])
+        bytes_of = [np.frombuffer(b[0], np.uint8) if b else np.full(1, 255, np.uint8) for b in bitmaps]
+        self._bytes, self._held = bytes_of, bitmaps
+        self._base, shift = _address_span(bytes_of)
+        offsets = np.array([b[1] if b else 0 for b in bitmaps], dtype=np.int64)
+        self._shift = shift * 8 + offsets - layout.starts[:-1]
+
+    def read(self, start: int, stop: int) -> Mask:
+        parts = []
+        for piece, low, high in self.layout.spans(start, stop):
+            bitmap = self._bitmaps[piece]
+            if bitmap is None:
+                parts.append(np.ones(high - low, dtype=bool))
+                continue
+            low, high = low + bitmap[1], high + bitmap[1]
+            bits = np.unpackbits(self._bytes[piece][low // 8 : (high + 7) // 8], bitorder="little")
+            parts.append(bits[low % 8 : low % 8 + high - low].view(bool))
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=bool), *parts])
+
+    def gather(self, located: Located) -> Mask:
+        pieces = located.pieces(self.layout)
+        if self._all_ones.any():
+            ones = self._all_ones[pieces]
+            out = np.ones(len(located.ids), dtype=bool)
+            place = np.flatnonzero(~ones)
+            out[place] = self._test(located.ids[place], pieces[place])
+            return out
+        return self._test(located.ids, pieces)
+
+    def _test(self, ids: Ids, pieces: Ids) -> Mask:
+        bit = ids + self._shift[pieces]
+        return (np.take(self._base, bit >> 3, mode="clip") >> (bit & 7).astype(np.uint8) & 1).view(bool)
+
+
+def by_piece(located: Located, layout: Layout) -> list[tuple[int, Ids, Ids]]:
+    """(piece, row ids inside it, their places in the request) for each piece that holds some of the ids."""
+    pieces = located.pieces(layout)
+    if len(pieces) and (pieces == pieces[0]).all():
+        piece = int(pieces[0])
+        return [(piece, located.ids - layout.starts[piece], np.arange(len(pieces)))]
+    order = np.argsort(pieces, kind="stable")
+    ordered = pieces[order]
+    cuts = np.flatnonzero(np.diff(ordered)) + 1
+    groups = np.split(order, cuts) if len(order) else []
+    return [(int(pieces[g[0]]), located.ids[g] - layout.starts[pieces[g[0]]], g) for g in groups]
+
+
+def _files(pieces: list[npt.NDArray[Any]], mapped: list[Mapping]) -> list[FileRows] | None:
+    """The places of the pieces in their files; None if one isn't mapped, or isn't contiguous."""
+    found = [FileRows.behind(one, mapped) for one in pieces if one.flags.c_contiguous and one.nbytes]
+    files = [one for one in found if one is not None]
+    return files if len(files) == len(pieces) else None
+
+
+def _one_view(pieces: list[npt.NDArray[Any]], layout: Layout) -> tuple[npt.NDArray[Any] | None, Ids | None]:
+    """One flat array over all pieces, and what to add to a row id of each: a gather is then one np.take.
+
+    The view spans the gaps between the pieces, too; indexes are only ever made inside a piece.
+    """
+    if not all(piece.flags.c_contiguous for piece in pieces):
+        return None, None
+    base, shift = _address_span(pieces)
+    size = pieces[0].dtype.itemsize
+    if (shift % size).any():
+        return None, None
+    flat = base[: len(base) // size * size].view(pieces[0].dtype)
+    return flat, shift // size - layout.starts[:-1]
+
+
+def _address_span(pieces: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.uint8], Ids]:
+    """The bytes from the lowest piece to the end of the highest, and where in them each piece begins."""
+    addresses = np.array([piece.__array_interface__["data"][0] for piece in pieces], dtype=np.int64)
+    filled = [i for i, piece in enumerate(pieces) if piece.nbytes]
+    if not filled:
+        return np.zeros(1, np.uint8), np.zeros(len(pieces), np.int64)
+    low = int(addresses[filled].min())
+    high = int(max(addresses[i] + pieces[i].nbytes for i in filled))
+    addresses[[i for i, piece in enumerate(pieces) if not piece.nbytes]] = low
+    return np.frombuffer(memoryview((ctypes.c_char * (high - low)).from_address(low)), np.uint8), addresses - low

@@ -13,7 +13,7 @@ import vaex
 from vaxseq.dataset.hdf5_form import check_files
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, VaxseqError, did_you_mean
-from vaxseq.frame.mapped import open_mapped
+from vaxseq.frame.mapped_files import open_mapped
 
 _MAPPED = (".arrow", ".feather", ".ipc", ".hdf5", ".h5")
 SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5", ".parquet")

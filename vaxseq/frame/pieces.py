@@ -7,34 +7,43 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import vaex.column
-import vaex.dataset
 
 from vaxseq.expressions.values import buffer_of, is_text
+from vaxseq.frame.arrays import ArrayColumn
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
-from vaxseq.frame.memory import Bits, Fixed, Layout
-from vaxseq.frame.unmapped import mappings, scarce
+from vaxseq.frame.direct_reads import exceeds_memory, mappings
+from vaxseq.frame.mapped import Bitmaps, FixedWidth, Layout
+from vaxseq.frame.vaex_internals import (
+    Concatenated,
+    Dropped,
+    Merged,
+    Renamed,
+    RowNumbers,
+    Sliced,
+    children,
+    stored_column,
+)
 
 
 def raw_pieces(dataset: Any, name: str) -> list[Any]:
     """The arrays that hold column ``name``, in row order: ndarrays, Arrow arrays or vaex's lazy columns."""
-    if isinstance(dataset, vaex.dataset.DatasetRenamed):
+    if isinstance(dataset, Renamed):
         return raw_pieces(dataset.original, dataset.reverse.get(name, name))
-    if isinstance(dataset, vaex.dataset.DatasetDropped):
+    if isinstance(dataset, Dropped):
         return raw_pieces(dataset.original, name)
-    if isinstance(dataset, vaex.dataset.DatasetMerged):
+    if isinstance(dataset, Merged):
         return raw_pieces(dataset.left if name in dataset.left else dataset.right, name)
-    if isinstance(dataset, vaex.dataset.DatasetConcatenated):
+    if isinstance(dataset, Concatenated):
         parts = [
             raw_pieces(one, name) for one in dataset.datasets if all(name in d for d in dataset.datasets) and len(one)
         ]
         if parts:
             return [piece for pieces in parts for piece in pieces]
-    if isinstance(dataset, vaex.dataset.DatasetSlicedArrays):
+    if isinstance(dataset, Sliced):
         return _cut(raw_pieces(dataset.original, name), dataset.start, dataset.end)
-    column = dataset[name]
-    if isinstance(column, vaex.dataset.ColumnProxy):
-        column = column.ds._columns.get(name, column)
+    column = stored_column(dataset, name)
+    if isinstance(column, ArrayColumn):
+        column = column.lists
     if isinstance(column, pa.ChunkedArray):
         return [chunk for chunk in column.chunks if len(chunk)] or [pa.array([], column.type)]
     return [column]
@@ -49,8 +58,7 @@ def dataset_files(dataset: Any) -> list[str]:
         path = getattr(one, "path", None)
         if isinstance(path, str) and Path(path).is_file():
             found[path] = None
-        stack += [getattr(one, name) for name in ("original", "left", "right") if hasattr(one, name)]
-        stack += list(getattr(one, "datasets", ()))
+        stack += children(one)
     return list(found)
 
 
@@ -61,7 +69,7 @@ def _cut(pieces: list[Any], start: int, stop: int) -> list[Any]:
         if high > start and low < stop:
             a, b = max(start - low, 0), min(stop, high) - low
             if (a, b) != (0, len(piece)):
-                counted = isinstance(piece, vaex.column.ColumnVirtualRange)
+                counted = isinstance(piece, RowNumbers)
                 piece = piece.trim(a, b) if counted else piece[a:b]
             kept.append(piece)
         low = high
@@ -73,7 +81,8 @@ class ColumnMaker:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
-        large = scarce(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
+        large = exceeds_memory(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
+        self.large = large
         self._mapped = mappings() if large else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
 
@@ -89,7 +98,7 @@ class ColumnMaker:
             if all(piece.type == pieces[0].type for piece in pieces):
                 return _arrow_column(pieces, layout)
         if len(pieces) == 1:
-            if isinstance(pieces[0], vaex.column.ColumnVirtualRange):
+            if isinstance(pieces[0], RowNumbers):
                 return RangeColumn(pieces[0].start, pieces[0].step, pieces[0].dtype)
             return SlicedColumn(pieces[0])
         return SlicedColumn(self._dataset[name])
@@ -105,8 +114,8 @@ def _numpy_column(pieces: list[Any], layout: Layout) -> Column:
     if any(isinstance(piece, np.ma.MaskedArray) for piece in pieces):
         if pieces[0].ndim > 1:
             return SlicedColumn(pieces[0]) if len(pieces) == 1 else _masked_rows(pieces)
-        mask = Fixed([np.ma.getmaskarray(piece) for piece in pieces], layout)
-    return NumberColumn(Fixed([np.ma.getdata(piece) for piece in pieces], layout), None, mask, None)
+        mask = FixedWidth([np.ma.getmaskarray(piece) for piece in pieces], layout)
+    return NumberColumn(FixedWidth([np.ma.getdata(piece) for piece in pieces], layout), None, mask, None)
 
 
 def _masked_rows(pieces: list[Any]) -> Column:
@@ -118,17 +127,19 @@ def _arrow_column(pieces: list[pa.Array], layout: Layout) -> Column:
     if pa.types.is_dictionary(kind) and is_text(kind.value_type):
         return _dictionary_column(pieces, layout)
     if pa.types.is_boolean(kind):
-        values = Bits([(piece.buffers()[1], piece.offset) for piece in pieces], layout)
+        values = Bitmaps([(piece.buffers()[1], piece.offset) for piece in pieces], layout)
         return NumberColumn(values, _validity(pieces, layout), None, kind)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return NumberColumn(Fixed([buffer_of(p) for p in pieces], layout), _validity(pieces, layout), None, kind)
+        return NumberColumn(FixedWidth([buffer_of(p) for p in pieces], layout), _validity(pieces, layout), None, kind)
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
         code = f"{'M' if pa.types.is_timestamp(kind) else 'm'}8[{kind.unit}]"
-        data = Fixed([buffer_of(piece.view(pa.int64())).view(code) for piece in pieces], layout)
+        data = FixedWidth([buffer_of(piece.view(pa.int64())).view(code) for piece in pieces], layout)
         return NumberColumn(data, _validity(pieces, layout), None, kind)
     if pa.types.is_fixed_size_list(kind) and all(p.null_count == 0 and _solid(p) for p in pieces):
         arrays = [p.values.slice(p.offset * kind.list_size, len(p) * kind.list_size) for p in pieces]
-        return NumberColumn(Fixed([buffer_of(a).reshape(-1, kind.list_size) for a in arrays], layout), None, None, None)
+        return NumberColumn(
+            FixedWidth([buffer_of(a).reshape(-1, kind.list_size) for a in arrays], layout), None, None, None
+        )
     return ArrowColumn(pieces, layout)
 
 
@@ -146,10 +157,10 @@ def _dictionary_column(pieces: list[pa.DictionaryArray], layout: Layout) -> Colu
         place = {word: code for code, word in enumerate(words.to_pylist())}
         maps = [np.array([place[w] for w in piece.dictionary.to_pylist()], np.int32) for piece in pieces]
     codes = [piece.indices for piece in pieces]
-    return DictionaryColumn(Fixed([buffer_of(c) for c in codes], layout), _validity(codes, layout), maps, words)
+    return DictionaryColumn(FixedWidth([buffer_of(c) for c in codes], layout), _validity(codes, layout), maps, words)
 
 
-def _validity(pieces: list[pa.Array], layout: Layout) -> Bits | None:
+def _validity(pieces: list[pa.Array], layout: Layout) -> Bitmaps | None:
     if all(piece.buffers()[0] is None or piece.null_count == 0 for piece in pieces):
         return None
-    return Bits([(p.buffers()[0], p.offset) if p.buffers()[0] is not None else None for p in pieces], layout)
+    return Bitmaps([(p.buffers()[0], p.offset) if p.buffers()[0] is not None else None for p in pieces], layout)

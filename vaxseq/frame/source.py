@@ -7,20 +7,23 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import vaex.array_types
-import vaex.dataframe
-import vaex.scopes
 
 from vaxseq.errors import ColumnNotFoundError, SelectionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
 from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
-from vaxseq.frame.memory import Ids, Located, LocatedRuns
+from vaxseq.frame.mapped import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker, dataset_files
+from vaxseq.frame.vaex_internals import (
+    active_range,
+    as_array,
+    block_scope,
+    coded_columns,
+    filter_block,
+    filter_expressions,
+    filter_of,
+)
 from vaxseq.frame.watch import Watch, marks_of
-
-_FILTER = vaex.dataframe.FILTER_SELECTION_NAME
 
 
 class Source:
@@ -42,10 +45,15 @@ class Source:
         self._columns: dict[str, Column] = {}
         self._empty: dict[str, Value] = {}
         self._needs: dict[str, tuple[str, ...]] = {}
-        self._filter = self._frame.get_selection(_FILTER) if self._frame.filtered else None
-        self._filter_names = self._selection_names(self._filter)
+        self._filter = filter_of(self._frame)
+        self._filter_names = [name for text in filter_expressions(self._filter) for name in _names_in(text)]
         self._filter_needs = self._expression_needs(self._filter_names)
-        self._active = (int(self._frame._index_start), int(self._frame._index_end))
+        self._active = active_range(self._frame)
+
+    @property
+    def from_files(self) -> bool:
+        """Whether the data's files are larger than what memory will keep of them."""
+        return self._maker.large
 
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
@@ -110,6 +118,10 @@ class Source:
         shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""
         return f"{value.data.dtype}{shape}"
 
+    def categories(self) -> dict[str, list[Any]]:
+        """Columns of codes, as vaex's ``ordinal_encode`` makes them, with what each code stands for."""
+        return coded_columns(self._frame)
+
     @property
     def filtered(self) -> bool:
         """Whether the frame has a filter, or an active range, of its own."""
@@ -125,12 +137,8 @@ class Source:
             return mask
         self._watch.check()
         raw = {need: self._column(need).raw(start, stop) for need in self._filter_needs}
-        scope = self._scope(raw, stop - start)
-        found = self._filter.evaluate(self._frame, _FILTER, 0, stop - start, scope)
-        found = vaex.array_types.to_numpy(found)
-        plain = np.ma.filled(found, False) if np.ma.isMaskedArray(found) else np.asarray(found)
-        plain = np.broadcast_to(plain.astype(bool), (stop - start,))
-        return plain if mask is None else mask & plain
+        found = filter_block(self._frame, self._filter, raw, stop - start)
+        return found if mask is None else mask & found
 
     def fingerprint(self, columns: Iterable[str] | None = None) -> str:
         """Of the data's files or arrays, the filter, and the virtual columns: all, or those behind ``columns``."""
@@ -168,13 +176,13 @@ class Source:
     def _evaluate(self, names: Sequence[str], raw: dict[str, Any], rows: int) -> dict[str, Value]:
         if rows == 0:
             return {name: value.slice(0, 0) for name, value in self._one_row(names).items()}
-        scope = self._scope(raw, rows)
+        scope = block_scope(self._frame, raw, rows)
         out = {}
         for name in names:
             block = scope.evaluate(name)
             if not hasattr(block, "__len__"):
                 block = np.full(rows, block)
-            out[name] = from_raw(_arrow_or_numpy(block))
+            out[name] = from_raw(as_array(block))
         return out
 
     def _one_row(self, names: Sequence[str]) -> dict[str, Value]:
@@ -182,9 +190,6 @@ class Source:
             raise SelectionError("the frame has no rows, so its virtual columns have no type")
         raw = {need: self._column(need).raw(0, 1) for need in self._all_needs(names)}
         return self._evaluate(names, raw, 1)
-
-    def _scope(self, raw: dict[str, Any], rows: int) -> Any:
-        return vaex.scopes._BlockScope(self._frame, 0, rows, values={**self._frame.variables, **raw})
 
     def _all_needs(self, names: Iterable[str]) -> list[str]:
         needed: dict[str, None] = {}
@@ -212,14 +217,6 @@ class Source:
                 stack.extend(_names_in(str(self._frame.virtual_columns[name])))
         return reached
 
-    def _selection_names(self, selection: Any) -> list[str]:
-        texts: list[str] = []
-        while selection is not None:
-            texts += [str(one) for one in getattr(selection, "expressions", [])]
-            texts += [str(getattr(selection, "boolean_expression", ""))]
-            selection = selection.previous_selection
-        return [name for text in texts for name in _names_in(text)]
-
 
 class FrameSpec:
     """A frame by its files, columns and filter, for another process. Pickles small when the data is in files."""
@@ -246,9 +243,3 @@ def _names_in(expression: str) -> list[str]:
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
             names.append(str(node.slice.value))
     return names
-
-
-def _arrow_or_numpy(block: Any) -> Any:
-    if isinstance(block, (np.ndarray, pa.Array, pa.ChunkedArray)):
-        return block
-    return vaex.array_types.to_arrow(block)

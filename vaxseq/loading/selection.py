@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.cache import cache_folder
 from vaxseq.errors import ExpressionError, SelectionError, VaxseqError
 from vaxseq.expressions import Expression, compile_expression, parse, selection_mask
 from vaxseq.expressions.program import Program, ProgramBuilder
 from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Recipe
 from vaxseq.frame import Source
-from vaxseq.plan.narrow import narrow
 from vaxseq.plan.rows import AllRows, RowIndex, RowIndexBuilder, from_arrays
+from vaxseq.plan.subset import subset
 
 _BLOCK_ROWS = 1 << 18
 _CACHED_FROM_ROWS = 2_000_000  # a shorter scan takes no longer than reading its index back
@@ -35,6 +36,7 @@ def select_rows(
     where: str | None = None,
     rows: slice | npt.ArrayLike | None = None,
     present: Recipe | None = None,
+    left_out: dict[str, int] | None = None,
 ) -> RowIndex:
     """The index of the rows that pass, in this order: the frame's own filter, ``where``, ``rows``, nothing missing.
 
@@ -43,6 +45,7 @@ def select_rows(
         where: a vetted expression; rows for which it is False or missing are left out.
         rows: a slice, positions or mask over what ``where`` leaves.
         present: leave out rows where one of this recipe's fields is missing.
+        left_out: gets what left rows out, and how many.
 
     Raises:
         SelectionError: nothing is left; the message says after which part.
@@ -54,13 +57,23 @@ def select_rows(
         index = AllRows(source.n_rows)
     else:
         index = _cached(source, f"where={where}", lambda: _scan(source, condition))
+    counts = {} if left_out is None else left_out
+    by = [*(["the frame's filter"] if source.filtered else []), *([] if where is None else [f"where={where}"])]
+    _count(counts, " and ".join(by), source.n_rows - index.n)
     _refuse_empty(index, source, "the frame's filter" if where is None else f"where={where!r}")
-    index = narrow(index, rows)
+    before, index = index.n, subset(index, rows)
+    _count(counts, "rows=", before - index.n)
     _refuse_empty(index, source, f"rows={rows!r}")
     if present is not None:
-        index = _without_missing(source, index, present)
+        before, index = index.n, _without_missing(source, index, present)
+        _count(counts, "a missing target or weight", before - index.n)
         _refuse_empty(index, source, 'on_missing="drop": every row has a missing target or weight, which')
     return index
+
+
+def _count(counts: dict[str, int], by: str, rows: int) -> None:
+    if rows > 0:
+        counts[by] = rows
 
 
 def where_program(source: Source, where: str) -> Program:
@@ -124,7 +137,7 @@ def _without_missing(source: Source, index: RowIndex, present: Recipe) -> RowInd
                 missing |= outputs[part.output].is_missing()
         kept.append(~missing)
     mask = np.concatenate(kept) if kept else np.zeros(0, dtype=bool)
-    return index if mask.all() else narrow(index, mask)
+    return index if mask.all() else subset(index, mask)
 
 
 def _refuse_empty(index: RowIndex, source: Source, part: str) -> None:
@@ -168,10 +181,3 @@ def _keep(index: RowIndex, file: Path) -> None:
             os.unlink(part.name)
             raise
     os.replace(part.name, file)
-
-
-def cache_folder() -> Path:
-    """Where row indexes are kept: $VAXSEQ_CACHE, else $XDG_CACHE_HOME/vaxseq, else ~/.cache/vaxseq."""
-    if named := os.environ.get("VAXSEQ_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaxseq"

@@ -16,9 +16,9 @@ from vaxseq.plan.keys import derive
 from vaxseq.plan.rows import Indices, RowIndex, RowIndexBuilder
 
 _EXTRA, _OFFSET = 11, 12
-_SLOT = 8192  # draws in which all classes come in their shares
-_FEW = 64  # classes that are held as bits or runs
-_GROUP = 256  # weights that share one running total
+_PERIOD_DRAWS = 8192  # draws in which all classes come in their shares
+_MAX_INDEXED_CLASSES = 64  # classes that are held as bits or runs
+_SUM_ITEMS = 256  # weights that share one running total
 
 
 def apportion(total: int, shares: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -60,7 +60,7 @@ class Balanced:
 
     @property
     def _slots(self) -> int:
-        return max(1, self.n // _SLOT)
+        return max(1, self.n // _PERIOD_DRAWS)
 
     @cached_property
     def _offsets(self) -> Positions:
@@ -112,7 +112,7 @@ class Balanced:
 
 def class_members(codes: Iterable[npt.NDArray[np.integer]], n_classes: int) -> tuple[RowIndex, ...]:
     """The item positions of each class 0, ..., n_classes - 1, from chunks of codes in item order."""
-    if n_classes <= _FEW:
+    if n_classes <= _MAX_INDEXED_CLASSES:
         builders = [RowIndexBuilder() for _ in range(n_classes)]
         at = 0
         for chunk in codes:
@@ -210,7 +210,7 @@ class Weighted:
         if not top:
             raise SelectionError(f"weights: none of {at:,} items has a weight above 0")
         scale = min(2**32 - 1, 2**62 // at) / top
-        self._whole = np.zeros(-(-at // _GROUP) * _GROUP, np.uint32)
+        self._whole = np.zeros(-(-at // _SUM_ITEMS) * _SUM_ITEMS, np.uint32)
         at = drawable = 0
         for chunk in chunks:
             positive = chunk > 0
@@ -222,7 +222,7 @@ class Weighted:
         self.n = drawable if n is None else int(n)
         if not 0 < self.n <= 3_000_000_000:
             raise OptionError(f"weights: got {self.n:,} draws, expected 1 to 3,000,000,000")
-        self._before = np.concatenate([[0], np.cumsum(self._whole.reshape(-1, _GROUP).sum(axis=1, dtype=np.int64))])
+        self._before = np.concatenate([[0], np.cumsum(self._whole.reshape(-1, _SUM_ITEMS).sum(axis=1, dtype=np.int64))])
         self._step, self._rest = divmod(int(self._before[-1]), self.n)
 
     @property
@@ -245,8 +245,8 @@ class Weighted:
         out = np.empty(len(draws), np.int64)
         for at in range(0, len(draws), 4096):
             some = group[at : at + 4096]
-            within = np.cumsum(np.take(self._whole.reshape(-1, _GROUP), some, axis=0), axis=1, dtype=np.int64)
-            out[at : at + 4096] = some * _GROUP + (within <= (mass[at : at + 4096] - self._before[some])[:, None]).sum(
-                axis=1
-            )
+            within = np.cumsum(np.take(self._whole.reshape(-1, _SUM_ITEMS), some, axis=0), axis=1, dtype=np.int64)
+            out[at : at + 4096] = some * _SUM_ITEMS + (
+                within <= (mass[at : at + 4096] - self._before[some])[:, None]
+            ).sum(axis=1)
         return out

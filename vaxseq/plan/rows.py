@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import SelectionError, StateError
-from vaxseq.plan.row_forms import BLOCK, AllRows, Bitmap, Ids, Indices, Mask, RowIndex, Runs, smallest_unsigned
+from vaxseq.plan.row_index import BLOCK, AllRows, Bitmap, Ids, Indices, Mask, RowIndex, Runs, smallest_unsigned
 
 __all__ = [
     "AllRows",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import MissingValueError, SelectionError
-from vaxseq.plan.row_forms import Ids, Mask
+from vaxseq.plan.row_index import Ids, Mask
 
 
 class RunFinder:

@@ -38,6 +38,15 @@ def order_at(n: int, seed: int, epoch: int, items: npt.NDArray[Any]) -> Position
     return Bijection(n, derive(_GLOBAL, seed, epoch)).of(items)
 
 
+def order_of(n: int, seed: int, epoch: int, positions: npt.NDArray[Any]) -> Positions:
+    """The other way round: which items of the order stand for these positions, shape (n_positions,).
+
+    >>> order_of(10**11, 0, 3, order(10**11, 0, 3, 5, 7)).tolist()
+    [5, 6]
+    """
+    return Bijection(n, derive(_GLOBAL, seed, epoch)).inverse_of(positions)
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """What a block shuffle reads at once: order items [start, stop) are these blocks, permuted as one.

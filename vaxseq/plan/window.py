@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import OptionError, SelectionError
-from vaxseq.plan.row_forms import Ids, smallest_unsigned
+from vaxseq.plan.row_index import Ids, smallest_unsigned
 
 Target = Literal["last", "mode", "mean", "sequence"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from vaxseq.profile.measurement import Advice, Stage
 from vaxseq.profile.profiling import profile
-from vaxseq.profile.result import Advice, Profile, Stage
+from vaxseq.profile.result import Profile
 
 __all__ = ["Advice", "Profile", "Stage", "profile"]

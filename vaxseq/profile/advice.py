@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vaxseq.profile.result import TITLES, Advice, Stage
+from vaxseq.profile.measurement import TITLES, Advice, Stage
 
-_BOUND = 0.1  # of a step may go into waiting before the data is said to be the bottleneck
-_WORTH = 1.15  # a gain below isn't worth a line, or is noise
-_SMALL = 1.5  # rows a second that bigger batches must bring to be called for
-_LEADING = 0.2  # of the work on a batch is worth naming
+_BOUND_WAIT_SHARE = 0.1  # of a step may go into waiting before the data is said to be the bottleneck
+_MIN_GAIN = 1.15  # a gain below isn't worth a line, or is noise
+_MIN_GAIN_OF_BIGGER_BATCHES = 1.5  # rows a second that bigger batches must bring to be called for
+_LEADING_SHARE = 0.2  # of the work on a batch is worth naming
 _PROCESSES = "waiting for processes"
 _READING = ("reading", "decompressing", "in pandas", "in vaex", "in Arrow", "in polars")
 
@@ -57,7 +57,7 @@ class Facts:
 
     @property
     def bound_by_model(self) -> bool:
-        return self.waiting is not None and self.waiting < _BOUND
+        return self.waiting is not None and self.waiting < _BOUND_WAIT_SHARE
 
     def gain(self, loader_share: float) -> float:
         """How many times as many rows a second if this share of the loader's work were gone."""
@@ -72,7 +72,7 @@ def advise(facts: Facts) -> tuple[Advice, ...]:
 
     The model's being the bottleneck comes first where it is so, and only bigger batches can come before it.
     """
-    found = [one for one in _all(facts) if one.gain >= _WORTH]
+    found = [one for one in _all(facts) if one.gain >= _MIN_GAIN]
     found.sort(key=lambda one: -one.gain)
     notes = [] if any(one.verdict == "compressed" for one in found) else list(_unpacked(facts))
     if facts.bound_by_model:
@@ -97,7 +97,7 @@ def _model(facts: Facts) -> Advice:
     assert facts.fit_s is not None
     assert facts.waiting is not None
     times = facts.fit_s * (1 - facts.waiting) / facts.loader_s
-    if times < _WORTH:
+    if times < _MIN_GAIN:
         text = f"Training hardly waits for data ({facts.waiting:.1%} of a step), but the loader has nothing to spare."
     else:
         text = (
@@ -133,7 +133,7 @@ def _batch_size(facts: Facts) -> Iterator[Advice]:
         gain = facts.loader_s * scale / bigger.loader_s
     else:
         return
-    if gain >= _SMALL:
+    if gain >= _MIN_GAIN_OF_BIGGER_BATCHES:
         yield Advice(
             "batch_size",
             f"Batches of {facts.batch_rows:,} rows are small: most of the time goes into the fixed cost of a step. "
@@ -147,7 +147,7 @@ def _packed(facts: Facts) -> Iterator[Advice]:
         return
     reading = [stage for stage in facts.stages if stage.kind == "column" or stage.doing.startswith(_READING)]
     share = sum(stage.seconds for stage in reading) / facts.work_s
-    if share >= _LEADING:
+    if share >= _LEADING_SHARE:
         yield Advice(
             "compressed",
             f"{_first_file(facts)}: {share:.0%} of the time goes into reading it. "
@@ -175,7 +175,7 @@ def _first_file(facts: Facts) -> str:
 def _storage(facts: Facts) -> Iterator[Advice]:
     waited = sum(stage.waited_s for stage in facts.stages if stage.doing != _PROCESSES)
     share = waited / facts.work_s
-    if share >= _LEADING:
+    if share >= _LEADING_SHARE:
         cure = "Copy the data to a local disk, or keep it there as a packed store (vaxseq.materialize)"
         more = "" if facts.ours else "; a vaxseq.Sequence also reads ahead while the model trains"
         yield Advice(
@@ -194,7 +194,7 @@ def _features(facts: Facts) -> Iterator[Advice]:
         for stage in facts.stages
         if stage.kind in ("feature", "virtual column")
     }
-    leading = sorted((stage for stage in costs if costs[stage] >= _LEADING), key=lambda stage: -costs[stage])
+    leading = sorted((stage for stage in costs if costs[stage] >= _LEADING_SHARE), key=lambda stage: -costs[stage])
     total = sum(costs[stage] for stage in leading)
     if not leading:
         return
@@ -209,7 +209,7 @@ def _features(facts: Facts) -> Iterator[Advice]:
 
 def _augment(facts: Facts) -> Iterator[Advice]:
     share = facts.share("augment")
-    if share >= _LEADING:
+    if share >= _LEADING_SHARE:
         pooled = any(stage.kind == "augment" and stage.doing == _PROCESSES for stage in facts.stages)
         cure = (
             "It runs in processes as it is: more of them help as long as processors are left (augment_workers)."
@@ -241,7 +241,7 @@ def _lines(facts: Facts) -> Iterator[Advice]:
             where[key] = stage
     for (kind, function), spent in functions.items():
         share = spent / facts.work_s
-        if share < _LEADING:
+        if share < _LEADING_SHARE:
             continue
         line = where[kind, function]
         if kind == _PROCESSES:
@@ -275,7 +275,7 @@ def _order(facts: Facts) -> Iterator[Advice]:
 
 def _tensors(facts: Facts) -> Iterator[Advice]:
     spent = sum(stage.seconds for stage in facts.stages if stage.kind == "tensors")
-    if facts.fit_s is not None and spent > _LEADING * facts.fit_s:
+    if facts.fit_s is not None and spent > _LEADING_SHARE * facts.fit_s:
         yield Advice(
             "tensors",
             f"Turning arrays into tensors takes {spent / facts.fit_s:.0%} of a step: give contiguous float32 arrays, "

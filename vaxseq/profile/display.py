@@ -7,14 +7,14 @@ from typing import Any
 
 from vaxseq.display.html import Heading, page_part, paragraph, table
 from vaxseq.display.tables import Display
-from vaxseq.profile.result import TITLES, Profile, Stage
+from vaxseq.profile.measurement import TITLES, Measurement, Stage
 
-_SHOWN = 12  # stages; the rest is added up
+_MAX_STAGES = 12  # stages; the rest is added up
 
 Row = tuple[str, str, str, str]
 
 
-def rich_profile(profile: Profile) -> Any:
+def rich_profile(profile: Measurement) -> Any:
     """For a terminal."""
     from rich.console import Group
     from rich.text import Text
@@ -28,7 +28,7 @@ def rich_profile(profile: Profile) -> Any:
     return Group(stages, *lines, Text(), *advice)
 
 
-def html_profile(profile: Profile) -> str:
+def html_profile(profile: Measurement) -> str:
     """For a notebook."""
     return page_part(
         paragraph(_title(profile)),
@@ -46,18 +46,18 @@ _HEADINGS = (
 )
 
 
-def _title(profile: Profile) -> str:
+def _title(profile: Measurement) -> str:
     size = _bytes(profile.batch_bytes)
     return f"{profile.dataset}: {profile.num_batches:,} batches of {profile.batch_rows:,} rows, {size} each"
 
 
-def _rows(profile: Profile) -> Iterator[Row]:
+def _rows(profile: Measurement) -> Iterator[Row]:
     total = sum(stage.seconds for stage in profile.stages) or 1.0
     ranked = sorted(profile.stages, key=lambda stage: -stage.seconds)
-    for stage in ranked[:_SHOWN]:
+    for stage in ranked[:_MAX_STAGES]:
         waited = f"{stage.waited_s / stage.seconds:.0%}" if stage.waited_s > 0.005 * total else ""
         yield _named(stage), seconds(stage.seconds), f"{stage.seconds / total:.1%}", waited
-    rest = ranked[_SHOWN:]
+    rest = ranked[_MAX_STAGES:]
     if rest:
         spent = sum(stage.seconds for stage in rest)
         yield f"{len(rest)} more", seconds(spent), f"{spent / total:.1%}", ""
@@ -70,7 +70,7 @@ def _named(stage: Stage) -> str:
     return f"{title} {stage.name}".rstrip()
 
 
-def _lines(profile: Profile) -> Iterator[tuple[str, str]]:
+def _lines(profile: Measurement) -> Iterator[tuple[str, str]]:
     rate = profile.batch_rows / profile.loader_s
     yield (
         "loader",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vaxseq.frame.unmapped import mappings
+from vaxseq.frame.direct_reads import mappings
 
 
 class Packed(NamedTuple):

@@ -15,9 +15,9 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.program.recipe import Recipe
 from vaxseq.frame import Source
 from vaxseq.loading.loader import Loaded, Loader
-from vaxseq.loading.readers.frame import Arrays, Reader
+from vaxseq.loading.readers.frame import Arrays, FrameReader
+from vaxseq.profile.measurement import Stage, StageKind
 from vaxseq.profile.meters import Meter, Queue
-from vaxseq.profile.result import Stage, StageKind
 from vaxseq.training.probe import Insides, to_tensors
 
 _PAGE = 4096
@@ -29,9 +29,9 @@ def measure_parts(inside: Insides, order: Callable[[int], Sequence[int]], second
     ``order`` gives the batch indexes of an epoch in the order in which they are to be read.
     """
     clocks = _Clocks()
-    lazy = isinstance(inside.reader, Reader)
+    lazy = isinstance(inside.reader, FrameReader)
     recipe = _timed_recipe(inside.recipe, clocks) if lazy else inside.recipe
-    reader = Reader(_TimedSource(inside.source, clocks), recipe) if lazy else inside.reader  # type: ignore[arg-type]
+    reader = FrameReader(_TimedSource(inside.source, clocks), recipe) if lazy else inside.reader  # type: ignore[arg-type]
     timed = _TimedReader(reader, clocks.reader)
     loader = Loader(timed, inside.index, inside.plan, 0, _timed_finish(inside, clocks))
     for index in (inside.plan.num_batches - 1, 0):  # out of turn, so alone; JAX starts, and compiles for each shape
@@ -156,7 +156,7 @@ def _walk(order: Callable[[int], Sequence[int]]) -> Iterator[tuple[int, int]]:
 
 def _stages(clocks: _Clocks, inside: Insides, served: int) -> tuple[Stage, ...]:
     each = 1 / max(1, clocks.made)
-    lazy = isinstance(inside.reader, Reader)
+    lazy = isinstance(inside.reader, FrameReader)
     virtual = set(inside.source.frame().virtual_columns) if lazy else set()
     stages = []
     if lazy:

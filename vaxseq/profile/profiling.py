@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from vaxseq.errors import OptionError
 from vaxseq.profile.advice import Bigger, Facts, advise
 from vaxseq.profile.files import Packed, open_files, packed_files, reachable_hdf5
+from vaxseq.profile.measurement import Stage
 from vaxseq.profile.meters import memory_bytes
 from vaxseq.profile.parts import measure_parts
 from vaxseq.profile.reading import Loaded, batch_order, joined, load, rows_of
-from vaxseq.profile.result import Profile, Stage
+from vaxseq.profile.result import Profile
 from vaxseq.training.probe import (
     Steps,
     check_dataset,

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vaxseq.profile.measurement import Stage
 from vaxseq.profile.meters import Meter, Queue, Usage, child_cpu_s
-from vaxseq.profile.result import Stage
 from vaxseq.profile.sampling import Sampler, Seen, watched
 
-_KEPT = 8  # batches kept, for steps without reading
-_GIVEN = 0.2  # of the mean time: a batch that takes less was loaded with the ones before it
-_LINES = 40  # lines told apart; the others of a function are its last line
+_KEPT_BATCHES = 8  # batches kept, for steps without reading
+_PREFETCHED_SHARE = 0.2  # of the mean time: a batch that takes less was loaded with the ones before it
+_MAX_LINES = 40  # lines told apart; the others of a function are its last line
 
 
 class Loaded(NamedTuple):
@@ -49,13 +49,13 @@ def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False) -
             with meter:
                 batch = watched(read)
             took_s = meter.seconds - before_s
-            if count and before_s >= seconds and took_s > _GIVEN * before_s / count:
+            if count and before_s >= seconds and took_s > _PREFETCHED_SHARE * before_s / count:
                 meter.seconds, meter.waited_s = before_s, waited_s
                 break
             if batch is _EPOCH_END:
                 continue
             count += 1
-            if len(kept) < _KEPT:
+            if len(kept) < _KEPT_BATCHES:
                 kept.append(batch)
     used = Usage.now().since(before)
     rows = max(rows_of(batch) for batch in kept)
@@ -130,7 +130,7 @@ def _lines(seen: list[Seen], seconds: float, count: int) -> tuple[Stage, ...]:
     scale = seconds / total / count
     merged: dict[tuple[str, str], list[float]] = {}
     for place, one in enumerate(seen):
-        number = f":{one.line.number}" if place < _LINES else ""
+        number = f":{one.line.number}" if place < _MAX_LINES else ""
         name = f"{one.line.function} at {Path(one.line.file).name}{number}"
         spent = merged.setdefault((name, one.doing), [0.0, 0.0])
         spent[0] += one.seconds * scale

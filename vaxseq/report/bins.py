@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_BINS = 8192
-_DENSE = 4  # times a block's rows: a range of keys worth counting in a plain array
+_DENSE_KEYS_PER_ROW = 4  # times a block's rows: a range of keys worth counting in a plain array
 _NEGATIVE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 _LARGEST = np.int64(np.float64(np.finfo(np.float64).max).view(np.int64))
 
@@ -66,7 +66,7 @@ class Bins:
             return
         keys = (values if self.time else keys_of(values)) >> np.int64(self.shift)
         low, high = int(keys.min()), int(keys.max())
-        if high - low < _DENSE * len(keys):
+        if high - low < _DENSE_KEYS_PER_ROW * len(keys):
             dense = np.bincount(keys - low)
             found = np.flatnonzero(dense)
             self._put(found + low, dense[found])

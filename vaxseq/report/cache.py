@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.loading.selection import cache_folder
+from vaxseq.dataset.cache import cache_folder
 from vaxseq.report.bins import Bins
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.distinct import Distinct, Tops

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from vaxseq.report.bins import Bins
 from vaxseq.report.column import ColumnSummary
-from vaxseq.report.words import share
+from vaxseq.report.formatting import share
 
 SOME, CLEAR = 0.1, 0.25  # customary thresholds of the PSI
 MISSING_APART = 0.1
 _STRETCHES = 10
 _MOST_TEXTS = 255
-_NOISE = 6  # standard deviations over the PSI that chance alone brings
+_CHANCE_DEVIATIONS = 6  # standard deviations over the PSI that chance alone brings
 
 Level = Literal["none", "some", "clear"]
 
@@ -64,7 +64,7 @@ def drift(reference: ColumnSummary, other: ColumnSummary, part: str, against: st
 
 def _chance(freedom: int, first: int, second: int) -> float:
     """What chance brings to the PSI at most, nearly always."""
-    return (freedom + _NOISE * math.sqrt(2 * max(0, freedom))) * (1 / first + 1 / second)
+    return (freedom + _CHANCE_DEVIATIONS * math.sqrt(2 * max(0, freedom))) * (1 / first + 1 / second)
 
 
 def _words(

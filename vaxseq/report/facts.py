@@ -10,8 +10,8 @@ import numpy as np
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.drift import Drift
 from vaxseq.report.exploration import Exploration
+from vaxseq.report.formatting import number, share
 from vaxseq.report.leaks import Alone, Shared
-from vaxseq.report.words import number, share
 
 _BINS = 48
 _TOPS = 8

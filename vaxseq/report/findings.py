@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from vaxseq.report.drift import Drift
 from vaxseq.report.exploration import Exploration
+from vaxseq.report.formatting import number, share
 from vaxseq.report.leaks import Alone, Shared
-from vaxseq.report.words import number, share
 
 MOSTLY_MISSING = 0.5
 RARE = 0.01

@@ -10,7 +10,7 @@ from typing import Any
 
 from vaxseq.display.html import escape, page_part
 from vaxseq.report.findings import Finding
-from vaxseq.report.words import number, share
+from vaxseq.report.formatting import number, share
 
 _HEADS = (
     ("column", False), ("role", False), ("type", False), ("distribution", None), ("missing", True), ("distinct", True),

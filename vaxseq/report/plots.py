@@ -8,7 +8,7 @@ import numpy as np
 
 from vaxseq.errors import MissingExtraError
 from vaxseq.report.column import ColumnSummary
-from vaxseq.report.words import share
+from vaxseq.report.formatting import share
 
 _BLUE = "#3b6ea8"
 

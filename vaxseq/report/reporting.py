@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaxseq.display.tables import Display
 from vaxseq.errors import ColumnNotFoundError, OptionError, SourceNotFoundError, did_you_mean
-from vaxseq.frame import source_of
+from vaxseq.frame import frame_of, source_of
 from vaxseq.report.drift import Drift, drift
 from vaxseq.report.exploration import Exploration, explore
 from vaxseq.report.facts import column_facts
@@ -45,6 +46,7 @@ def report(
     groups: str | Sequence[str] = (),
     profile: Any = None,
     title: str | None = None,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> Report:
     """Write a report of the data, its features and its parts: one HTML page that works offline.
@@ -53,7 +55,7 @@ def report(
     the targets' balance; features that tell a target alone; groups and times in two parts; what was learned.
 
     Args:
-        data: an open vaex frame, or a dataset's path.
+        data: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         path: the file to write.
         features: fitted features, or their state file.
         splits: part name -> frame or path, as ``split`` gives them. The first is the reference.
@@ -61,6 +63,7 @@ def report(
             window are known.
         profile: what ``profile`` gave, to be shown with it.
         title: of the page; the file's name by default.
+        executor: any ``concurrent.futures.Executor`` to share the columns of each part with; the page is the same.
         progress: shows a bar when standard error is a terminal.
 
     Returns:
@@ -81,13 +84,14 @@ def report(
     _check_replaceable(target)
     if not target.parent.is_dir():
         raise SourceNotFoundError(f"{target}: there is no folder {target.parent}. Make it, or write elsewhere.")
-    parts = {"all rows": data} if splits is None else dict(splits)
+    data = _opened(data)
+    parts = {"all rows": data} if splits is None else {name: _opened(part) for name, part in splits.items()}
     frames = {name: frame if fitted is None else fitted.transform(frame) for name, frame in parts.items()}
     whole_frame = data if fitted is None else fitted.transform(data)
-    whole = explore(whole_frame, progress=progress)
+    whole = explore(whole_frame, executor=executor, progress=progress)
     explored = {"all rows": whole}
     if splits is not None:
-        explored = {name: explore(frame, progress=progress) for name, frame in frames.items()}
+        explored = {name: explore(frame, executor=executor, progress=progress) for name, frame in frames.items()}
     roles, notes = _roles(whole, fitted)
     inputs = [name for name, role in roles.items() if role == "input"]
     targets = [name for name, role in roles.items() if role == "target"]
@@ -152,9 +156,14 @@ def _check_replaceable(target: Path) -> None:
 
 def _sample(fitted: FittedFeatures, frame: Any) -> Display:
     """Rows from all over the part: the first ones may be of one day or one device."""
-    from vaxseq.features.preview import preview
+    from vaxseq.features.tables.preview import preview
 
     return preview(fitted, frame, rows=_PREVIEW_ROWS, where=None, places=_PREVIEW_PLACES)
+
+
+def _opened(data: Any) -> Any:
+    """A table as a frame; a path stays one, by which the manifest is found."""
+    return data if isinstance(data, str | os.PathLike) else frame_of(data)
 
 
 def _fitted(features: Any) -> FittedFeatures | None:
@@ -172,7 +181,7 @@ def _fitted(features: Any) -> FittedFeatures | None:
 
 def _roles(whole: Exploration, fitted: FittedFeatures | None) -> tuple[dict[str, str], dict[str, str]]:
     """What each column is, features and targets first; and what the definition says of it."""
-    from vaxseq.features.summary import reads
+    from vaxseq.features.tables.summary import reads
 
     roles: dict[str, str] = {}
     notes: dict[str, str] = {}

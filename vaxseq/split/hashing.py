@@ -16,7 +16,7 @@ Hashes = npt.NDArray[np.uint64]
 
 _MISSING = np.uint64(derive(21))
 _TEXT, _COLUMN = derive(22), derive(23)
-_ROWS = 1 << 15  # texts hashed at once: eight bytes for each of theirs
+_CHUNK_TEXTS = 1 << 15  # texts hashed at once: eight bytes for each of theirs
 
 
 def hash_keys(columns: Sequence[Value]) -> Hashes:
@@ -60,7 +60,7 @@ def _hash_text(texts: pa.Array) -> Hashes:
         codes = texts.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
         found: Hashes = np.take(np.append(words, _MISSING), codes)
         return found
-    pieces = [_hash_plain(texts.slice(at, _ROWS)) for at in range(0, len(texts), _ROWS)]
+    pieces = [_hash_plain(texts.slice(at, _CHUNK_TEXTS)) for at in range(0, len(texts), _CHUNK_TEXTS)]
     return np.concatenate(pieces) if pieces else np.empty(0, np.uint64)
 
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from vaxseq.errors import SourceNotFoundError, StoreError
 from vaxseq.features.program.recipe import Field
-from vaxseq.frame.mapped import map_file
-from vaxseq.frame.unmapped import FileRows, scarce
+from vaxseq.frame.direct_reads import FileRows, exceeds_memory
+from vaxseq.frame.mapped_files import map_file
 from vaxseq.frame.watch import Mark
 
 VERSION = 1
@@ -65,7 +65,7 @@ class StoreFile:
     def files(self, fields: Sequence[Field]) -> list[FileRows]:
         """Where these fields' rows are in the file when it is larger than memory; else none: they are mapped."""
         stat = Path(self.path).stat()
-        if not scarce(stat.st_size):
+        if not exceeds_memory(stat.st_size):
             return []
         known = {(field.role, field.name): place for field, place in zip(self.fields, self.places, strict=True)}
         wanted = [known[field.role, field.name] for field in fields]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
+from vaxseq.expressions import name_of, names_of
 from vaxseq.features.program.recipe import Columns, Field
 from vaxseq.loading.query import OnMissing, Query
 from vaxseq.plan.rows import RowIndex
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 
 _UNIT_BYTES = 32 << 20
 _BUCKET_BYTES = 128 << 20
-_SPARSE = 8
+_MAX_ROWS_READ_PER_ROW = 8
 
 
-_OTHERS = (".arrow", ".feather", ".ipc", ".parquet", ".csv", ".npz")  # suffixes that would tell something untrue
+# a store under such a name would tell something untrue
+_FOREIGN_SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet", ".csv", ".npz")
 
 
 def materialize(
@@ -57,7 +59,7 @@ def materialize(
     contiguous dataset. It appears at ``path`` when it is complete; a run that was stopped goes on where it was.
 
     Args:
-        frame: a vaex DataFrame, or a dataset's path.
+        frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         fitted: fitted features, or None with ``inputs``.
         path: the file to make.
         inputs: column names, as for ``Sequence``; what is served must be given alike to both.
@@ -87,10 +89,14 @@ def materialize(
     ...     stored.rows, stored.row_ids().tolist()
     (4, [0, 1, 2, 3])
     """
-    if Path(path).suffix in _OTHERS:
+    if Path(path).suffix in _FOREIGN_SUFFIXES:
         raise OptionError(f"{path}: a store is an HDF5 file. Name it so, as {Path(path).with_suffix('.h5')}.")
-    plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
-    served = Query(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)  # type: ignore[arg-type]
+    plain: dict[str, Any] = {
+        "inputs": names_of(inputs, "inputs"),
+        "targets": names_of(targets, "targets"),
+        "sample_weight": name_of(sample_weight, "sample_weight"),
+    }
+    served = Query(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)
     if shuffle_seed is not None and (isinstance(shuffle_seed, bool) or shuffle_seed < 0):
         raise OptionError(f"shuffle_seed: got {shuffle_seed!r}, expected a whole number of at least 0, or None")
     return store_of(served, Path(path), plain, shuffle_seed, overwrite=overwrite, executor=executor, progress=progress)
@@ -246,7 +252,7 @@ class _Run:
     def _rows(self, start: int, stop: int) -> writing.Rows:
         if self._index.ascending:
             low, high, mask = self._index.span(start, stop)
-            if high - low <= _SPARSE * (stop - start):
+            if high - low <= _MAX_ROWS_READ_PER_ROW * (stop - start):
                 return writing.Rows(low, high, None if mask is None else np.packbits(mask, bitorder="little"))
         return writing.Rows(0, 0, None, self._index.ids(start, stop))
 

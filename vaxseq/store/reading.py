@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Field
-from vaxseq.frame.unmapped import FileRows
+from vaxseq.frame.direct_reads import FileRows
 from vaxseq.loading.readers.frame import Arrays, take_rows, take_runs
 from vaxseq.store.file import StoreFile
 
 
 class StoreReader:
-    """Reads a store's fields by store row, as a Reader reads a frame's rows."""
+    """Reads a store's fields by store row, as a FrameReader reads a frame's rows."""
 
     chunk_bytes = 4 << 20  # about what the caches hold until the training reads it
     random_access = True  # a row is one piece of memory, where the store fits into it
@@ -29,6 +29,11 @@ class StoreReader:
         self.check = stored.mark.check  # raises if the file has changed
         self.random_access = not self._files
         self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self.arrays)
+
+    @property
+    def from_files(self) -> bool:
+        """Whether memory can't hold the store, so that rows are read from its file."""
+        return bool(self._files)
 
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""

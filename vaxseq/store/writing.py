@@ -16,7 +16,7 @@ from vaxseq.dataset.processes import end_with_parent
 from vaxseq.expressions.values import Mask
 from vaxseq.frame import FrameSpec
 from vaxseq.loading.query import Query
-from vaxseq.loading.readers.frame import Arrays, Reader, take_rows
+from vaxseq.loading.readers.frame import Arrays, FrameReader, take_rows
 from vaxseq.plan.shuffle import order
 from vaxseq.store.file import Place, read
 
@@ -110,10 +110,10 @@ def _job(description: bytes) -> Job:
 
 
 @lru_cache(maxsize=2)
-def _opened(description: bytes) -> tuple[Job, Reader]:
+def _opened(description: bytes) -> tuple[Job, FrameReader]:
     job = _job(description)
     served = Query(job.spec.frame(), job.fitted, **job.plain)
-    return job, Reader(served.source, served.recipe)
+    return job, FrameReader(served.source, served.recipe)
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError, did_you_mean
 from vaxseq.features.program.recipe import Field, Recipe, column_recipe
 from vaxseq.frame import Source
-from vaxseq.loading.readers.frame import Reader
+from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.plan.balance import Balanced, Weighted, balance, class_members
 from vaxseq.plan.plan import Resampling
 from vaxseq.training.examples import Examples
@@ -44,7 +44,7 @@ def draws_of(
 def _weights(column: str, items: Examples, source: Source) -> Iterator[npt.NDArray[Any]]:
     if column not in source.names:
         raise OptionError(f"balance: no column {column!r}.{did_you_mean(column, source.names)}")
-    reader = Reader(source, column_recipe(source.empty([column]), {}, None, column))
+    reader = FrameReader(source, column_recipe(source.empty([column]), {}, None, column))
     for start in range(0, items.index.n, _CHUNK_ITEMS):
         places = np.arange(start, min(start + _CHUNK_ITEMS, items.index.n))
         yield reader.gather(items.row_ids(places))[0]
@@ -81,7 +81,7 @@ def _balanced(
 def _targets(items: Examples, field: Field, source: Source, recipe: Recipe) -> Iterator[npt.NDArray[Any]]:
     """The target of every item, in order, by chunks."""
     if items.unit == "rows":
-        reader = Reader(source, recipe.only("target"))
+        reader = FrameReader(source, recipe.only("target"))
         for start in range(0, items.index.n, _CHUNK_ITEMS):
             places = np.arange(start, min(start + _CHUNK_ITEMS, items.index.n))
             yield reader.gather(items.row_ids(places))[0]

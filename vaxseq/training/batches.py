@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +12,7 @@ from vaxseq.errors import OptionError, did_you_mean
 from vaxseq.features.program.recipe import Field, Recipe
 from vaxseq.loading.loader import Loaded
 from vaxseq.loading.readers.frame import Arrays
+from vaxseq.training.backend import keras
 
 Batch = tuple[Any, ...]
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from vaxseq.errors import PositionError
+from vaxseq.training.backend import keras
 
 _VERSION = 1
 _RECORD = "resume.json"

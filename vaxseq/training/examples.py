@@ -14,7 +14,7 @@ from vaxseq.errors import StoreError
 from vaxseq.features.program.recipe import Field
 from vaxseq.loading.loader import RowReader
 from vaxseq.loading.query import Query
-from vaxseq.loading.readers.frame import Reader
+from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.windows import find_runs, window_reader
 from vaxseq.plan.rows import AllRows, RowIndex
 from vaxseq.plan.window import Window, WindowIndex
@@ -54,7 +54,7 @@ def examples_of(
     if stored is None:
         index = served.index
         return Examples(
-            Reader(served.source, served.recipe), index, served.recipe.fields, index.select, index.nbytes, "rows"
+            FrameReader(served.source, served.recipe), index, served.recipe.fields, index.select, index.nbytes, "rows"
         )
     ids = stored.row_ids()
     rows = AllRows(stored.rows)
@@ -67,7 +67,7 @@ def _windows(served: Query, stored: StoreFile | None, window: Window) -> Example
     if stored is None:
         index = window.index(starts, lengths)
         reader = window_reader(
-            served.recipe, window, index, lambda fields: Reader(served.source, served.recipe.of_fields(fields))
+            served.recipe, window, index, lambda fields: FrameReader(served.source, served.recipe.of_fields(fields))
         )
         return _of_windows(reader, index, lambda rows: rows)
     if stored.shuffle_seed is not None:

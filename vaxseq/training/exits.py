@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from vaxseq.errors import MissingExtraError, OptionError
 from vaxseq.training.augment_worker import flatten, unflatten
-
-if TYPE_CHECKING:
-    from vaxseq.training.sequence import Sequence
 
 _TOGETHER, _TOGETHER_BYTES = 16, 8 << 20  # batches that enter TensorFlow at once: each time costs a millisecond
 _LOOKED = 2  # batches that come one by one
@@ -21,7 +18,16 @@ _WORKERS = (
 )
 
 
-def to_torch(sequence: Sequence) -> Any:
+class Batched(Protocol):
+    """What a Sequence is to other loops: batches in order, the next epoch for each iterator."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def batch(self, epoch: int, index: int) -> Any:
+        """One batch."""
+
+
+def to_torch(sequence: Batched) -> Any:
     """A ``torch.utils.data.DataLoader``; each pass over it is the next epoch.
 
     Raises:
@@ -45,7 +51,7 @@ def to_torch(sequence: Sequence) -> Any:
     return torch.utils.data.DataLoader(Batches(), batch_size=None)
 
 
-def to_tf(sequence: Sequence) -> Any:
+def to_tf(sequence: Batched) -> Any:
     """A ``tf.data.Dataset``; each pass over it is the next epoch. It reads up to 16 batches ahead of its user.
 
     Raises:
@@ -63,7 +69,7 @@ def to_tf(sequence: Sequence) -> Any:
     return batches.apply(tf.data.experimental.assert_cardinality(len(sequence)))
 
 
-def _groups(sequence: Sequence, room: int) -> Iterator[Any]:
+def _groups(sequence: Batched, room: int) -> Iterator[Any]:
     """Neighbouring batches of one length, stacked: few at first, since who only looks at a batch reads no epoch."""
     held: list[Any] = []
     size = 1

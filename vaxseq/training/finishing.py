@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.loading.loader import Batches, Loaded, Loader
+from vaxseq.loading.scatter import Scattered, Way, choose
+from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
+from vaxseq.loading.scatter.folder import Scratch
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.augment import Augmenter
@@ -29,6 +32,15 @@ class Finishing:
     read_ahead: int
     augment: Augment | None
     pool: AugmentPool | None
+    scratch: Scratch = "auto"
+
+    def way(self, plan: BatchPlan) -> Way:
+        """How the plan's rows are brought into their order."""
+        return choose(self.items.reader, self.items.index, plan, self.scratch)
+
+    def expectation(self, plan: BatchPlan) -> Expectation | None:
+        """What that costs, as measured on a few rows."""
+        return expect(self.items.reader, self.items.index, plan, self.way(plan))
 
     def loader(self, plan: BatchPlan) -> Batches[Batch]:
         """What loads the plan's batches."""
@@ -42,12 +54,17 @@ class Finishing:
         if isinstance(reader, StoreReader) and reader.random_access:
             if plan.in_order and augmenter is None and not plan.padded:
                 return CopyLoader(reader, plan, finish, plain=maker.plain)
-        index = self.items.index
+        index, way = self.items.index, self.way(plan)
+        ordered = Scattered(reader, index, plan, way) if way.kind == "scattered" else None
+        if way.kind == "one by one":
+            warn_of_cost(reader, index, plan, way)
         if self.pool is not None:
             tasks = self.pool.tasks
-            return Loader(reader, index, plan, self.read_ahead, finish, finish_all=finish.all, threads=tasks)
+            return Loader(
+                reader, index, plan, self.read_ahead, finish, finish_all=finish.all, threads=tasks, ordered=ordered
+            )
         cut = maker.cut if augmenter is None and maker.cuts else None
-        return Loader(reader, index, plan, self.read_ahead, finish, cut=cut)
+        return Loader(reader, index, plan, self.read_ahead, finish, cut=cut, ordered=ordered)
 
 
 def rows_of(items: Examples, plan: BatchPlan, epoch: int, index: int) -> npt.NDArray[np.int64]:

@@ -7,10 +7,9 @@ import sys
 import time
 from typing import Any
 
-import keras
-
 from vaxseq.errors import OptionError
 from vaxseq.plan.position import Position
+from vaxseq.training.backend import keras
 from vaxseq.training.checkpoint import Checkpoint
 from vaxseq.training.sequence import Sequence
 

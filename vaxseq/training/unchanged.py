@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 from vaxseq.errors import OptionError
+from vaxseq.training.backend import keras
 
 # what a fit sets on a model, besides its variables
 _ATTRIBUTES = ("history", "stop_training", "train_function", "test_function", "predict_function")

@@ -91,6 +91,7 @@ class Reader(ABC):
     is_text: ClassVar[bool] = False  # types must be inferred, and every value can be read again as text
     splittable = True
     takes_folders: ClassVar[bool] = False  # a folder is one source
+    chosen: tuple[str, ...] | None = None  # the columns that will be asked for; None is all
 
     def __init__(self, source: Source, options: Mapping[str, Any]) -> None:
         self.source = source
@@ -132,6 +133,14 @@ class Reader(ABC):
     def schema_names(self) -> tuple[str, ...]:
         """Column names in order; cheaper than the types in a text source."""
         return tuple(self.schema().names)
+
+    def choose(self, columns: tuple[str, ...]) -> None:
+        """Says which columns will be asked for: others needn't be read, and may be unreadable."""
+        self.chosen = columns
+
+    def unreadable(self) -> Mapping[str, str]:
+        """Columns of the schema that can't be read, and why; refused only when they are asked for."""
+        return {}
 
     @abstractmethod
     def units(self, index: int) -> Iterator[Unit]:

@@ -18,6 +18,7 @@ from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, cast_exactly, is_tex
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
 from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
@@ -49,9 +50,26 @@ class CsvReader(TextReader):
         self.dialect = scan.Dialect(ord(self.set["delimiter"] or _sniff(head, self.source.path or "")), *self._byte)
         self._seen: tuple[Piece, scan.Dialect] | None = None
         self._names, self.body_start, self.body_line = self._read_header(head)
+        self._number_marks = text.number_marks(self.nulls)
+        self._worded = self._words()
+
+    def _words(self) -> dict[str, Worded]:
+        """Columns whose form or marks were named."""
+        named = dict.fromkeys((*self.forms, *self.marks))
+        return {
+            name: Worded(self.forms.get(name), (*self.nulls, *self.marks.get(name, ())), self.format)
+            for name in named if name in self._names
+        }  # fmt: skip
 
     def names(self) -> tuple[str, ...]:
         return self._names
+
+    def column_units(self) -> dict[str, str]:
+        cells = (
+            self._read(self.sample(), self._names, dict.fromkeys(self._names, pa.string()), []) if self._worded else {}
+        )
+        found = {name: one.unit(cells[name].combine_chunks()) for name, one in self._worded.items()}
+        return {name: unit for name, unit in found.items() if unit is not None}
 
     def _read_header(self, head: bytes) -> tuple[tuple[str, ...], int, int]:
         """Column names, and the offset and line number of the first record after them."""
@@ -116,10 +134,11 @@ class CsvReader(TextReader):
             cells = {name: table[name].combine_chunks() for name in self._names}
         except pa.ArrowInvalid:  # a cell somewhere isn't UTF-8
             cells = {name: self._cells(piece, name) for name in self._names}
-        return {
-            name: self._category(text.infer(cells[name], self.format, f"{self.where}: column {name!r}"))
-            for name in self._names
-        }
+        return {name: self._category(self._inferred(name, cells[name])) for name in self._names}
+
+    def _inferred(self, name: str, cells: pa.Array) -> pa.DataType:
+        where = f"{self.where}: column {name!r}"
+        return self._worded[name].kind(cells, where) if name in self._worded else text.infer(cells, self.format, where)
 
     def _category(self, kind: pa.DataType) -> pa.DataType:
         return CATEGORY if pa.types.is_string(kind) else kind  # tried first; a column of many values gives it up
@@ -130,33 +149,42 @@ class CsvReader(TextReader):
         invalid: list[tuple[int, str]] = []
         while True:
             invalid.clear()
-            asked = {
-                name: pa.binary() if name in loose or not _direct(types[name]) else types[name]
-                for name in request.columns
-            }
+            asked = {name: self._asked(name, types[name], loose) for name in request.columns}
             try:
                 table = self._read(piece, request.columns, asked, invalid)
             except pa.ArrowInvalid as error:
                 name = self._blamed(error, piece)
-                if name in request.declared or is_text(types[name]):
+                if name in request.declared or name in self._worded or is_text(types[name]):
                     loose.add(name)
                 else:
                     types[name] = self._promoted(piece, name, types[name])
                 continue
             promoted = self._strict(piece, table, types, request.declared)
-            over = {name for name in request.declared - loose if self._overflows(piece, table, name)}
+            over = {
+                name for name in request.declared - loose - set(self._worded) if self._overflows(piece, table, name)
+            }
             loose |= over
             if not promoted and not over:
                 break
             types.update(promoted)
         bad = [BadRow(row, None, None, reason) for row, reason in invalid]
-        return self._with_loose(table, types, asked, bad, invalid)
+        return self._with_loose(table, types, asked, request.declared, bad, invalid)
+
+    def _asked(self, name: str, kind: pa.DataType, loose: set[str]) -> pa.DataType:
+        """The type that the parser makes of the column; bytes and text are read cell by cell after it."""
+        if name in loose or not _direct(kind):
+            return pa.binary()
+        if name in self._worded:
+            return pa.string()
+        lenient = self.set["timestamp_format"] and pa.types.is_timestamp(kind)  # of days that a month doesn't have
+        return pa.string() if lenient else kind
 
     def _with_loose(
         self,
         table: pa.Table,
         types: Mapping[str, pa.DataType],
         asked: Mapping[str, pa.DataType],
+        declared: frozenset[str],
         bad: list[BadRow],
         invalid: Any,
     ) -> Parsed:
@@ -166,14 +194,21 @@ class CsvReader(TextReader):
             ordinals = np.delete(np.arange(rows + len(invalid)), [row for row, _ in invalid])
         keep = np.ones(rows, bool)
         for name in table.column_names:
-            if types[name].equals(asked[name]):
+            if types[name].equals(asked[name]) and name not in self._worded:
+                if self._number_marks and (pa.types.is_integer(types[name]) or pa.types.is_floating(types[name])):
+                    table = table.set_column(table.column_names.index(name), name, self._unmarked(table[name]))
                 continue
             cells = table[name].combine_chunks()
             words, wrong = text.parse(cells, pa.string(), self.format)
-            values, misfit = text.parse(words, types[name], self.format)
+            if name in self._worded:
+                where = f"{self.where}: column {name!r}"
+                values, misfit = self._worded[name].read(words, types[name], where, declared=name in declared)
+            else:
+                values, misfit = text.parse(words, types[name], self.format)
             for row in np.flatnonzero(wrong | misfit).tolist():
                 reason = "the text isn't UTF-8" if wrong[row] else f"not a {type_name(types[name])}"
-                value = cells[row].as_py().decode(errors="backslashreplace")
+                value = cells[row].as_py()
+                value = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
                 bad.append(BadRow(row if ordinals is None else int(ordinals[row]), name, value, reason))
             keep &= ~(wrong | misfit)
             table = table.set_column(table.column_names.index(name), name, values)
@@ -181,6 +216,11 @@ class CsvReader(TextReader):
             ordinals = (np.arange(rows) if ordinals is None else ordinals)[keep]
             table = table.filter(pa.array(keep))
         return Parsed(table, bad, ordinals)
+
+    def _unmarked(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Numbers without those that stand for a missing value, however they were written."""
+        marked = pc.is_in(column.cast(pa.float64(), safe=False), pa.array(self._number_marks))
+        return pc.if_else(marked, pa.scalar(None, column.type), column) if pc.any(marked).as_py() else column
 
     def _read(
         self, piece: Piece, columns: Any, types: Mapping[str, pa.DataType], invalid: list[tuple[int, str]]
@@ -252,7 +292,7 @@ class CsvReader(TextReader):
 
     def _promoted(self, piece: Piece, name: str, known: pa.DataType) -> pa.DataType:
         """The type above ``known`` that this piece's cells ask for."""
-        seen = text.infer(self._cells(piece, name), self.format, f"{self.where}: column {name!r}")
+        seen = self._inferred(name, self._cells(piece, name))
         wider = join(known, seen)
         return CATEGORY if wider is None or wider.equals(known) or is_text(wider) else wider
 
@@ -261,7 +301,9 @@ class CsvReader(TextReader):
     ) -> dict[str, pa.DataType]:
         """Columns taken for numbers although their text says more: codes, and integers that would round."""
         numbers = [
-            name for name in table.column_names if name not in declared and types[name] in (pa.int64(), pa.float64())
+            name
+            for name in table.column_names
+            if name not in declared and types[name] in (pa.int64(), pa.float64()) and name not in self._worded
         ]
         found: dict[str, pa.DataType] = {}
         if numbers and (codes := scan.count_codes(piece.raw, self._dialect_of(piece))):

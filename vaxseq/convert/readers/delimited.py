@@ -10,9 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from vaxseq.convert import places, text
+from vaxseq.convert.forms import forms
+from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
-from vaxseq.errors import SourceError
+from vaxseq.dataset.notice import Notice
+from vaxseq.errors import SourceError, did_you_mean
 
 _SAMPLE = 1 << 20
 _SMALLEST, _LARGEST, _ROWS = 16 << 20, 64 << 20, 1 << 17
@@ -22,7 +25,8 @@ class TextReader(Reader):
     """Text in records that end with a newline; one unit if it must be fetched, decompressed or transcoded."""
 
     is_text = True
-    options = {"encoding": "utf-8", "null_values": None, "decimal": ".", "timestamp_format": ()}
+    options = {"encoding": "utf-8", "null_values": None, "decimal": ".", "timestamp_format": (), "forms": None}
+    kinds_of_forms: tuple[str, ...] = ("times", "numbers", "true and false")
     dialect: scan.Dialect
     body_start: int
     body_line: int
@@ -33,11 +37,10 @@ class TextReader(Reader):
             raise bad_option(self.where, "decimal", self.set["decimal"], "'.' or ','")
         given = self.set["timestamp_format"]
         self.set["timestamp_format"] = (given,) if isinstance(given, str) else tuple(given)
-        nulls = self.set["null_values"]
-        if isinstance(nulls, str):
-            nulls = [nulls]
-        self.nulls = text.NULL_TOKENS if nulls is None else tuple(dict.fromkeys(["", *map(str, nulls)]))
-        self.format = text.TextFormat(self.set["decimal"], self.set["timestamp_format"])
+        self.nulls, self.marks = text.null_tokens(self.set["null_values"])
+        self.format = text.TextFormat(self.set["decimal"], self.set["timestamp_format"], self.nulls)
+        self.forms: dict[str, str] = _checked_forms(self.where, self.set["forms"])
+        self.notices: list[Notice] = []
         try:
             plain = streams.is_utf8(self.set["encoding"])
         except (LookupError, TypeError) as error:
@@ -49,6 +52,17 @@ class TextReader(Reader):
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
         self._known_line = (0, 0)
+
+    def subject(self, name: str) -> Subject:
+        """What a second look at the column has to know."""
+        words = self.set["null_values"] is None or isinstance(self.set["null_values"], Mapping)
+        nulls = (*self.nulls, *self.marks.get(name, ()))
+        delimiter = chr(self.dialect.delimiter)
+        return Subject(name, nulls, self.set["decimal"], delimiter, self.kinds_of_forms, words)
+
+    def column_units(self) -> dict[str, str]:
+        """Units of columns, where the source tells them."""
+        return {}
 
     @abstractmethod
     def names(self) -> tuple[str, ...]:
@@ -65,11 +79,15 @@ class TextReader(Reader):
     def schema_names(self) -> tuple[str, ...]:
         return self.names()
 
+    def text_chunks(self) -> Iterator[bytes]:
+        """The text from its start, as UTF-8."""
+        return streams.chunks(self.source.path or "", self.set["encoding"])
+
     def _head(self) -> bytes:
         """The first megabyte."""
         if self.splittable:
             return bytes(self._map[self._mark : self._mark + _SAMPLE])
-        return next(streams.chunks(self.source.path or "", self.set["encoding"]), b"")[:_SAMPLE]
+        return next(self.text_chunks(), b"")[:_SAMPLE]
 
     def sample(self) -> Piece:
         """The first whole records."""
@@ -125,7 +143,7 @@ class TextReader(Reader):
         held: list[bytes] = []
         length, offset, line = 0, self.body_start, self.body_line + 1
         drop = self.body_start
-        for chunk in streams.chunks(self.source.path or "", self.set["encoding"]):
+        for chunk in self.text_chunks():
             if drop:
                 chunk, drop = chunk[drop:], max(drop - len(chunk), 0)
             held.append(chunk)
@@ -155,3 +173,14 @@ class TextReader(Reader):
             lines += int(np.count_nonzero(self._map[start : min(start + (1 << 16), piece.start)] == 10))
         self._known_line = (piece.start, lines)
         return lines + 1
+
+
+def _checked_forms(where: str, given: Any) -> dict[str, str]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise bad_option(where, "forms", given, "a mapping of columns to forms", f"Forms: {', '.join(forms())}.")
+    for column, name in given.items():
+        if name not in forms():
+            raise bad_option(where, "forms", {column: name}, "a known form", did_you_mean(str(name), forms()).strip())
+    return {str(column): str(name) for column, name in given.items()}

@@ -8,9 +8,9 @@ import numpy as np
 
 from vaxseq.errors import VaxseqError
 from vaxseq.expressions.values import Value
-from vaxseq.features.document import Problem
+from vaxseq.features.definition.document import Problem
 from vaxseq.features.history.run import HistoryRun
-from vaxseq.features.resolve import Group, Place
+from vaxseq.features.program.resolve import Group, Place
 
 TYPE_NAME = "float64"  # of every column of the past
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import h5py
 
+from vaxseq.dataset.cache import cache_folder
 from vaxseq.errors import SourceError
-from vaxseq.features.history.history import History, distinct
 from vaxseq.features.history.run import HistoryRun
+from vaxseq.features.program.history import History, distinct
 from vaxseq.frame import Source, attach_files, source_of
-from vaxseq.loading.selection import cache_folder
 
 BLOCK_ROWS = 65_536
 _GROUP = "table/columns"

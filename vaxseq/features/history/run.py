@@ -12,10 +12,11 @@ from vaxseq.errors import FeatureTypeError
 from vaxseq.expressions import compile_expression
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value, as_float
-from vaxseq.features.compile import column_nodes
-from vaxseq.features.history.history import History, Series
+from vaxseq.features.definition.series import Series
 from vaxseq.features.history.series import SeriesFinder, check_time, time_numbers
-from vaxseq.features.history.tree import Floats, Ids
+from vaxseq.features.program.compile import column_nodes
+from vaxseq.features.program.history import History
+from vaxseq.features.transforms.running_sums import Floats, Ids
 from vaxseq.plan.window import gap_of
 
 _UNTIMED = "Looking back needs the time of every row: convert the data without them"

@@ -106,6 +106,10 @@ class OneHot(Limited):
     def learner(self) -> Learner | None:
         return _Frequent(self.max_size, self.min_count, ONE_HOT_WIDTH)
 
+    def labels(self, learned: Learned) -> tuple[str, ...] | None:
+        missing, unseen = ["missing"] if self.missing_column else [], ["unseen"] if self.unseen_column else []
+        return tuple(str(one) for one in (*missing, *unseen, *learned["values"]))
+
     def compile(self, learned: Learned) -> Apply:
         codes, kept = self.codes(learned), self._kept(learned)
         size = len(learned["values"]) + FIRST_CODE

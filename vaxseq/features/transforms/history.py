@@ -14,9 +14,9 @@ from pydantic import Field, model_validator
 
 from vaxseq.errors import FeatureTypeError
 from vaxseq.expressions.values import Mask, Value
-from vaxseq.features.history.stages import Reaching, SinceEvent, Stage
-from vaxseq.features.history.tree import Floats, Ids, Parts, add, add_spread, before, counts, over_windows
 from vaxseq.features.transforms.base import Apply, Learned, Missing, Step
+from vaxseq.features.transforms.running_sums import Floats, Ids, Parts, add, add_spread, before, counts, over_windows
+from vaxseq.features.transforms.stages import Reaching, SinceEvent, Stage
 
 MAX_ROWS = 1 << 20
 _FORGOTTEN = 96  # half-lives after which a value counts 1e-29 of a new one

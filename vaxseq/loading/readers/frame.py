@@ -19,7 +19,7 @@ Arrays = list[npt.NDArray[Any]]
 _BLOCK_BYTES = 1 << 20
 
 
-class Reader:
+class FrameReader:
     """Evaluates a recipe on rows of a source; each call fills one array for each field: new ones, or ``out``'s.
 
     Thread-safe: it keeps nothing between calls.
@@ -33,6 +33,11 @@ class Reader:
         self._columns = recipe.program.columns
         self._block_rows = _block_rows(source, recipe)
         _check_types(source, recipe)
+
+    @property
+    def from_files(self) -> bool:
+        """Whether memory can't hold the data's files, so that rows are read from them."""
+        return self.source.from_files
 
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
@@ -170,7 +175,9 @@ def take_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[
     return copy_runs(array, starts, length).reshape(len(starts), length, *array.shape[1:])
 
 
-def take_rows(array: npt.NDArray[Any], ids: Ids, *, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+def take_rows(
+    array: npt.NDArray[Any], ids: npt.NDArray[np.integer], *, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Rows of a contiguous array, into ``out`` or a new one; each is moved as one item, which NumPy does quicker."""
     if out is None:
         out = np.empty((len(ids), *array.shape[1:]), array.dtype)

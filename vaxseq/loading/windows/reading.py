@@ -19,11 +19,14 @@ Ids = npt.NDArray[np.int64]
 Kind = Literal["past", "future", "static", "last", "mode", "mean", "sequence"]
 
 MASK = "mask"
-_FEW = 8  # with fewer windows a run than this, windows are gathered one by one
+_MIN_PER_RUN = 8  # with fewer windows a run than this, windows are gathered one by one
 
 
 class RunReader(Protocol):
     """Reads rows, one by one or in runs, by row id."""
+
+    @property
+    def from_files(self) -> bool: ...
 
     def read(self, start: int, stop: int) -> Arrays: ...
 
@@ -88,7 +91,7 @@ def window_field(field: Field, kind: Kind, window: Window) -> Field:
 
 
 class WindowReader:
-    """Reads windows by number, as a Reader reads rows by id; the numbers are an index's.
+    """Reads windows by number, as a FrameReader reads rows by id; the numbers are an index's.
 
     A window with fewer rows than its length is padded with zeros on the left; an input "mask" of shape
     (length,) then tells rows (1) from padding (0).
@@ -109,6 +112,11 @@ class WindowReader:
                     f"window min_valid: adds an input {MASK!r}, which is there already. Rename that input."
                 )
             self.fields.insert(len(names), Field("input", MASK, np.dtype(np.float32), (window.length,), ()))
+
+    @property
+    def from_files(self) -> bool:
+        """Whether memory can't hold what the windows are read from."""
+        return any(part.reader is not None and part.reader.from_files for part in self._parts)
 
     def row_bytes(self) -> int:
         """Bytes of one window over all fields."""
@@ -180,7 +188,8 @@ def _rows(part: Part, windows: Windows) -> Arrays:
     lasts = np.concatenate([cuts, [len(starts)]])
     ascending = bool((np.diff(starts) >= 0).all())
     covered = int((starts[lasts - 1] + part.length - starts[firsts]).sum()) if len(starts) else 0
-    if not ascending or part.length == 1 or len(starts) < _FEW * len(firsts) or covered > len(starts) * part.length:
+    scattered = len(starts) < _MIN_PER_RUN * len(firsts) or covered > len(starts) * part.length
+    if not ascending or part.length == 1 or scattered:
         return part.runs(starts)
     pieces: list[Arrays] = []
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):

@@ -1,0 +1,1 @@
+"""How records are served: plain values in, arrays out, and predictions back."""

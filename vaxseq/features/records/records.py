@@ -1,0 +1,169 @@
+"""Plain records through the program: the same bits as training, for one record or many."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, MissingValueError, OptionError, did_you_mean
+from vaxseq.expressions.values import Value
+from vaxseq.features.history.run import HistoryRun
+from vaxseq.features.program.history import History
+from vaxseq.features.program.recipe import Field, Recipe
+from vaxseq.features.records.column_values import Intake
+
+_NO_ROWS = 99
+_COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.api.extensions.ExtensionArray)
+
+
+class Records:
+    """Runs a recipe on records; a missing value in the result is refused, but in the fields that ``may_miss``.
+
+    Columns of the past are computed from the records, which are all the past that there is.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        types: Mapping[str, str],
+        *,
+        may_miss: Collection[str] = (),
+        past: Sequence[History] = (),
+    ) -> None:
+        self._recipe = recipe
+        self._may_miss = may_miss
+        self._past = tuple(past)
+        made = {one.column for one in past}
+        names = [name for name in recipe.program.columns if name not in made]
+        names += [name for one in past for name in one.reads]
+        self._intakes = {name: Intake(name, types[name]) for name in dict.fromkeys(names)}
+
+    def arrays(self, records: Any) -> dict[str, npt.NDArray[Any]]:
+        """Each field's array by name."""
+        values, rows = self._values(records)
+        if self._past:
+            run = HistoryRun(self._past)
+            values |= {name: Value(column) for name, column in run.block(values, rows).items()}
+        return fill(self._recipe, self._recipe.program.run(values), rows, may_miss=self._may_miss)
+
+    def _values(self, records: Any) -> tuple[dict[str, Value], int]:
+        if isinstance(records, pa.RecordBatch):
+            records = pa.Table.from_batches([records])
+        if isinstance(records, pa.Table):
+            columns, present = records.column, records.column_names
+            self._require(present)
+            return self._many({name: columns(name) for name in self._intakes}, records.num_rows)
+        if isinstance(records, pd.DataFrame):
+            self._require([str(name) for name in records.columns])
+            return self._many({name: records[name] for name in self._intakes}, len(records))
+        if isinstance(records, Mapping):
+            return self._mapping(records)
+        if isinstance(records, Sequence) and not isinstance(records, (str, bytes)):
+            return self._listed(records)
+        wanted = "a dict of lists or scalars, a list of dicts, a pandas DataFrame or a pyarrow Table"
+        raise OptionError(f"records: got {type(records).__name__}, expected {wanted}")
+
+    def _mapping(self, records: Mapping[str, Any]) -> tuple[dict[str, Value], int]:
+        if not all(name in records for name in self._intakes):
+            self._require([str(name) for name in records])
+        plain = [name for name, intake in self._intakes.items() if _depth(records[name]) <= len(intake.shape)]
+        if len(plain) == len(self._intakes):
+            return self._one(records), 1
+        if plain:
+            raise OptionError(f"records: {plain[0]!r} is one value beside columns of several; expected all alike")
+        lengths = {name: len(records[name]) for name in self._intakes}
+        if len(set(lengths.values())) > 1:
+            raise OptionError(f"records: columns of different lengths; got {lengths}")
+        return self._many(records, next(iter(lengths.values())))
+
+    def _listed(self, records: Sequence[Any]) -> tuple[dict[str, Value], int]:
+        for number, record in enumerate(records):
+            if not isinstance(record, Mapping):
+                raise OptionError(f"records[{number}]: got {type(record).__name__}, expected a dict")
+            self._require(record, f"records[{number}]: ")
+        return self._many({name: [record[name] for record in records] for name in self._intakes}, len(records))
+
+    def _one(self, record: Mapping[str, Any]) -> dict[str, Value]:
+        try:
+            return {name: intake.one(record[name]) for name, intake in self._intakes.items()}
+        except FeatureTypeError:
+            return self._collected({name: [record[name]] for name in self._intakes})
+
+    def _many(self, columns: Mapping[str, Any], rows: int) -> tuple[dict[str, Value], int]:
+        return self._collected(columns), rows
+
+    def _collected(self, columns: Mapping[str, Any]) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        wrong: list[str] = []
+        for name, intake in self._intakes.items():
+            try:
+                values[name] = intake.many(columns[name])
+            except FeatureTypeError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise FeatureTypeError("\n".join(f"records: {one}" for one in wrong))
+        return values
+
+    def _require(self, present: Any, where: str = "records: ") -> None:
+        absent = [name for name in self._intakes if name not in present]
+        if absent:
+            lines = [f"{where}column {name!r} isn't there.{did_you_mean(name, present)}" for name in absent]
+            raise ColumnNotFoundError("\n".join(lines) + "\nPass None for a value that is missing")
+
+
+def fill(
+    recipe: Recipe, outputs: Sequence[Value], rows: int, *, may_miss: Collection[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """The fields' arrays, by name, from the program's outputs.
+
+    Raises:
+        MissingValueError: a value is missing in a field that isn't in ``may_miss``.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for field in recipe.fields:
+        complete = field.name not in may_miss
+        array = np.empty((rows, field.width), field.dtype)
+        for part in field.parts:
+            value = outputs[part.output]
+            flat = value.data.reshape(rows, part.width)
+            np.copyto(array[:, part.start : part.start + part.width], flat, casting="no")  # the program cast it already
+            if complete and value.missing is not None and value.missing.any():
+                _refuse(field, outputs)
+        if complete and field.dtype.kind == "f" and np.isnan(array).any():
+            _refuse(field, outputs)
+        arrays[field.name] = array.reshape((rows, *field.shape))
+    return arrays
+
+
+def _refuse(field: Field, outputs: Sequence[Value]) -> None:
+    lines = []
+    for part in field.parts:
+        missing = outputs[part.output].is_missing()
+        if count := int(np.count_nonzero(missing)):
+            first = int(np.flatnonzero(missing)[0])
+            name = f"{field.name}.{part.name}" if field.role == "input" else f"{field.role} {field.name}"
+            lines.append(f"{name}: missing in {count:,} of {len(missing):,} records, first in record {first}")
+    remedy = "Say what happens then with a step (impute, a vocabulary's code for missing), or leave these records out"
+    raise MissingValueError("\n".join(lines) + f". {remedy}")
+
+
+def _depth(value: Any) -> int:
+    """How many levels of lists a value has; 0 for a number, a text or None, and many for a column without rows."""
+    if isinstance(value, np.ndarray):
+        return value.ndim if value.size or not value.ndim else _NO_ROWS
+    if isinstance(value, _COLUMNS) and len(value) == 0:
+        return _NO_ROWS
+    depth = 0
+    while isinstance(value, _COLUMNS):
+        depth += 1
+        if len(value) == 0 or not isinstance(value, (list, tuple)):
+            break
+        value = next((one for one in value if one is not None), None)
+        if isinstance(value, np.ndarray):
+            return depth + value.ndim
+    return depth

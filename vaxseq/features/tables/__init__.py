@@ -1,0 +1,1 @@
+"""How definitions, states and first rows are shown."""

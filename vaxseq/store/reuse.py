@@ -1,0 +1,41 @@
+"""Which store a Sequence reads: the one at a path, or one kept in the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from vaxseq.dataset.cache import cache_folder
+from vaxseq.errors import StoreError
+from vaxseq.loading.query import Query
+from vaxseq.store.file import StoreFile, read
+from vaxseq.store.materializing import store_of
+
+
+def store_for(query: Query, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
+    """The store of a query's rows: at a path, or for "auto" in the cache folder; made there when it isn't there yet.
+
+    Of several processes that want the same, such as the ranks of one training, one makes it and the others wait.
+
+    Raises:
+        StoreError: the file at the path was made from something else, or can't be written.
+    """
+    if store == "auto":
+        key = hashlib.blake2b("".join(query.fingerprints.values()).encode(), digest_size=16).hexdigest()
+        path = cache_folder() / f"store-{key}.h5"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f'store="auto": the cache folder {path.parent} can\'t be made ({error.strerror}). '
+                "Set VAXSEQ_CACHE to a folder that can, or give a path."
+            ) from error
+    else:
+        path = Path(store)
+    if path.exists():
+        stored = read(path)
+        stored.check(query.fingerprints)
+        return stored
+    return store_of(query, path, plain, None, wait=True)
