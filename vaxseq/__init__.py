@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.convert import convert as convert
     from vaxseq.dataset.manifest import Manifest as Manifest
+    from vaxseq.dataset.verifying import verify as verify
     from vaxseq.errors import VaxseqError as VaxseqError
     from vaxseq.features import FeatureSet as FeatureSet
     from vaxseq.features import FittedFeatures as FittedFeatures
@@ -59,6 +60,7 @@ _EXPORTS = {
     "profile": "vaxseq.profile",
     "report": "vaxseq.report.reporting",
     "split": "vaxseq.split",
+    "verify": "vaxseq.dataset.verifying",
 }
 
 __all__ = sorted(_EXPORTS)  # noqa: PLE0605
