@@ -110,7 +110,7 @@ def commit(
             else {MANIFEST_KEY: json.dumps(replace(manifest, fragments=(Fragment(target.name, rows, 0),)).to_dict())}
         )
         if format_name == "arrow" and len(part) == 1 and _same_types(part[0], types):
-            file = IpcFile(work / part[0].name, schema, part[0].blocks, part[0].length)
+            file = IpcFile(work / part[0].name, schema, part[0].blocks, part[0].length, part[0].sums)
             file.finish(words, {key.encode(): value.encode() for key, value in meta.items()})
             _link(work / part[0].name, out / name)
         else:
