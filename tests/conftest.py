@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from prepared import PreparedPython
 
 # Before anything imports keras. CI names each backend in turn; otherwise JAX, which starts fastest.
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -19,6 +23,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 _CACHE = tempfile.TemporaryDirectory(prefix="vaxseq-tests-")
 os.environ["VAXSEQ_CACHE"] = f"{_CACHE.name}/vaxseq"
 os.environ["VAEX_HOME"] = f"{_CACHE.name}/vaex"
+
+# The same small models are compiled again and again. In a folder of each worker's own: JAX doesn't write atomically.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_CACHE.name}/jax"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 # No deadline: the first example pays for imports. Derandomized, so that a red build is red again when run again;
 # HYPOTHESIS_PROFILE=explore looks further.
@@ -45,6 +54,31 @@ def root() -> Path:
 def samples() -> Path:
     """The folder of shipped samples."""
     return ROOT / "data_samples"
+
+
+@pytest.fixture(scope="session")
+def python() -> Iterator[PreparedPython]:
+    """Python programs in processes of their own, with all but Keras imported."""
+    ours = (f"vaxseq.{room}" for room in ("cli", "convert", "split", "store", "report.exploration"))
+    made = PreparedPython(["vaex", *ours])
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def keras_python() -> Iterator[PreparedPython]:
+    """Python programs in processes of their own, with Keras and its backend imported."""
+    made = PreparedPython(["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile"])
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def forkserver() -> ForkServerContext:
+    """For an executor of a test: its processes have vaex imported."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["vaxseq.features", "vaxseq.store"])
+    return context
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from prepared import PreparedProcess, PreparedPython
 
 import vaxseq as vs
 from vaxseq.cli import main
@@ -32,11 +32,11 @@ pytestmark = [
 
 
 @contextmanager
-def process(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process(python: PreparedPython, *arguments: str, log: Path) -> Iterator[PreparedProcess]:
     """A process of ours, killed at the end."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "10"}
     with open(log, "wb") as out:
-        started = subprocess.Popen([sys.executable, "-m", *arguments], stdout=out, stderr=out, env=environment)
+        started = python.popen(["-m", *arguments], stdout=out, stderr=out, env=environment)
     try:
         yield started
     finally:
@@ -44,21 +44,29 @@ def process(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         started.wait()
 
 
+Cluster = Callable[[Path], AbstractContextManager[tuple[str, list[PreparedProcess]]]]
+
+
+@pytest.fixture
+def two_workers(python: PreparedPython) -> Cluster:
+    return partial(cluster_of_two, python)
+
+
 @contextmanager
-def two_workers(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+def cluster_of_two(python: PreparedPython, folder: Path) -> Iterator[tuple[str, list[PreparedProcess]]]:
     """The address of a scheduler on loopback, and its two worker processes of one thread each."""
     folder = Path(tempfile.mkdtemp(dir=folder))
     with ExitStack() as stack:
         place = folder / "scheduler.json"
         stack.enter_context(process(
-            "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+            python, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
             "--scheduler-file", str(place), log=folder / "scheduler.log",
         ))  # fmt: skip
         wait(lambda: place.exists() and place.read_text().endswith("}"), folder / "scheduler.log")
         address = json.loads(place.read_text())["address"]
         workers = [
             stack.enter_context(process(
-                "distributed.cli.dask_worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny",
+                python, "distributed.cli.dask_worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny",
                 "--no-dashboard", "--local-directory", str(folder), log=folder / f"worker-{number}.log",
             ))
             for number in range(2)
@@ -76,7 +84,7 @@ def wait(done: Callable[[], Any], log: Path, seconds: float = 90) -> None:
 
 
 @contextmanager
-def killed_when(worker: subprocess.Popen[bytes], ripe: Callable[[], Any]) -> Iterator[list[float]]:
+def killed_when(worker: PreparedProcess, ripe: Callable[[], Any]) -> Iterator[list[float]]:
     """SIGKILL for the worker as soon as the work has come far enough; gives the time of the kill."""
     killed: list[float] = []
     over = threading.Event()
@@ -125,7 +133,7 @@ def write_csv(path: Path, rows: int, seed: int) -> None:
             file.write("".join(f"{x!r},{'' if y % 9 == 0 else y},{z!r},w{w}\n" for x, y, z, w in cells))
 
 
-def test_two_workers_one_killed_halfway_make_the_same_bytes(tmp_path) -> None:
+def test_two_workers_one_killed_halfway_make_the_same_bytes(tmp_path, two_workers: Cluster) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
     for number in range(16):
@@ -150,7 +158,7 @@ def test_two_workers_one_killed_halfway_make_the_same_bytes(tmp_path) -> None:
         assert shared.read_bytes() == alone.read_bytes()
 
 
-def test_fit_and_materialize_with_a_worker_killed_halfway(tmp_path, monkeypatch) -> None:
+def test_fit_and_materialize_with_a_worker_killed_halfway(tmp_path, monkeypatch, two_workers: Cluster) -> None:
     from vaxseq.features.learning import fit as fit_module
 
     write_csv(tmp_path / "a.csv", 300_000, 0)
@@ -198,7 +206,7 @@ def contents(path: Path) -> dict[str, bytes]:
     return found
 
 
-def test_the_command_line_takes_a_scheduler(tmp_path) -> None:
+def test_the_command_line_takes_a_scheduler(tmp_path, two_workers: Cluster) -> None:
     write_csv(tmp_path / "a.csv", 20_000, 0)
     (tmp_path / "f.yaml").write_text(json.dumps(DEFINITION))
     with two_workers(tmp_path) as (address, _):

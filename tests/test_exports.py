@@ -13,7 +13,8 @@ import vaxseq
 
 CONTRACT = {
     "convert", "Manifest", "open", "FeatureSet", "FittedFeatures", "FittedLayer", "split", "Sequence", "Window",
-    "ResumeTraining", "materialize", "profile", "Profile", "explore", "Exploration", "report", "VaxseqError",
+    "ResumeTraining", "materialize", "profile", "Profile", "explore", "Exploration", "inspect", "report", "VaxseqError",
+    "draft", "folds",
 }  # fmt: skip
 
 

@@ -22,14 +22,16 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vaxseq"
 
 # From the top floor down: a room imports what it names here, which always stands further down.
 ROOMS = {
-    "cli": {"demo", "vaxseq", "convert", "features", "display"},
+    "cli": {"reference", "demo", "vaxseq", "convert", "features", "display"},
     "demo": {"vaxseq"},
+    "sklearn": {"loading", "features", "frame"},
     "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
+    "reference": set(),
     "profile": {"training", "loading", "features", "frame", "expressions", "display"},
     "report": {"split", "features", "frame", "dataset", "expressions", "display"},
     "training": {"store", "loading", "features", "frame", "plan", "display"},
     "store": {"loading", "features", "frame", "dataset", "plan", "expressions", "display"},
-    "loading": {"features", "frame", "dataset", "plan", "expressions"},
+    "loading": {"features", "frame", "dataset", "plan", "expressions", "display"},
     "convert": {"dataset", "expressions", "display"},
     "split": {"frame", "plan", "expressions", "display"},
     "features": {"frame", "dataset", "plan", "expressions", "display"},
@@ -40,6 +42,7 @@ ROOMS = {
     "display": set(),
     "errors": set(),
 }  # and errors, every room
+DOORS = {"vaxseq", "sklearn"}  # public modules, not rooms: what users import stands there, and nothing else
 AT_MOST = 17
 
 # The same inside features/: a definition doesn't know how it is fitted, nor a state how it is shown.
@@ -107,7 +110,7 @@ OURS = [one for one in ALL if one.imported.split(".")[0] == "vaxseq"]
 
 def test_every_room_is_in_the_table_and_they_are_few() -> None:
     assert {room_of(module) for module in SOURCES} == set(ROOMS)
-    assert len(set(ROOMS) - {"vaxseq"}) <= AT_MOST
+    assert len(set(ROOMS) - DOORS) <= AT_MOST
 
 
 def test_the_table_only_points_down() -> None:

@@ -60,7 +60,7 @@ def test_the_wheel_holds_the_package_the_samples_and_the_script(tmp_path: Path) 
         archive.extractall(tmp_path / "installed")
     samples = {f"vaxseq/data_samples/{path.name}" for path in samples_folder().iterdir() if path.is_file()}
     assert len(samples) >= 7
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "vaxseq").rglob("*.py")}
+    sources = {str(path.relative_to(ROOT)) for kind in ("py", "md") for path in (ROOT / "vaxseq").rglob(f"*.{kind}")}
     assert samples | sources | {"vaxseq/py.typed"} <= names
     assert not [name for name in names if name.startswith(("tests/", "data_samples/"))]
     script = next(name for name in names if name.endswith("entry_points.txt"))

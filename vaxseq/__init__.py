@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.convert import convert as convert
+    from vaxseq.convert import inspect as inspect
     from vaxseq.dataset.manifest import Manifest as Manifest
     from vaxseq.errors import VaxseqError as VaxseqError
     from vaxseq.features import FeatureSet as FeatureSet
@@ -25,9 +26,11 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.plan.window import Window as Window
     from vaxseq.profile import Profile as Profile
     from vaxseq.profile import profile as profile
+    from vaxseq.report.drafting import draft as draft
     from vaxseq.report.exploration import Exploration as Exploration
     from vaxseq.report.exploration import explore as explore
     from vaxseq.report.reporting import report as report
+    from vaxseq.split import folds as folds
     from vaxseq.split import split as split
     from vaxseq.store import materialize as materialize
     from vaxseq.training.layer import FittedLayer as FittedLayer
@@ -49,7 +52,10 @@ _EXPORTS = {
     "VaxseqError": "vaxseq.errors",
     "Window": "vaxseq.plan.window",
     "convert": "vaxseq.convert",
+    "draft": "vaxseq.report.drafting",
     "explore": "vaxseq.report.exploration",
+    "folds": "vaxseq.split",
+    "inspect": "vaxseq.convert",
     "materialize": "vaxseq.store",
     "open": "vaxseq.frame",
     "profile": "vaxseq.profile",

@@ -17,6 +17,7 @@ VaxseqError
 ├── SelectionError(ValueError)         rows, splits, windows: empty or contradictory
 ├── OptionError(ValueError)            an option's value
 ├── StoreError(ValueError)             a packed store that is stale, foreign or damaged
+├── ScratchError(OSError)              a shuffle's scratch files: no room, or a disk that fails
 ├── PositionError(ValueError)          a training position that doesn't fit
 ├── AugmentError(RuntimeError)         a user's augmentation function failed
 └── MissingExtraError(ImportError)     an optional dependency isn't installed
@@ -28,14 +29,23 @@ A message says where, what, and what to do: ``where: what; got X, expected Y. Re
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 
 class VaxseqError(Exception):
-    """Base of every error that vaxseq raises on purpose."""
+    """Base of every error that vaxseq raises on purpose.
+
+    ``options`` are what to pass to the call that raised it so that it goes on, where that can be told.
+    """
+
+    def __init__(self, *args: object, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(*args)
+        self.options: dict[str, Any] = dict(options or {})
 
     def __str__(self) -> str:  # KeyError's repr-quoting would garble a sentence
-        return str(self.args[0]) if self.args else ""
+        return printable(str(self.args[0])) if self.args else ""
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in a notebook: the message, and the user's own lines that led to it.
@@ -132,6 +142,10 @@ class StoreError(VaxseqError, ValueError):
     """A packed store is stale, damaged or made from something else."""
 
 
+class ScratchError(VaxseqError, OSError):
+    """Scratch files of a shuffle can't be written: a full disk, or one that fails."""
+
+
 class PositionError(VaxseqError, ValueError):
     """A saved training position doesn't fit this Sequence."""
 
@@ -142,6 +156,21 @@ class AugmentError(VaxseqError, RuntimeError):
 
 class MissingExtraError(VaxseqError, ImportError):
     """An optional dependency isn't installed; the message names the extra."""
+
+
+# what moves a terminal's cursor, changes its state, or shows text in another order than it has
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""The text with its control characters written out; line ends and tabs stay.
+
+    >>> print(printable("a\x1b[31mred"))
+    a\x1b[31mred
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

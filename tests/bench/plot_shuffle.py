@@ -1,4 +1,4 @@
-"""The plot of the three orders that the README shows, drawn from the orders themselves.
+"""The plot of the three orders that the reference shows, drawn from the orders themselves.
 
 python tests/bench/plot_shuffle.py                   # writes tests/bench/shuffle_quality.png
 """

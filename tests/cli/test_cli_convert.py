@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
+from prepared import PreparedPython
 
 from vaxseq.cli import main
 from vaxseq.convert import convert, inspect
@@ -72,7 +72,7 @@ def test_folders_grow_and_are_replaced(source: Path, tmp_path: Path, capsys: pyt
     assert run("convert", source, target, *options) == 0
     assert run("convert", source, target, *options) == 2
     assert "exists already" in capsys.readouterr().err
-    assert run("convert", source, target, "--append", *options) == 0
+    assert run("convert", source, target, "--append", "--again", *options) == 0
     assert Manifest.load(target).n_rows == 8
     assert run("convert", source, target, "--overwrite", "--target-format", "hdf5", *options) == 0
     assert Manifest.load(target).format == "hdf5"
@@ -80,12 +80,12 @@ def test_folders_grow_and_are_replaced(source: Path, tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_state_to_go_on_from(tmp_path: Path, python: PreparedPython) -> None:
     source, target = tmp_path / "a.csv", tmp_path / "o.arrow"
     block = "".join(f"{i},{i / 7},w{i % 9}\n" for i in range(100_000))
     source.write_text("i,x,w\n" + block * 20)
-    command = [sys.executable, "-m", "vaxseq", "convert", str(source), str(target)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = ["-m", "vaxseq", "convert", source, target]
+    process = python.popen(command, stderr=subprocess.PIPE)
     journal = tmp_path / "o.arrow.partial" / "journal.jsonl"
     while process.poll() is None and not (journal.exists() and '"pieces"' in journal.read_text()):
         time.sleep(0.001)
@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "run the same command again" in message
     assert not target.exists()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = python.run(command, check=True)
     assert "going on after" in done.stderr
     assert f"{target}: 2,000,000 rows" in done.stdout
 

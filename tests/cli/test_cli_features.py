@@ -85,7 +85,7 @@ def test_fit_then_preview(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_fit_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "fit", "features.yaml", "d.arrow", "--json", "--no-progress")
+    code, out, _ = run(capsys, "fit", "features.yaml", "d.arrow", "--json", "--quiet")
     found = json.loads(out)
     assert code == 0 and found["x.a"]["steps"] == ["standardize"] and found["x.word"]["width"] == 4
     assert (folder / "fitted.json").exists()

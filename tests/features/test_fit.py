@@ -6,7 +6,6 @@ import json
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 import pyarrow as pa
@@ -169,10 +168,11 @@ def test_bits_depend_on_no_executor(small_units):
 
 
 @pytest.mark.slow
-def test_bits_depend_on_no_process():
-    columns = mixed_columns(2_200_000)
+def test_bits_depend_on_no_process(monkeypatch, forkserver):
+    monkeypatch.setattr(fit_module, "UNIT_ROWS", 2 * scan_module.BLOCK_ROWS)
+    columns = mixed_columns(5 * scan_module.BLOCK_ROWS - 100)
     here = fit(columns, ALL_CHAINS)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+    with ProcessPoolExecutor(2, mp_context=forkserver) as processes:
         assert fit(columns, ALL_CHAINS, executor=processes) == here
 
 
@@ -301,10 +301,10 @@ def _die(*arguments):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_an_error(monkeypatch):
+def test_a_killed_worker_is_an_error(monkeypatch, forkserver):
     monkeypatch.setattr(fit_module, "run_described", _die)
     with (
-        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes,
+        ProcessPoolExecutor(1, mp_context=forkserver) as processes,
         pytest.raises(FitError, match="a worker died at or near rows 0 to 3"),
     ):
         fit({"x": np.arange(3.0)}, {"x": ["standardize"]}, executor=processes)

@@ -6,8 +6,6 @@ import json
 import math
 import os
 import pickle
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 import vaex
 from hypothesis import given
 from hypothesis import strategies as st
+from prepared import PreparedPython
 
 from vaxseq.errors import (
     ColumnNotFoundError,
@@ -395,7 +394,7 @@ def test_what_fits_is_cast_and_missing_stays(dtype: str, kind: str) -> None:
 
 
 def test_a_transformed_frame_works_in_another_process(
-    fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path
+    fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path, python: PreparedPython
 ) -> None:
     file = tmp_path / "d.arrow"
     frame.drop("grid", check=False).export_arrow(str(file))
@@ -412,9 +411,7 @@ def test_a_transformed_frame_works_in_another_process(
         "frame = pickle.load(open(sys.argv[1], 'rb'))\n"
         "print(frame['numeric__distance'].values.tobytes().hex()[:64])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "frame.pickle")], capture_output=True, text=True, check=True
-    )
+    done = python.run(["-c", code, tmp_path / "frame.pickle"], check=True)
     assert done.stdout.strip() == bound["numeric__distance"].values.tobytes().hex()[:64]
 
 

@@ -245,7 +245,7 @@ def test_reading_says_what_is_wrong(file: Path) -> None:
         source.gather(["f32"], np.array([0, ROWS]))
     with pytest.raises(SelectionError, match="outside of the frame's"):
         source.read(["f32"], 5, ROWS + 1)
-    with pytest.raises(OptionError, match="got list, expected a vaex DataFrame or a path"):
+    with pytest.raises(OptionError, match=r"got list, expected a dataset's path, a vaex, pandas .*from_pylist"):
         source_of([1, 2])
     with pytest.raises(OptionError, match="has a column of that name already"):
         bind(open(file), {"f32": (Double(), ["f32"])})

@@ -163,3 +163,9 @@ def test_hidden_names(frame: Any) -> None:
     assert "__row" not in frame.get_column_names(), "vaex moved: names that begin with two underscores are hidden"
     assert "__row" in frame.get_column_names(hidden=True), "vaex moved: get_column_names(hidden=True)"
     assert frame.length_original() == 6, "vaex moved: length_original"
+
+
+def test_codes_and_their_labels(frame: Any) -> None:
+    frame["word"] = frame.y.astype("str")
+    frame.categorize("y", labels=["no", "yes"], min_value=0, inplace=True)
+    assert internals.coded_columns(frame) == {"y": ["no", "yes"]}

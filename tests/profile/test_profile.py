@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import subprocess
-import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +17,8 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 import vaex
+from augmentations import augmented_rows, jittered
+from prepared import PreparedPython
 
 import vaxseq
 from vaxseq.errors import OptionError
@@ -102,10 +102,6 @@ class Compressed(keras.utils.PyDataset):
         return self.file["x"][rows], self.file["y"][rows]
 
 
-def augmented(x: np.ndarray) -> np.ndarray:
-    return np.stack([row + np.random.default_rng(0).normal(size=row.shape) for row in x])
-
-
 class Pooled(Plain):
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +109,7 @@ class Pooled(Plain):
 
     def __getitem__(self, index: int) -> Any:
         x, y = super().__getitem__(index)
-        return np.concatenate(self.pool.map(augmented, np.array_split(x, 4))), y
+        return np.concatenate(self.pool.map(augmented_rows, np.array_split(x, 4))), y
 
 
 def gzip_file(path: Path) -> Path:
@@ -189,11 +185,6 @@ def test_slow_augment() -> None:
     assert found.waiting is not None
     assert found.waiting > 0.5
     assert found.advice[0].gain > 1.5
-
-
-def jittered(batch: Any, rng: np.random.Generator) -> Any:
-    x, y = batch
-    return np.stack([row + rng.normal(0, 0.1, row.shape).astype(row.dtype) for row in x]), y
 
 
 def test_slow_augment_ours() -> None:
@@ -275,8 +266,8 @@ print(next(stage.seconds for stage in found.stages if stage.kind == "tensors"))
 
 @pytest.mark.backend
 @pytest.mark.slow
-def test_the_start_of_the_backend_is_not_the_datas() -> None:
-    done = subprocess.run([sys.executable, "-c", _COLD], capture_output=True, text=True, check=True)
+def test_the_start_of_the_backend_is_not_the_datas(keras_python: PreparedPython) -> None:
+    done = keras_python.run(["-c", _COLD], check=True)
     assert float(done.stdout.split()[-1]) < 0.01  # what is compiled for a shape takes 50 times as long
 
 

@@ -178,7 +178,7 @@ def test_without_a_profile_it_says_why(flights, tmp_path, capsys):
     fitted.fit(vs.open(flights), where="dep_delay > -1000", progress=False).save(tmp_path / "fitted.json")
     page = tmp_path / "page.html"
     with pytest.raises(SystemExit) as ended:
-        main(["report", str(flights), str(tmp_path / "fitted.json"), "-o", str(page), "--profile", "0.1"])
+        main(["report", str(flights), str(tmp_path / "fitted.json"), "-o", str(page), "--seconds", "0.1"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
     assert "Without a profile: input 'x', 'dep_delay': missing in" in out
@@ -233,17 +233,17 @@ def test_the_verbs(flights, samples, tmp_path, capsys):
     assert 'id="profile"' in page.read_text()
     assert page.stat().st_size < 500_000
     with pytest.raises(SystemExit):
-        main(["report", str(flights), str(tmp_path / "fitted.json"), "-o", str(page), "--profile", "0"])
+        main(["report", str(flights), str(tmp_path / "fitted.json"), "-o", str(page), "--seconds", "0"])
     assert 'id="profile"' not in page.read_text()
     with pytest.raises(SystemExit) as ended:
-        main(["report", str(flights), "-o", str(page), "--part", f"a={flights}", "--part", f"b={flights}"])
+        main(["report", str(flights), "-o", str(page), "--split", f"a={flights}", "--split", f"b={flights}"])
     assert "Nothing stands out." in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
-        main(["report", str(flights), "--part", "train"])
+        main(["report", str(flights), "--split", "train"])
     assert ended.value.code == 2
-    assert "--part: got 'train'" in capsys.readouterr().err
+    assert "--split: got 'train'" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
-        main(["explore", str(flights), "--json", "--column", "carrier"])
+        main(["explore", str(flights), "--json", "--columns", "carrier"])
     found = json.loads(capsys.readouterr().out)
     assert found["columns"][0]["top"][0] == ["UA", 4637]
     assert share(0.25) == "25 %"

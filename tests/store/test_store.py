@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 import vaex
+from prepared import PreparedPython
 
 from vaxseq import store
 from vaxseq.errors import OptionError, SourceNotFoundError, StoreError
@@ -82,10 +82,27 @@ def test_a_shuffled_store_holds_every_row_once(frame: Any, tmp_path: Path, small
     np.testing.assert_array_equal(again.row_ids(), stored.row_ids())
 
 
+@pytest.mark.parametrize("scratch", ["auto", "folder", None])
+def test_scratch_changes_nothing_in_a_shuffled_store(
+    frame: Any, tmp_path: Path, small_units: None, scratch: str | None
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    options = {**PLAIN, "where": "x0 > 0.2", "shuffle_seed": 3, "progress": False}
+    stored = materialize(frame, None, tmp_path / "s.h5", **options)
+    chosen = folder if scratch == "folder" else scratch
+    other = materialize(frame, None, tmp_path / "t.h5", **options, scratch=chosen)
+    for one, expected in zip([*other.arrays(), other.row_ids()], [*stored.arrays(), stored.row_ids()], strict=True):
+        np.testing.assert_array_equal(one, expected)
+    assert not list(folder.iterdir())
+
+
 @pytest.mark.parametrize("seed", [None, 1])
-def test_an_executor_writes_the_same_bytes(frame: Any, tmp_path: Path, small_units: None, seed: int | None) -> None:
+def test_an_executor_writes_the_same_bytes(
+    frame: Any, tmp_path: Path, small_units: None, seed: int | None, forkserver: BaseContext
+) -> None:
     alone = materialize(frame, None, tmp_path / "a.h5", **PLAIN, shuffle_seed=seed, progress=False)
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=forkserver) as pool:
         shared = materialize(frame, None, tmp_path / "b.h5", **PLAIN, shuffle_seed=seed, executor=pool, progress=False)
     for one, other in zip([*alone.arrays(), alone.row_ids()], [*shared.arrays(), shared.row_ids()], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -136,7 +153,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(
 
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(StoreError, match=r"needs 0\.00 GB, the disk has 0\.00 GB free\. Make room"):
+    with pytest.raises(StoreError, match=r"needs 0\.00 GB in .*, whose disk has 0\.00 GB free\. Make room"):
         materialize(frame, None, tmp_path / "s.h5", **PLAIN, progress=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d.hdf5"]
 
@@ -190,16 +207,12 @@ print("rows", data.num_rows)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("store", ["auto", "path"])
-def test_of_processes_that_want_the_same_store_one_makes_it(frame: Any, tmp_path: Path, store: str) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        _MAKE,
-        str(tmp_path / "d.hdf5"),
-        "auto" if store == "auto" else str(tmp_path / "s"),
-    ]
+def test_of_processes_that_want_the_same_store_one_makes_it(
+    frame: Any, tmp_path: Path, store: str, keras_python: PreparedPython
+) -> None:
+    command = ["-c", _MAKE, str(tmp_path / "d.hdf5"), "auto" if store == "auto" else str(tmp_path / "s")]
     environment = {**os.environ, "VAXSEQ_CACHE": str(tmp_path / "cache")}
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
+    runs = [keras_python.popen(command, env=environment) for _ in range(3)]
     printed = [run.communicate(timeout=200)[0].split("\n") for run in runs]
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert [f"rows {ROWS}" in lines for lines in printed] == [True] * 3
@@ -250,7 +263,9 @@ print(stored.rows)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", ["none", "4"])
-def test_a_killed_run_goes_on_where_it_was(frame: Any, tmp_path: Path, small_units: None, seed: str) -> None:
+def test_a_killed_run_goes_on_where_it_was(
+    frame: Any, tmp_path: Path, small_units: None, seed: str, python: PreparedPython
+) -> None:
     whole = materialize(
         frame, None, tmp_path / "whole.h5", **PLAIN, shuffle_seed=None if seed == "none" else int(seed), progress=False
     )
@@ -258,7 +273,7 @@ def test_a_killed_run_goes_on_where_it_was(frame: Any, tmp_path: Path, small_uni
     journal = Path(f"{target}.part.journal")
     seen = []
     for _ in range(3):
-        run = subprocess.Popen([sys.executable, "-c", _SCRIPT, str(tmp_path / "d.hdf5"), str(target), "0.15", seed])
+        run = python.popen(["-c", _SCRIPT, str(tmp_path / "d.hdf5"), str(target), "0.15", seed])
         before = len(journal.read_text().splitlines()) if journal.exists() else 0
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and run.poll() is None:
@@ -270,11 +285,7 @@ def test_a_killed_run_goes_on_where_it_was(frame: Any, tmp_path: Path, small_uni
         assert not target.exists()
         seen.append(len(journal.read_text().splitlines()))
     assert seen[0] < seen[1] < seen[2], "each run goes on from the one before"
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, str(tmp_path / "d.hdf5"), str(target), "0", seed],
-        capture_output=True,
-        text=True,
-    )
+    done = python.run(["-c", _SCRIPT, str(tmp_path / "d.hdf5"), str(target), "0", seed])
     assert done.stdout.split() == [str(whole.rows)], done.stderr
     stored = store.read(target)
     for one, other in zip([*stored.arrays(), stored.row_ids()], [*whole.arrays(), whole.row_ids()], strict=True):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 BACKEND = os.environ["KERAS_BACKEND"]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if BACKEND == "jax" and sys.argv[1:2] == ["devices"]:
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
@@ -23,7 +22,7 @@ import vaxseq as vs  # noqa: E402
 
 ROWS = 1025  # of the last step of two ranks, one gets a row and the other none
 BATCH = 256
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "vaxseq" / "reference" / "training.md"
 
 
 class Recorded(vs.Sequence):
@@ -80,8 +79,10 @@ def train(model: keras.Model | None = None, batch_size: int = BATCH, callbacks: 
 
 def initialize_jax() -> None:
     """As one of the processes that the environment tells of."""
-    keras.distribution.initialize()
     import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    keras.distribution.initialize()
 
     assert (jax.process_count(), len(jax.devices()), len(jax.local_devices())) == (2, 2, 1)
 
@@ -116,17 +117,17 @@ def on_ranks(folder: str, killed_at: int) -> dict:
     return train(shard="auto", callbacks=[KilledAt(killed_at), vs.ResumeTraining(f"{folder}/run", every_batches=1)])
 
 
-def as_the_readme_says(rank: int) -> dict:
+def as_the_reference_says(rank: int) -> dict:
     """Its snippet for this backend."""
     name = {"torch": "ddp", "jax": "processes", "tensorflow": "mirrored"}[BACKEND]
-    [snippet] = re.findall(rf"^```python {name}\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    [snippet] = re.findall(rf"^```python {name}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"keras": keras, "vs": vs, "frame": make_frame()}
     if BACKEND == "jax":
         names |= {"address": os.environ["KERAS_DISTRIBUTION_JOB_ADDRESSES"], "rank": rank}
     if BACKEND == "tensorflow":
         names |= {"devices": initialize_tensorflow()}
     vs.Sequence = Recorded  # type: ignore[misc]
-    exec(compile(snippet, "README.md", "exec"), names)
+    exec(compile(snippet, "training.md", "exec"), names)
     train = names["train"]
     if BACKEND == "torch":
         weights = [one.detach().flatten().tolist() for one in names["network"].parameters()]
@@ -144,6 +145,6 @@ if __name__ == "__main__":
         "resumed": lambda: train(batch_size=2 * BATCH, callbacks=[vs.ResumeTraining(f"{folder}/run")]),
         "devices": on_devices,
         "ranks": lambda: on_ranks(folder, int(rest[0])),
-        "readme": lambda: as_the_readme_says(int(rank)),
+        "reference": lambda: as_the_reference_says(int(rank)),
     }[mode]()
     Path(f"{folder}/{mode}-{rank}.json").write_text(json.dumps(found))

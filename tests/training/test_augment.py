@@ -302,6 +302,11 @@ def test_processes_end_with_their_parent(tmp_path: Path, killed: bool) -> None:
     assert named() == before
 
 
+def test_processes_of_a_pool_start_without_keras_and_vaex() -> None:
+    code = "import sys, vaxseq.training.augment_pool; print({'keras', 'vaex'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
 def test_a_function_that_processes_cannot_import_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OptionError, match=r"can't import .*<lambda>.*Give a function of a module"):
         AugmentPool(lambda batch, rng: batch, 2)

@@ -16,6 +16,7 @@ import pytest
 import vaex
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from prepared import PreparedPython
 
 from vaxseq.errors import (
     ColumnNotFoundError,
@@ -353,7 +354,7 @@ RING = {"jax": "torch", "torch": "tensorflow", "tensorflow": "jax"}
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", ["itself", "another"])
 def test_a_keras_file_serves_in_a_fresh_process(
-    reader: str, fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path
+    reader: str, fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path, keras_python: PreparedPython
 ) -> None:
     """Saved by this backend (CI runs each), read by it and by the next."""
     wanted = keras.backend.backend() if reader == "itself" else RING[keras.backend.backend()]
@@ -363,9 +364,11 @@ def test_a_keras_file_serves_in_a_fresh_process(
     records = {**records_of(frame, 5), "wide": [1.0, None, 1e30, -3.0, 2.0], "word": ["ua", None, "", "?", "x"]}
     plain = {**records, "when": [str(one) for one in records["when"]], "grid": records["grid"].tolist()}
     expected = model.predict(fitted.encode_records(records), verbose=0)
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(path), json.dumps(plain)], capture_output=True, text=True, env=environment
-    )
+    command = ["-c", LOAD, str(path), json.dumps(plain)]
+    if reader == "itself":
+        done = keras_python.run(command)
+    else:
+        done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     backend, got = json.loads(done.stdout.splitlines()[-1])
     assert backend == wanted

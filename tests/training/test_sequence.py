@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import augmentations
 import numpy as np
 import pyarrow as pa
 import pytest
 import vaex
+from augmentations import fail, noise
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -196,25 +197,23 @@ def test_a_pass_after_seek_is_the_rest_and_the_next_one_is_whole(case, choose):
     assert [rows_of(batch) for batch in again] == [rows_of(data.batch(epoch + 1, i)) for i in range(batches)]
 
 
-def test_another_process_makes_the_same_bytes():
-    script = (
-        "import hashlib, sys; sys.path.insert(0, 'tests/training')\n"
-        "import numpy as np, test_sequence as t\n"
-        "for shuffle in (False, 'global', 'block'):\n"
-        "    data = t.sequence(t.make_frame(300, 1, 3), batch_size=32, shuffle=shuffle, seed=2, augment=t.noise)\n"
-        "    parts = [part.tobytes() for i in range(len(data)) for part in t.read(data, 4, i)]\n"
-        "    print(hashlib.sha256(b''.join(parts)).hexdigest())"
-    )
-    root = str(Path(__file__).resolve().parents[2])
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-        ).stdout
-        for seed in ("1", "2")
-    ]  # fmt: skip
-    assert runs[0] == runs[1]
-    assert len(set(runs[0].split())) == 3
+def fingerprints() -> list[str]:
+    """Of an augmented epoch's bytes, in each order."""
+    found = []
+    for shuffle in (False, "global", "block"):
+        data = sequence(make_frame(300, 1, 3), batch_size=32, shuffle=shuffle, seed=2, augment=noise)
+        parts = [part.tobytes() for i in range(len(data)) for part in read(data, 4, i)]
+        found.append(hashlib.sha256(b"".join(parts)).hexdigest())
+    return found
+
+
+def test_another_process_makes_the_same_bytes(keras_python):
+    folders = [str(Path(file).parent) for file in (__file__, augmentations.__file__)]
+    script = "import sys; sys.path[:0] = sys.argv[1:]; import test_sequence as t; print(hash('a'), *t.fingerprints())"
+    seed, *found = keras_python.run(["-c", script, *folders], check=True).stdout.split()
+    assert int(seed) != hash("a"), "the order of sets and dicts is the same in both processes"
+    assert found == fingerprints()
+    assert len(set(found)) == 3
 
 
 def test_a_thousand_million_rows_in_a_global_shuffle_cost_nothing():
@@ -264,20 +263,6 @@ def test_class_weights_multiply_the_rows_own():
     frame = vaex.from_arrays(x=np.arange(6.0), y=np.array([0, 1, 2, 0, 1, 2]), w=np.arange(6.0))
     data = Sequence(frame, inputs=["x"], targets="y", sample_weight="w", batch_size=6, class_weight={0: 10, 2: 0.5})
     assert np.asarray(data.batch(0, 0)[2]).tolist() == [0, 1, 1, 30, 4, 2.5]
-
-
-def noise(batch, rng):
-    """Test augmentation: of a module, so that a pool's processes find it."""
-    x, *rest = batch
-    x[:, 1:] += rng.normal(size=x[:, 1:].shape)
-    return (x, *rest)
-
-
-def fail(batch, rng):
-    """Test augmentation that fails on one batch."""
-    if 5 in batch[0][:, 0]:
-        raise ZeroDivisionError("no way")
-    return batch
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
@@ -388,6 +373,7 @@ SERVED = {
 
 
 @pytest.mark.backend
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
 def test_exits_give_the_same_batches_in_the_same_order(name):
     torch, tf = pytest.importorskip("torch"), pytest.importorskip("tensorflow")
@@ -438,6 +424,7 @@ def leaves(batch) -> list:
     return found
 
 
+@pytest.mark.slow
 def test_weights_without_targets_have_no_form_in_tf_data():
     pytest.importorskip("tensorflow")
     with pytest.raises(OptionError, match="weights but no targets"):

@@ -7,26 +7,33 @@ import os
 import signal
 import socket
 import subprocess
-import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from prepared import PreparedPython
 
+Run = Callable[..., list[dict]]
 SCRIPT = Path(__file__).with_name("sharded_training.py")
 BACKEND = os.environ["KERAS_BACKEND"]
 ROWS = 1025
 pytestmark = [pytest.mark.backend, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-def run(folder: Path, mode: str, ranks: int = 1, *rest: str, code: int = 0) -> list[dict]:
+@pytest.fixture
+def run(keras_python: PreparedPython) -> Run:
+    return partial(start, keras_python)
+
+
+def start(python: PreparedPython, folder: Path, mode: str, ranks: int = 1, *rest: str, code: int = 0) -> list[dict]:
     """The results of several processes that run side by side; with ``code`` they are to end so."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     environment = {
         **os.environ,
-        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
         "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{port}",
         "KERAS_DISTRIBUTION_NUM_PROCESSES": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
@@ -34,11 +41,10 @@ def run(folder: Path, mode: str, ranks: int = 1, *rest: str, code: int = 0) -> l
         "WORLD_SIZE": str(ranks),
     }
     started = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), mode, str(rank), str(folder), *rest],
+        python.popen(
+            [SCRIPT, mode, str(rank), folder, *rest],
             env={**environment, "RANK": str(rank), "KERAS_DISTRIBUTION_PROCESS_ID": str(rank)},
             stderr=subprocess.PIPE,
-            text=True,
         )
         for rank in range(ranks)
     ]
@@ -62,8 +68,8 @@ def assert_near(one: dict, two: dict) -> None:
         assert np.allclose(alone, shared, rtol=1e-5, atol=1e-6)
 
 
-def test_the_readme_s_training_sees_each_row_once_and_stays_in_step(tmp_path):
-    found = run(tmp_path, "readme", 1 if BACKEND == "tensorflow" else 2)
+def test_the_reference_s_training_sees_each_row_once_and_stays_in_step(tmp_path, run: Run):
+    found = run(tmp_path, "reference", 1 if BACKEND == "tensorflow" else 2)
     for epoch in range(2):
         assert rows_of(found, epoch) == list(range(ROWS))
     assert [one["batches"] for one in found] == ([5] if BACKEND == "tensorflow" else [3, 3])
@@ -71,7 +77,7 @@ def test_the_readme_s_training_sees_each_row_once_and_stays_in_step(tmp_path):
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no distribution of its own on torch")
-def test_two_devices_train_to_the_weights_of_one(tmp_path):
+def test_two_devices_train_to_the_weights_of_one(tmp_path, run: Run):
     [one] = run(tmp_path, "devices")
     for epoch in range(3):
         assert rows_of([one], epoch) == list(range(ROWS))
@@ -80,7 +86,7 @@ def test_two_devices_train_to_the_weights_of_one(tmp_path):
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="Keras trains in several processes on jax alone")
-def test_two_killed_ranks_go_on_as_two_and_then_as_one(tmp_path):
+def test_two_killed_ranks_go_on_as_two_and_then_as_one(tmp_path, run: Run):
     run(tmp_path, "ranks", 2, "5", code=-signal.SIGKILL)
     assert position(tmp_path) == (1, 512)
     run(tmp_path, "ranks", 2, "2", code=-signal.SIGKILL)

@@ -5,16 +5,21 @@ annotated parameters are the options and whose docstring is the help. It is foun
 rooms they call inside the function, so that ``vaxseq --help`` answers at once. A module whose name starts with ``_``
 is shared between verbs and isn't one.
 
+Every verb takes ``--json``, which gives one document on standard output and nothing else there, and ``--quiet``.
+Options that verbs share are declared once, in ``_options``. Progress, warnings and errors go to standard error.
+
 Exit codes: 0 done, 1 a fault of vaxseq itself, 2 wrong use, file or data, 130 interrupted.
 """
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
 from inspect import signature
 from typing import Annotated, Any
@@ -24,8 +29,8 @@ from typer.core import TyperGroup
 
 # The order in which a person meets the verbs; others follow by name.
 _ORDER = (
-    "convert", "inspect", "explore", "schema", "check", "fit", "preview", "split", "materialize", "profile", "report",
-    "demo",
+    "convert", "inspect", "explore", "draft", "schema", "check", "fit", "preview", "explain", "diff", "split",
+    "materialize", "profile", "report", "demo",
 )  # fmt: skip
 
 
@@ -47,16 +52,40 @@ class _Verbs(TyperGroup):
             return None
         if cmd_name not in self.commands:
             single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-            single.command(cmd_name, no_args_is_help=False)(getattr(import_module(f"vaxseq.cli.{cmd_name}"), cmd_name))
+            function = getattr(import_module(f"vaxseq.cli.{cmd_name}"), cmd_name)
+            single.command(cmd_name, no_args_is_help=False)(_told_when_interrupted(function))
             self.commands[cmd_name] = typer.main.get_command(single)
         return self.commands[cmd_name]
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read the output has closed it, as ``head`` does: nobody is there to be told more."""
+
+
+def _told_when_interrupted(verb: Callable[..., None]) -> Callable[..., None]:
+    @wraps(verb)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            verb(*args, **options)
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            raise typer.Exit(130) from None
+
+    return run
 
 
 app = typer.Typer(
     name="vaxseq",
     cls=_Verbs,
     help="Train Keras on data larger than memory: convert, define features, fit, train.",
-    epilog="Start with: vaxseq demo. Exit codes: 0 done, 2 wrong use, file or data, 1 a fault of vaxseq, 130 stopped.",
+    epilog="Start with: vaxseq demo, and read on with: vaxseq help. "
+    "Exit codes: 0 done, 2 wrong use, file or data, 1 a fault of vaxseq, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -86,6 +115,7 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, turn errors into one message on stderr, and exit."""
+    _open_streams()
     args = list(sys.argv[1:] if arguments is None else arguments)
     before, after = (args[: args.index("--")], args[args.index("--") :]) if "--" in args else (args, [])
     debug = "--debug" in before
@@ -93,28 +123,58 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            app(args=args, prog_name="vaxseq")
+            try:
+                app(args=args, prog_name="vaxseq")
+            finally:
+                sys.stdout.flush()
+    except (_ReaderGoneError, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter can flush it when it ends
+        sys.exit(0)
     except KeyboardInterrupt:
         _complain("interrupted")
         sys.exit(130)
     except Exception as error:  # the outermost frame: every error becomes a message and an exit code
         if debug:
             raise
-        sys.exit(_explain(error, next((arg for arg in args if arg in verbs()), None)))
+        code, message = _explained(error, next((arg for arg in args if arg in verbs()), None))
+        _complain(message)
+        if "--json" in before:
+            from vaxseq.cli._output import show
+
+            show(json=True, data={"error": {"kind": type(error).__name__, "message": message, "exit_code": code}})
+        sys.exit(code)
 
 
-def _explain(error: Exception, verb: str | None) -> int:
-    """Print the error for a person; return the exit code."""
+def _open_streams() -> None:
+    """Makes streams that were closed lead to nowhere; else the next file to be opened would take their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))
+
+
+def _explained(error: Exception, verb: str | None) -> tuple[int, str]:
+    """The exit code, and the error in words for a person."""
     from vaxseq.errors import VaxseqError
 
     if isinstance(error, VaxseqError):
-        _complain(_as_options("\n".join([str(error), *getattr(error, "__notes__", [])]), verb))
-        return 2
+        said = _as_options("\n".join([str(error), *getattr(error, "__notes__", [])]), verb)
+        return 2, said + _to_type(error, verb)
     if isinstance(error, OSError):
-        _complain(f"{error.filename or 'vaxseq'}: {error.strerror or error}")
-        return 2
-    _complain(f"unexpected {type(error).__name__}: {error}\nThis is a fault in vaxseq. --debug shows where.")
-    return 1
+        return 2, f"{error.filename or 'vaxseq'}: {error.strerror or error}"
+    return 1, f"unexpected {type(error).__name__}: {error}\nThis is a fault in vaxseq. --debug shows where."
+
+
+def _to_type(error: Any, verb: str | None) -> str:
+    """The options that let a conversion go on, as they are typed."""
+    if verb != "convert" or not error.options:
+        return ""
+    from vaxseq.convert import as_arguments
+
+    return f"\n  {as_arguments(error.options)}"
 
 
 def _warn(*warning: Any, **_: Any) -> None:
@@ -133,9 +193,9 @@ def _as_options(message: str, verb: str | None) -> str:
         option = name.replace("_", "-")
         if name not in known:
             return found[0]
-        return {"True": f"--{option}", "False": f"--no-{option}"}.get(value, f"--{option} {value.strip(chr(34))}")
+        return {"True": f"--{option}", "False": f"--no-{option}"}.get(value, f"--{option} {value[1:-1]}")
 
-    return re.sub(r'\b(?P<name>[a-z_]+)=(?P<value>True|False|"\w+")', written, message)
+    return re.sub(r"\b(?P<name>[a-z_]+)=(?P<value>True|False|\"\w+\"|'\w+')", written, message)
 
 
 def _complain(message: str) -> None:
@@ -146,5 +206,7 @@ def _print(kind: str, style: str, message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from vaxseq.errors import printable
+
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble((kind, style), message))
+    console.print(Text.assemble((kind, style), printable(message)))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vaxseq.cli._options import Features, Json, Quiet
+
 
 def check(
-    features: Annotated[Path, typer.Argument(help="A feature-definition file.", show_default=False)],
+    features: Features,
     data: Annotated[str | None, typer.Argument(help="A dataset to check it against.", show_default=False)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Check a definition file, and that it fits a dataset's columns and types. Reads no rows.
 
@@ -34,8 +36,8 @@ def check(
     except VaxseqError as error:
         if not json:
             raise
-        show(json=True, data={"ok": False, "problems": str(error).splitlines()})
+        show(json=True, quiet=quiet, data={"ok": False, "problems": str(error).splitlines()})
         raise typer.Exit(2) from error
     against = f" fits {data}" if data is not None else " is right"
     said = Text.assemble(("ok: ", "bold green"), f"{features}{against}")
-    show(said, json=json, data={"ok": True, "problems": []})
+    show(said, json=json, quiet=quiet, data={"ok": True, "problems": []})

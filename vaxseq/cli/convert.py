@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
+
+from vaxseq.cli._options import Columns, Json, Output, Overwrite, Quiet, ReaderOptions, Scheduler, Where, listed
 
 
 def convert(
     paths: Annotated[
-        list[str], typer.Argument(help="Sources (files, folders, globs, URLs), then the target.", show_default=False)
-    ],
+        list[str] | None,
+        typer.Argument(help="Sources (files, folders, globs, URLs), then the target.", show_default=False),
+    ] = None,
+    output: Output = None,
     sql: Annotated[str | None, typer.Option(help="A query, in place of sources.", show_default=False)] = None,
     uri: Annotated[
         str | None,
@@ -24,83 +29,75 @@ def convert(
         str | None, typer.Option(help="HEIGHTxWIDTH: the source is a folder of images.", show_default=False)
     ] = None,
     sort_by: Annotated[
-        str | None, typer.Option(help="Columns to sort the rows by, separated by commas.", show_default=False)
+        list[str] | None, typer.Option(help="Columns to sort by, separated by commas; may repeat.", show_default=False)
     ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="tcp://..., a Dask scheduler whose workers read.", show_default=False)
-    ] = None,
+    scheduler: Scheduler = None,
     schema: Annotated[str | None, typer.Option(help="A YAML file of names, types, bounds and categories.")] = None,
-    columns: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
+    columns: Columns = None,
     rename: Annotated[list[str] | None, typer.Option(help="old=new; may be given more than once.")] = None,
-    where: Annotated[str | None, typer.Option(help="An expression; other rows are dropped.")] = None,
+    where: Where = None,
     on_bad_rows: Annotated[str, typer.Option(help="error, or reject: to <target>.rejects.parquet.")] = "error",
     resume: Annotated[bool, typer.Option(help="Go on with an unfinished conversion.")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
+    overwrite: Overwrite = False,
     append: Annotated[bool, typer.Option("--append", help="Add to a folder target.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Append sources once more that it has already.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that read.")] = 1,
     format: Annotated[str | None, typer.Option(help="The sources' format, when names don't tell.")] = None,
     target_format: Annotated[str | None, typer.Option(help="arrow or hdf5, of a folder's fragments.")] = None,
     path_column: Annotated[str | None, typer.Option(help="A column for each row's source path.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="A reader's option, like delimiter=';' or null_values=?.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the dataset's manifest as JSON.")] = False,
+    option: ReaderOptions = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take all options that notices offer and that lose nothing.")
+    ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Convert data of any size to a dataset that memory-maps. Killed or stopped, the same command goes on.
+
+    The target is named last, or by --output.
 
     Example: vaxseq convert raw/*.csv.gz flights.arrow
     """
     from vaxseq.cli._cluster import cluster
     from vaxseq.cli._output import show
+    from vaxseq.cli._reader_options import pair, read_options
+    from vaxseq.convert import as_arguments, convert_accepting
     from vaxseq.convert import convert as run
-    from vaxseq.errors import OptionError
+    from vaxseq.errors import OptionError, printable
 
-    if sql is None and uri is None and len(paths) < 2:
-        raise OptionError(f"convert: got {len(paths)} path, expected sources and a target. Name the target last.")
-    *sources, target = paths
-    given = dict(_option(one) for one in option or ())
+    given_paths = [*(paths or ()), *([str(output)] if output is not None else ())]
+    if len(given_paths) < (2 if sql is None and uri is None else 1):
+        many = f"{len(given_paths)} path{'' if len(given_paths) == 1 else 's'}"
+        raise OptionError(f"convert: got {many}, expected sources and a target. Name the target last.")
+    *sources, target = given_paths
+    given = read_options(option)
     if images is not None:
         given["images"] = images
     try:
         with cluster(scheduler) as executor:
+            if accept:
+                run = partial(
+                    convert_accepting, taken=lambda offered: _say(f"accepted: {as_arguments(offered)}", quiet)
+                )
             manifest = run(
-                sources or None, target, sql=sql, uri=uri, sort_by=sort_by.split(",") if sort_by else None,
-                executor=executor, schema=schema, columns=columns.split(",") if columns else None,
-                rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
-                resume=resume, overwrite=overwrite, append=append, workers=workers, format=format,
-                target_format=target_format, path_column=path_column, progress=not quiet and not json, **given,
+                sources or None, target, sql=sql, uri=uri, sort_by=listed(sort_by),
+                executor=executor, schema=schema, columns=listed(columns),
+                rename=dict(pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
+                resume=resume, overwrite=overwrite, append=append, again=again, workers=workers, format=format,
+                target_format=target_format, path_column=path_column, progress=not (quiet or json), **given,
             )  # fmt: skip
     except KeyboardInterrupt:
-        again = "begins again" if sql is not None and "key" not in given else "goes on where it was"
-        typer.echo(f"stopped; run the same command again and {target} {again}", err=True)
+        how = "begins again" if sql is not None and "key" not in given else "goes on where it was"
+        typer.echo(f"stopped; run the same command again and {printable(target)} {how}", err=True)
         raise typer.Exit(130) from None
-    if json or not quiet:
-        left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
-        left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""
-        size = sum(os.path.getsize(path) for path in manifest.paths())
-        said = f"{target}: {manifest.n_rows:,} rows, {len(manifest.schema.columns)} columns, {size / 1e6:,.1f} MB{left}"
-        show(said, json=json, data={"path": target, **manifest.to_dict()})
+    left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
+    left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""
+    size = sum(os.path.getsize(path) for path in manifest.paths())
+    said = f"{target}: {manifest.n_rows:,} rows, {len(manifest.schema.columns)} columns, {size / 1e6:,.1f} MB{left}"
+    notes = [f"notice: {one}" + (f"\n  {as_arguments(one.options)}" if one.options else "") for one in manifest.notices]
+    show(said, *notes, json=json, quiet=quiet, data={"path": target, **manifest.to_dict()})
 
 
-def _pair(given: str, name: str) -> tuple[str, str]:
-    from vaxseq.errors import OptionError
-
-    key, mark, value = given.partition("=")
-    if not mark or not key:
-        raise OptionError(f"convert: {name}; got {given!r}, expected key=value.")
-    return key, value
-
-
-def _option(given: str) -> tuple[str, Any]:
-    """A value is YAML, so that true, 3 and [a, b] mean what they say; what YAML can't read is text."""
-    import yaml
-
-    key, value = _pair(given, "--option")
-    if value in ("\\t", "\t"):
-        return key, "\t"
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return key, value
-    return key, read if isinstance(read, bool | int | str | list) else value  # a lone ? is a mapping to YAML
+def _say(said: str, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(said, err=True)

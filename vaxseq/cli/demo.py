@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vaxseq.cli._options import Json, Output, Quiet, Seed
 
 
 def demo(
@@ -13,15 +14,22 @@ def demo(
         list[str] | None,
         typer.Argument(help="flights, turbines, digits; all three when none is named.", show_default=False),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Keep the datasets and the fitted states in this folder.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of splits, shuffles and weights.")] = 0,
+    output: Output = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Run the main job on the shipped samples: convert, split, fit, train, score.
 
-    Example: vaxseq demo flights --output demo-output
+    The folder of --output keeps the datasets and the fitted states; without it they are deleted at the end.
+
+    Example: vaxseq demo turbines --output demo-output
     """
+    from rich.console import Console
+
+    from vaxseq.cli._output import show
     from vaxseq.demo import NAMES, run
 
-    run(samples or NAMES, output=output, seed=seed)
+    outcomes = run(samples or NAMES, output=output, seed=seed, console=Console(quiet=quiet or json))
+    if json:  # a person has seen it all, step by step
+        show(json=True, quiet=quiet, data=[one.to_dict() for one in outcomes])

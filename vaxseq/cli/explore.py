@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from vaxseq.cli._options import Columns, Data, Json, Quiet, listed
 
 
-def explore(
-    data: Annotated[str, typer.Argument(help="The dataset to look at.", show_default=False)],
-    columns: Annotated[
-        list[str] | None, typer.Option("--column", help="Only this column; may be repeated.", show_default=False)
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-) -> None:
+def explore(data: Data, columns: Columns = None, quiet: Quiet = False, json: Json = False) -> None:
     """Show what every column holds, from one pass over all rows.
 
     Example: vaxseq explore flights.arrow
@@ -21,5 +13,5 @@ def explore(
     import vaxseq
     from vaxseq.cli._output import show
 
-    found = vaxseq.explore(data, columns=columns, progress=not json)
-    show(found, json=json, data=found.to_dict())
+    found = vaxseq.explore(data, columns=listed(columns), progress=not (quiet or json))
+    show(found, json=json, quiet=quiet, data=found.to_dict())

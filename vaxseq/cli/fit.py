@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from vaxseq.cli._options import Data, Features, Json, Output, Quiet, Scheduler, Where
 
 
 def fit(
-    features: Annotated[Path, typer.Argument(help="A feature-definition file.", show_default=False)],
-    data: Annotated[str, typer.Argument(help="The dataset with the training rows.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The state file to write.")] = Path("fitted.json"),
-    where: Annotated[
-        str | None, typer.Option(help="Which rows are training rows, as 'month <= 10'.", show_default=False)
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="tcp://..., a Dask scheduler whose workers read.", show_default=False)
-    ] = None,
-    progress: Annotated[bool, typer.Option(help="Show a progress bar in a terminal.")] = True,
-    json: Annotated[bool, typer.Option("--json", help="Print what was learned as JSON.")] = False,
+    features: Features,
+    data: Data,
+    output: Output = Path("fitted.json"),
+    where: Where = None,
+    scheduler: Scheduler = None,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Learn from the training rows what the features need, and write it as a state file.
 
@@ -32,7 +27,8 @@ def fit(
 
     definition = FeatureSet.load(features)
     with cluster(scheduler) as executor:
-        fitted = definition.fit(vaxseq.open(data), where=where, executor=executor, progress=progress)
+        fitted = definition.fit(vaxseq.open(data), where=where, executor=executor, progress=not (quiet or json))
+    assert output is not None  # it has a default
     fitted.save(output)
     shown = fitted.summary()
-    show(shown, f"written: {output}", json=json, data=shown.plain())
+    show(shown, f"written: {output}", json=json, quiet=quiet, data=shown.plain())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from vaxseq.cli._options import Data, Fitted, Json, OnMissing, Quiet, Seconds, Where
 
 
 class _Shuffle(StrEnum):
@@ -16,17 +18,16 @@ class _Shuffle(StrEnum):
 
 
 def profile(
-    fitted: Annotated[Path, typer.Argument(help="A state file, as `vaxseq fit` writes it.", show_default=False)],
-    data: Annotated[str, typer.Argument(help="The dataset to read.", show_default=False)],
+    fitted: Fitted,
+    data: Data,
     batch_size: Annotated[int, typer.Option(help="Rows of a batch.")] = 1024,
     shuffle: Annotated[_Shuffle, typer.Option(help="The order of rows.")] = _Shuffle.none,
-    where: Annotated[str | None, typer.Option(help="Which rows, as 'month <= 10'.", show_default=False)] = None,
-    on_missing: Annotated[
-        Literal["error", "drop"], typer.Option(help="error, or drop rows with a missing target.")
-    ] = "error",
+    where: Where = None,
+    on_missing: OnMissing = "error",
     store: Annotated[Path | None, typer.Option(help="Read this packed store.", show_default=False)] = None,
-    seconds: Annotated[float, typer.Option(help="About how long it may take.")] = 10,
-    json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON.")] = False,
+    seconds: Seconds = 10,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Find out where the time to load a batch goes, and what to do about it.
 
@@ -48,4 +49,4 @@ def profile(
         store=store,
     )
     found = vaxseq.profile(sequence, seconds=seconds, shuffle=False)
-    show(found, json=json, data=found.to_dict())
+    show(found, json=json, quiet=quiet, data=found.to_dict())

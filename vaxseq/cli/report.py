@@ -7,42 +7,46 @@ from typing import Annotated, Any
 
 import typer
 
+from vaxseq.cli._options import Data, Json, Output, Quiet, Seconds
+
 
 def report(
-    data: Annotated[str, typer.Argument(help="The dataset.", show_default=False)],
+    data: Data,
     fitted: Annotated[
         Path | None, typer.Argument(help="A state file, as `vaxseq fit` writes it.", show_default=False)
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
-    part: Annotated[
+    output: Output = Path("report.html"),
+    split: Annotated[
         list[str] | None,
-        typer.Option(help="A part of the data, as train=train.arrow; the first is the reference.", show_default=False),
+        typer.Option(help="A part of the data: train=train.arrow; the first is the reference.", show_default=False),
     ] = None,
     group: Annotated[
         list[str] | None,
         typer.Option(help="A column whose values must not lie in two parts.", show_default=False),
     ] = None,
-    profile: Annotated[
-        float, typer.Option(metavar="SECONDS", help="With a state file: profile shuffled batches so long; 0: don't.")
-    ] = 2,
-    json: Annotated[bool, typer.Option("--json", help="Print what it found as JSON.")] = False,
+    seconds: Seconds = 2,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Write a page about the data: distributions, missing values, drift between parts, likely leaks, the profile.
 
-    Example: vaxseq report flights.arrow fitted.json -o report.html --part train=train.arrow --part test=test.arrow
+    With a state file, shuffled batches are profiled for some --seconds.
+
+    Example: vaxseq report flights.arrow fitted.json -o report.html --split train=train.arrow --split test=test.arrow
     """
     from rich.text import Text
 
     import vaxseq
     from vaxseq.cli._output import show
 
-    splits = _parts(part or [])
+    splits = _parts(split or [])
     state = None if fitted is None else vaxseq.FittedFeatures.load(fitted)
     measured, why = None, ""
-    if state is not None and profile > 0:
-        measured, why = _profiled(next(iter(splits.values()), data), state, profile)
+    if state is not None and seconds > 0:
+        measured, why = _profiled(next(iter(splits.values()), data), state, seconds)
+    assert output is not None  # it has a default
     done = vaxseq.report(
-        data, output, state, splits or None, groups=group or (), profile=measured, progress=not json
+        data, output, state, splits or None, groups=group or (), profile=measured, progress=not (quiet or json)
     )  # fmt: skip
     said: list[Text | str] = [
         Text.assemble((f"{one.title}: ", "bold red" if one.kind == "bad" else "bold"), one.text)
@@ -53,6 +57,7 @@ def report(
         *([f"Without a profile: {why}"] if why else []),
         f"Written to {done.path}",
         json=json,
+        quiet=quiet,
         data={
             "path": str(done.path),
             "findings": [one.to_dict() for one in done.findings],
@@ -69,9 +74,9 @@ def _parts(given: list[str]) -> dict[str, str]:
     for one in given:
         name, equals, path = one.partition("=")
         if not (name and equals and path):
-            raise OptionError(f"--part: got {one!r}, expected NAME=DATASET, as train=train.arrow")
+            raise OptionError(f"--split: got {one!r}, expected NAME=DATASET, as train=train.arrow")
         if name in found:
-            raise OptionError(f"--part: got {name!r} twice, expected another name for each part")
+            raise OptionError(f"--split: got {name!r} twice, expected another name for each part")
         found[name] = path
     return found
 

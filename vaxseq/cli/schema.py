@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from vaxseq.cli._options import Json, Output, Quiet
 
 
-def schema(
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it to a file.", show_default=False)
-    ] = None,
-) -> None:
+def schema(output: Output = None, quiet: Quiet = False, json: Json = False) -> None:
     """Print the JSON Schema of a feature-definition file, from which editors complete and check.
 
     Example: vaxseq schema -o features.schema.json
     Then begin the file with: # yaml-language-server: $schema=features.schema.json
     """
-    import json
+    from json import dumps
 
+    from vaxseq.cli._output import show
     from vaxseq.features import json_schema
 
-    text = json.dumps(json_schema(), indent=2)
+    described = json_schema()
+    text = dumps(described, indent=2)
     if output is None:
-        typer.echo(text)
+        show(text, json=json, quiet=quiet, data=described)
     else:
         output.write_text(text + "\n", encoding="utf-8")
-        typer.echo(f"written: {output}")
+        show(f"written: {output}", json=json, quiet=quiet, data={"path": str(output)})

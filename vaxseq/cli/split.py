@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from vaxseq.cli._options import Data, Json, Output, Overwrite, Quiet, Seed, listed
+
 
 def split(
-    data: Annotated[str, typer.Argument(help="The dataset.", show_default=False)],
+    data: Data,
     part: Annotated[
         list[str],
         typer.Option(
@@ -21,23 +24,24 @@ def split(
     ],
     by: Annotated[str, typer.Option(help="random, hash, group or time.")] = "random",
     key: Annotated[
-        list[str] | None, typer.Option("--key", "-k", help="The column that decides; may repeat.", show_default=False)
+        list[str] | None,
+        typer.Option("--key", "-k", help="The columns that decide, by commas; may repeat.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of random and hash.")] = 0,
+    seed: Seed = 0,
     gap: Annotated[
         str | None, typer.Option(help="With --by time: left out before each cut, as 12h.", show_default=False)
     ] = None,
     stratify: Annotated[
         str | None, typer.Option(help="With --by random: a column whose classes each part shares.", show_default=False)
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write each part as an Arrow file into this folder.", show_default=False),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the parts as JSON.")] = False,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Part a dataset's rows into disjoint parts; show how many rows each has, and write them if asked.
+
+    With --output, each part is written as an Arrow file into that folder.
 
     Example: vaxseq split flights.arrow -p train=0.8 -p test=0.2 --by hash --key tailnum -o parts
     In time: vaxseq split turbines.arrow -p train=2014-12-01 -p test --by time --key Date_time --gap 1d
@@ -48,19 +52,21 @@ def split(
     from vaxseq.errors import DatasetError
 
     options: dict[str, Any] = {"by": by, "seed": seed, "gap": _number(gap), "stratify": stratify}
-    if key:
-        options["key"] = key if len(key) > 1 else key[0]
+    keys = listed(key)
+    if keys:
+        options["key"] = keys if len(keys) > 1 else keys[0]
     parts = vaxseq.split(vaxseq.open(data), _fractions(part), **options)
     rows = {name: len(frame) for name, frame in parts.items()}
     files = {} if output is None else {name: output / f"{name}.arrow" for name in parts}
     for file in files.values():
         if file.exists() and not overwrite:
             raise DatasetError(f"{file}: is there already. Choose another --output, or pass --overwrite.")
+        _check_replaceable(file, data)
     for name, file in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".arrow.part")
         parts[name].export_arrow(str(unfinished), as_stream=False, chunk_size=1 << 17)
-        unfinished.replace(file)  # the data may be the very file that is replaced: its mapping stays whole
+        unfinished.replace(file)
     total = sum(rows.values()) or 1
     headings = (Heading("part"), Heading("rows", "number"), Heading("share", "number"), Heading("file"))
     lines = tuple(
@@ -70,7 +76,22 @@ def split(
     dropped = (f"dropped in the gap: {parts.dropped:,} rows",) if parts.dropped else ()
     written = {name: str(file) for name, file in files.items()}
     facts = {"by": by, "rows": rows, "dropped": parts.dropped, "files": written}
-    show(Display(f"Parts by {by}", headings[: None if files else 3], lines, dropped), json=json, data=facts)
+    shown = Display(f"Parts by {by}", headings[: None if files else 3], lines, dropped)
+    show(shown, json=json, quiet=quiet, data=facts)
+
+
+def _check_replaceable(file: Path, data: str) -> None:
+    """Refuses to replace the data itself, and what is no Arrow file."""
+    from vaxseq.errors import DatasetError
+
+    if not file.exists():
+        return
+    given = Path(data).resolve()
+    if given in (file.resolve(), file.resolve().parent):
+        raise DatasetError(f"{file}: not replaced: it is the data that is to be split. Choose another --output.")
+    with open(file, "rb") if file.is_file() else nullcontext() as there:
+        if there is None or there.read(6) not in (b"ARROW1", b""):
+            raise DatasetError(f"{file}: not replaced: it isn't an Arrow file. Choose another --output.")
 
 
 def _fractions(parts: list[str]) -> dict[str, Any]:

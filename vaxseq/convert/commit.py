@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +15,43 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vaxseq.convert.dictionary import MIN_REPEATS
+from vaxseq.convert.forms.looking import read_column
+from vaxseq.convert.forms.saying import Decided
+from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
+from vaxseq.convert.second_look import Seen
 from vaxseq.convert.sorting import sorted_drafts
-from vaxseq.convert.stage import Draft, PieceKey, Stage
+from vaxseq.convert.stage import Draft, Stage
+from vaxseq.convert.staged import Reread, staged_groups
+from vaxseq.convert.target import check_replaceable, done_folder
 from vaxseq.convert.writers import writers
 from vaxseq.convert.writers.ipc import IpcFile
 from vaxseq.dataset.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrint, sync_folder
+from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.errors import DatasetError
 
-Reread = Callable[[PieceKey, dict[str, pa.DataType]], pa.Table]
 REJECTS_SUFFIX = ".rejects.parquet"
 
 
-def final_types(stage: Stage, format_name: str) -> dict[str, pa.DataType]:
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the sources' layout and text tell beside the rows."""
+
+    look: Callable[[Stage, Reread], Seen] = lambda _, __: Seen()
+    notices: tuple[Notice, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+    forms: Mapping[str, str] = field(default_factory=dict)  # those that were asked for
+
+
+def final_types(stage: Stage, format_name: str, forms: Mapping[str, Decided] | None = None) -> dict[str, pa.DataType]:
     """The dataset's types: what the whole of the rows asks for, as the target holds it."""
     writer = writers()[format_name]
     found = {}
     for name, kind in stage.types.items():
-        if pa.types.is_dictionary(kind) and name not in stage.fixed:
+        if forms and name in forms:
+            kind = forms[name].kind
+        elif pa.types.is_dictionary(kind) and name not in stage.fixed:
             many = len(stage.coders[name].values) * MIN_REPEATS > stage.rows
             kind = pa.string() if many else kind
         found[name] = writer.kind(kind, name)
@@ -42,30 +61,35 @@ def final_types(stage: Stage, format_name: str) -> dict[str, pa.DataType]:
 def commit(
     stage: Stage, work: Path, target: Path, format_name: str, *, folder: bool, declared: Schema | None,
     sources: tuple[SourcePrint, ...], reread: Reread, before: Manifest | None = None,
-    sort_by: tuple[str, ...] = (), fragment_bytes: int | None = None,
+    sort_by: tuple[str, ...] = (), fragment_bytes: int | None = None, overwrite: bool = False,
+    noted: Noted | None = None,
 ) -> Manifest:  # fmt: skip
     """Makes the dataset of the staged rows and moves it to ``target`` in one step."""
     _settle(stage, reread)
-    types = final_types(stage, format_name)
+    noted = noted or Noted()
+    seen = noted.look(stage, reread)
+    types = final_types(stage, format_name, seen.forms)
     fields = [
-        pa.field(name, kind, metadata={"timezone": zone} if (zone := getattr(stage.types[name], "tz", None)) else None)
+        pa.field(name, kind, metadata={"timezone": zone} if (zone := _zone(stage, seen, name)) else None)
         for name, kind in types.items()
     ]
     schema = pa.schema(fields)
     words = {name: stage.coders[name].array() for name, kind in types.items() if pa.types.is_dictionary(kind)}
     drafts = [draft for draft in stage.drafts if draft.groups]
     if sort_by:
-        rows_in_order = _Tables(stage, drafts, types, schema, words, reread)
+        rows_in_order = _Tables(stage, drafts, types, schema, words, reread, seen.forms)
         drafts = sorted_drafts(rows_in_order, work, schema, words, sort_by, fragment_bytes)
     manifest = Manifest(
-        Schema.from_arrow(schema, declared),
+        _with_units(Schema.from_arrow(schema, declared), noted.units),
         stage.rows,
         (),
         format_name,
         sources,
         stage.rejected,
         stage.dropped,
-        str(target),
+        notices=(*noted.notices, *seen.notices),
+        forms={**noted.forms, **{name: one.form for name, one in seen.forms.items()}},
+        location=str(target),
     )
     out = work / "dataset"
     if out.exists():
@@ -90,7 +114,7 @@ def commit(
             file.finish(words, {key.encode(): value.encode() for key, value in meta.items()})
             _link(work / part[0].name, out / name)
         else:
-            tables = _Tables(stage, part, types, schema, words, reread)
+            tables = _Tables(stage, part, types, schema, words, reread, seen.forms, seen.forms if sort_by else ())
             writers()[format_name].write(out / name, schema, tables, rows, meta)
         fragments.append(Fragment(name, rows, os.path.getsize(out / name)))
     manifest = replace(manifest, fragments=tuple(fragments))
@@ -101,17 +125,33 @@ def commit(
             n_rows=before.n_rows + manifest.n_rows,
             sources=(*before.sources, *sources), rejected_rows=before.rejected_rows + manifest.rejected_rows,
             dropped_rows=before.dropped_rows + manifest.dropped_rows,
+            notices=(*before.notices, *(one for one in manifest.notices if one not in before.notices)),
+            forms={**manifest.forms, **before.forms},
         )  # fmt: skip
     elif folder:
         manifest.save(out)
-    stage.ready({"manifest": manifest.to_dict(), "folder": folder, "append": before is not None})
-    return publish(work, target, {"manifest": manifest.to_dict(), "folder": folder, "append": before is not None})
+    note = {
+        "manifest": manifest.to_dict(), "folder": folder, "append": before is not None, "overwrite": overwrite,
+    }  # fmt: skip
+    stage.ready(note)
+    return publish(work, target, note)
 
 
 def publish(work: Path, target: Path, ready: dict[str, Any]) -> Manifest:
-    """Moves the finished dataset to its place; called again after a kill, it does what is left."""
+    """Moves the finished dataset to its place; called again after a kill, it does what is left.
+
+    Raises:
+        DatasetError: something else has come to the target meanwhile.
+    """
     out = work / "dataset"
     rejects = work / "rejects.parquet"
+    if not ready["append"] and target.exists() and (out if ready["folder"] else out / target.name).exists():
+        if not ready.get("overwrite", True):
+            raise DatasetError(
+                f"{target}: came to be while the sources were converted. Move it away, and run the same conversion "
+                "again to put the dataset there."
+            )
+        check_replaceable(target)
     if rejects.exists():
         os.replace(rejects, target.with_name(target.name + REJECTS_SUFFIX))
     manifest = Manifest.from_dict(ready["manifest"], str(target))
@@ -127,15 +167,42 @@ def publish(work: Path, target: Path, ready: dict[str, Any]) -> Manifest:
     return manifest
 
 
+def published(target: Path, ready: dict[str, Any]) -> bool:
+    """Whether the dataset of a finished run is at its place."""
+    if not target.exists():
+        return False
+    try:
+        there = Manifest.load(target)
+        made = Manifest.from_dict(ready["manifest"], str(target))
+    except DatasetError:
+        return False
+    rows = [one.rows for one in made.fragments]
+    return there.schema == made.schema and there.sources[: len(made.sources)] == made.sources and (
+        [one.rows for one in there.fragments[: len(rows)]] == rows
+    )  # fmt: skip
+
+
 def clear(work: Path) -> None:
-    """Removes the working folder in one step: until then the same call knows that the work is done."""
-    done = _done(work)
+    """Removes the working folder. The journal goes last: until then the same call knows that the work is done."""
+    done = done_folder(work)
+    if done.exists():
+        _remove(done)
     os.replace(work, done)
-    shutil.rmtree(done)
+    _remove(done)
 
 
-def _done(work: Path) -> Path:
-    return work.with_name(work.name + "-done")
+def empty(work: Path, but: tuple[str, ...] = ()) -> None:
+    """Removes what is in a working folder, the journal last; the lock stays, and so do the names ``but``."""
+    for entry in sorted(work.iterdir(), key=lambda entry: entry.name == JOURNAL_NAME):
+        if entry.name not in (LOCK_NAME, *but):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _remove(done: Path) -> None:
+    with suppress(FileNotFoundError):  # the run that it is of may be at it, too
+        (done / LOCK_NAME).unlink(missing_ok=True)
+        empty(done)
+        done.rmdir()
 
 
 def _settle(stage: Stage, reread: Reread) -> None:
@@ -192,6 +259,8 @@ class _Tables:
         schema: pa.Schema,
         words: dict[str, pa.Array],
         reread: Reread,
+        forms: Mapping[str, Decided],
+        typed: Container[str] = (),
     ) -> None:
         self._stage, self._drafts, self._types, self._schema, self._words, self._reread = (
             stage,
@@ -201,54 +270,54 @@ class _Tables:
             words,
             reread,
         )
+        self._forms, self._typed = forms, typed
 
     def __call__(self) -> Iterator[pa.Table]:
-        for draft in self._drafts:
-            needs_text = [
-                name for name, kind in self._types.items()
-                if is_text(kind) and not is_text(draft.types[name]) and not pa.types.is_null(draft.types[name])
-            ]  # fmt: skip
-            self._close(draft)
-            with pa.memory_map(str(self._stage.folder / draft.name)) as source:
-                file = pa.ipc.open_file(source)
-                at = 0
-                for keys, rows, batches in draft.groups:
-                    table = pa.Table.from_batches([file.get_batch(at + one) for one in range(batches)], file.schema)
-                    at += batches
-                    if needs_text and rows:
-                        fresh = pa.concat_tables(
-                            [self._reread(key, self._stage.types) for key in keys], promote_options="permissive"
-                        )
-                        for name in needs_text:
-                            table = table.set_column(table.column_names.index(name), name, fresh[name])
-                    yield self._cast(table, set(needs_text))
-
-    def _close(self, draft: Draft) -> None:
-        """Gives the draft a footer, so that it can be read; it can still be continued."""
-        draft_schema = draft.schema()
-        file = IpcFile(self._stage.folder / draft.name, draft_schema, draft.blocks, draft.length)
-        encoded = [name for name, kind in draft.types.items() if pa.types.is_dictionary(kind)]
-        file.finish({name: self._stage.all_words(name) for name in encoded}, {})
+        for _, table, late in staged_groups(self._stage, self._drafts, self._reread, typed=self._typed):
+            yield self._cast(table, late)
 
     def _cast(self, table: pa.Table, reread: set[str]) -> pa.Table:
         columns = []
-        for field in self._schema:
-            column = table[field.name]
-            if pa.types.is_dictionary(field.type):
-                words = self._words[field.name]
+        for one in self._schema:
+            column = table[one.name]
+            if one.name in self._forms and is_text(column.type):
+                column = _read(column, self._forms[one.name])
+            if pa.types.is_dictionary(one.type):
+                words = self._words[one.name]
                 parts = []
                 for chunk in column.chunks:
-                    if pa.types.is_dictionary(chunk.type) and field.name not in reread:
+                    if pa.types.is_dictionary(chunk.type) and one.name not in reread:
                         codes = chunk.indices  # a draft's codes are the dataset's
                     else:
-                        codes = self._stage.coders[field.name].encode([chunk.cast(pa.string())])
+                        codes = self._stage.coders[one.name].encode([chunk.cast(pa.string())])
                     parts.append(pa.DictionaryArray.from_arrays(codes, words))
-                columns.append(pa.chunked_array(parts, field.type))
-            elif pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type):
-                columns.append(column.cast(pa.timestamp(field.type.unit, column.type.tz)).cast(field.type))
+                columns.append(pa.chunked_array(parts, one.type))
+            elif pa.types.is_timestamp(one.type) and pa.types.is_timestamp(column.type):
+                columns.append(column.cast(pa.timestamp(one.type.unit, column.type.tz)).cast(one.type))
             else:
-                columns.append(_exactly(column, field.type, field.name))
+                columns.append(_exactly(column, one.type, one.name))
         return pa.table(columns, schema=self._schema)
+
+
+def _read(column: pa.ChunkedArray, decided: Decided) -> pa.ChunkedArray:
+    """Text in a form as the values that it means."""
+    parts = []
+    for chunk in column.chunks:
+        if pa.types.is_dictionary(chunk.type):
+            parts.append(read_column(decided.form, chunk.dictionary, decided.kind).take(chunk.indices))
+        else:
+            parts.append(read_column(decided.form, chunk, decided.kind))
+    return pa.chunked_array(parts, decided.kind)
+
+
+def _zone(stage: Stage, seen: Seen, name: str) -> str | None:
+    kind = seen.forms[name].kind if name in seen.forms else stage.types[name]
+    return getattr(kind, "tz", None)
+
+
+def _with_units(schema: Schema, units: Mapping[str, str]) -> Schema:
+    columns = [replace(one, unit=one.unit or units.get(one.name)) for one in schema.columns]
+    return Schema(tuple(columns))
 
 
 def _exactly(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:
@@ -267,12 +336,20 @@ def _swap_folder(out: Path, target: Path, work: Path) -> None:
     os.replace(out, target)
 
 
-def recover(work: Path, target: Path) -> None:
-    """Puts a dataset back that a killed overwrite had moved away, and removes what a finished run had left."""
-    if _done(work).exists():
-        shutil.rmtree(_done(work))
+def recover(work: Path, target: Path) -> tuple[str, dict[str, Any]] | None:
+    """Puts a dataset back that a killed overwrite had moved away, and removes what a finished run had left.
+
+    Gives the key and the note of the run that was killed while it cleared up, if its dataset is at the target.
+    """
+    done, found = done_folder(work), None
+    if done.exists():
+        note = Stage.ready_note(done)
+        key = str((Stage.header(done) or {}).get("key"))
+        found = (key, note) if note is not None and published(target, note) else None
+        _remove(done)
     if (work / "replaced").exists() and not target.exists():
         os.replace(work / "replaced", target)
+    return found
 
 
 def _write_rejects(stage: Stage, work: Path) -> None:

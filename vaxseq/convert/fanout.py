@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import pyarrow as pa
 from vaxseq.convert.piece import Finished, Job, Reject, UnitReader
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Unit
+from vaxseq.dataset.processes import WorkerPool, end_with_parent
 from vaxseq.errors import SourceError
 
 _AHEAD = 4  # units that may wait for their turn
@@ -26,8 +26,8 @@ _AHEAD = 4  # units that may wait for their turn
 
 @contextmanager
 def process_pool(workers: int) -> Iterator[Executor]:
-    """Local processes beside this one. They are spawned: a fork of a process with threads may hang."""
-    pool = ProcessPoolExecutor(workers - 1, mp_context=multiprocessing.get_context("spawn"))
+    """Local processes beside this one."""
+    pool = WorkerPool(workers - 1)
     try:
         yield pool
     finally:
@@ -59,6 +59,7 @@ def explained_pool(where: str) -> Iterator[None]:
 
 def read_unit(job: Job, unit: Unit, number: int, types: Mapping[str, pa.DataType], folder: str) -> list[str]:
     """Runs in a worker: writes the unit's finished pieces as files and returns their paths."""
+    end_with_parent()
     reader = UnitReader(job)
     paths = []
     try:

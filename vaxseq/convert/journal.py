@@ -14,7 +14,7 @@ from typing import IO, Any
 from vaxseq.errors import DatasetError
 
 JOURNAL_NAME = "journal.jsonl"
-_LOCK_NAME = "lock"
+LOCK_NAME = "lock"
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def locked(folder: Path, target: Path) -> Iterator[None]:
     Raises:
         DatasetError: another process holds it.
     """
-    path = folder / _LOCK_NAME
+    path = folder / LOCK_NAME
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -44,7 +44,7 @@ def locked(folder: Path, target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if _same(path, file) and [one.name for one in folder.iterdir()] == [_LOCK_NAME]:  # nothing was begun
+        if _same(path, file) and [one.name for one in folder.iterdir()] == [LOCK_NAME]:  # nothing was begun
             path.unlink()
             folder.rmdir()
         file.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaxseq.convert.lists import fixed_lists
 from vaxseq.dataset.schema import array_shape, type_name
 from vaxseq.errors import SchemaError
 
@@ -20,10 +21,11 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def join(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+def join(a: pa.DataType, b: pa.DataType, *, grow: bool = False) -> pa.DataType | None:
     """The smallest type that holds both columns' values exactly as typed data, or None when only text would.
 
-    null < everything; integers and floats widen; date < timestamp; time units refine; text absorbs a dictionary.
+    null < everything; integers and floats widen; date < timestamp; time units refine; text absorbs a dictionary. With
+    ``grow`` the longer of two lengths holds array columns of both, padded with missing elements.
 
     >>> join(pa.int64(), pa.float64())
     DataType(double)
@@ -54,9 +56,9 @@ def join(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         scale = max(a.scale, b.scale)
         digits = max(a.precision - a.scale, b.precision - b.scale) + scale
         return pa.decimal128(digits, scale) if digits <= 38 else None
-    if pa.types.is_fixed_size_list(a) and pa.types.is_fixed_size_list(b) and a.list_size == b.list_size:
+    if pa.types.is_fixed_size_list(a) and pa.types.is_fixed_size_list(b) and (grow or a.list_size == b.list_size):
         inner = join(a.value_type, b.value_type)
-        return None if inner is None else pa.list_(inner, a.list_size)
+        return None if inner is None else pa.list_(inner, max(a.list_size, b.list_size))
     return None
 
 
@@ -78,6 +80,11 @@ def cast_exactly(column: pa.ChunkedArray, kind: pa.DataType, where: str) -> pa.C
                 f"Declare the column in schema= as text or decimal(38,0), or as float64 to accept rounding."
             )
     try:
+        if pa.types.is_fixed_size_list(kind) and 0 < column.type.list_size < kind.list_size:
+            column = pa.chunked_array(
+                [fixed_lists(chunk, kind.list_size) for chunk in column.chunks],
+                pa.list_(column.type.value_type, kind.list_size),
+            )
         if pa.types.is_dictionary(column.type):
             return column.cast(column.type.value_type).cast(kind)
         return column.cast(kind)

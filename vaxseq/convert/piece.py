@@ -13,11 +13,14 @@ import pyarrow.compute as pc
 
 from vaxseq.convert import text
 from vaxseq.convert.lattice import cast_exactly, is_text, join
+from vaxseq.convert.lists import fixed_lists
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Reader, Request, Source, Unit
 from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.dataset.schema import Column, Schema, array_shape, type_name
 from vaxseq.errors import BadRowError, ColumnNotFoundError, SchemaError, did_you_mean
+
+_NO_PARTITION = ("__HIVE_DEFAULT_PARTITION__", "")  # how Hive and Spark write a missing value into a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class UnitReader:
         """The source's reader."""
         if self._open is None or self._open[0] != index:
             self.close()
-            self._open = index, open_reader(self.job.sources[index], self.job.options)
+            reader = open_reader(self.job.sources[index], self.job.options)
+            self._open = index, reader
+            reader.choose(tuple(chosen(self.job, reader)))
         return self._open[1]
 
     def close(self) -> None:
@@ -82,11 +87,10 @@ class UnitReader:
         reader = self.reader(unit.source)
         names = chosen(self.job, reader)
         given = {*names.values(), *constants(self.job, reader.source)}
-        if given != set(types):
-            missing, extra = sorted(set(types) - given), sorted(given - set(types))
+        if extra := sorted(given - set(types)):
             raise SchemaError(
-                f"{reader.where}: other columns than in {self.job.sources[0].name}; missing {missing}, extra {extra}. "
-                f"Choose the common ones with columns=, or convert the files apart."
+                f"{reader.where}: column {extra[0]!r} isn't in the dataset, whose columns are {sorted(types)}. "
+                "Choose columns with columns=, or convert the files apart."
             )
         for number, piece in enumerate(reader.pieces(unit, skip), skip):
             yield self._finish(reader, unit, number, piece, names, types)
@@ -108,6 +112,10 @@ class UnitReader:
         parsed.bad = [
             BadRow(one.row, names.get(one.column or "", one.column), one.value, one.reason) for one in parsed.bad
         ]
+        for name in types:  # what this source lacks is missing in its rows
+            if name not in parsed.table.column_names and name not in constants(self.job, reader.source):
+                kind = types[name] if declared is not None and name in declared else pa.null()
+                parsed.table = parsed.table.append_column(name, pa.nulls(parsed.table.num_rows, kind))
         if not reader.is_text:
             for name in parsed.table.column_names:
                 _retype(parsed, name, types.get(name), declared is not None and name in declared, reader.where)
@@ -150,7 +158,8 @@ class UnitReader:
             got = f"; got {worst.value!r}" if worst.value is not None else ""
             raise BadRowError(
                 f"{worst.source}: line {worst.line}:{at} {worst.reason}{got}. "
-                f"Correct the row or the schema, or set the bad rows aside with on_bad_rows='reject'."
+                f"Correct the row or the schema, or set the bad rows aside with on_bad_rows='reject'.",
+                options={"on_bad_rows": "reject"},
             )
         return found
 
@@ -170,16 +179,24 @@ def chosen(job: Job, reader: Reader) -> dict[str, str]:
         ColumnNotFoundError: a chosen or renamed column isn't there.
     """
     names = reader.schema_names()
-    for asked in (*(job.columns or ()), *job.rename):
+    for asked in (*(job.columns or ()), *job.rename) if len(job.sources) == 1 else ():
         if asked not in names and asked not in constants(job, reader.source):
             raise ColumnNotFoundError(f"{reader.where}: no column {asked!r}.{did_you_mean(asked, names)}")
     kept = [name for name in (job.columns or names) if name in names]
+    for name, reason in reader.unreadable().items():
+        if name in kept:
+            others = [one for one in kept if one not in reader.unreadable()]
+            raise SchemaError(
+                f"{reader.where}: column {name!r}: {reason}. Choose the columns to convert, without it: "
+                f"columns={others}.",
+                options={"columns": others},
+            )
     return {name: job.rename.get(name, name) for name in kept}
 
 
-def constants(job: Job, source: Source) -> dict[str, str]:
+def constants(job: Job, source: Source) -> dict[str, str | None]:
     """Columns with one value for a whole source: its hive partitions and its path."""
-    found = dict(source.partitions)
+    found: dict[str, str | None] = {key: None if value in _NO_PARTITION else value for key, value in source.partitions}
     if job.path_column:
         found[job.path_column] = source.name
     if job.columns is not None:
@@ -208,7 +225,7 @@ def _retype(parsed: Parsed, name: str, kind: pa.DataType | None, demanded: bool,
     elif is_text(kind) and is_text(column.type):
         pass  # the stage encodes or decodes
     else:
-        wider = join(column.type, kind)
+        wider = join(column.type, kind, grow=True)
         if wider is None:
             raise SchemaError(
                 f"{where}: column {name!r}: got {type_name(column.type)}, expected {type_name(kind)} as before. "
@@ -227,6 +244,8 @@ def _cast_demanded(parsed: Parsed, name: str, column: pa.ChunkedArray, kind: pa.
         values = column.cast(kind)
         wrong = pc.and_(pc.is_inf(values), pc.invert(pc.is_inf(column)))
         return _without(parsed, wrong, name, column, values, kind)
+    if pa.types.is_fixed_size_list(kind) and pa.types.is_fixed_size_list(column.type):
+        column = _resized(parsed, name, column, kind)
     try:
         if is_text(column.type):
             raise pa.ArrowInvalid("text is parsed cell by cell")
@@ -241,6 +260,24 @@ def _cast_demanded(parsed: Parsed, name: str, column: pa.ChunkedArray, kind: pa.
     _reject(parsed, bad, name, cells, f"not a {type_name(kind)}")
     values = values.filter(pa.array(~bad))
     return pa.chunked_array([values])
+
+
+def _resized(parsed: Parsed, name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Array rows of another length: padded with missing elements; one whose elements have no room is a bad row."""
+    width, known = kind.list_size, column.type.list_size
+    if width == known:
+        return column
+    values = pa.chunked_array(
+        [fixed_lists(chunk, width) for chunk in column.chunks], pa.list_(column.type.value_type, width)
+    )
+    if width > known:
+        return values
+    beyond = [pc.list_slice(chunk, width, return_fixed_size_list=False) for chunk in column.chunks]
+    wrong = pa.chunked_array(
+        [pa.array([one is not None and any(x is not None for x in one) for one in rest.to_pylist()], pa.bool_())
+         for rest in beyond], pa.bool_(),
+    )  # fmt: skip
+    return _without(parsed, wrong, name, column, values, kind)
 
 
 def _same_family(a: pa.DataType, b: pa.DataType) -> bool:

@@ -1,57 +1,30 @@
-"""Where a source lies, a local file or a URL, through one set of questions; and its name without secrets."""
+"""Where a source lies, a local file or a URL, through one set of questions."""
 
 from __future__ import annotations
 
 import glob
 import io
 import os
-import re
+import stat as modes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
+from vaxseq.convert import archives
+from vaxseq.convert.addresses import is_url, secrets_of, shown
 from vaxseq.errors import MissingExtraError, SourceError, SourceNotFoundError
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # a single letter is a drive
-_SECRET = re.compile(r"pass|secret|token|signature|credential|api-?key|access-?key|^sig$", re.IGNORECASE)
+__all__ = [
+    "below", "check_readable", "content", "explained", "filesystem", "find", "is_url", "local_path", "open_bytes",
+    "secrets_of", "shown", "size_of", "stamp",
+]  # fmt: skip
+
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "created", "modified")
 _EDGE = 1 << 16
+_SAMPLES, _SAMPLE_BYTES = 64, 1 << 12
 _READ_AHEAD = 4 << 20
-
-
-def is_url(path: str) -> bool:
-    """Whether it has a scheme: ``s3://bucket/key``."""
-    return bool(_URL.match(path))
-
-
-def shown(path: str) -> str:
-    """The name for messages, manifests and journals: without a password, and without a signed URL's keys."""
-    if not is_url(path):
-        return path
-    parts = urlsplit(path)
-    host = parts.netloc
-    if "@" in host:
-        user, _, host = host.rpartition("@")
-        host = f"{user.partition(':')[0]}@{host}"
-    query = parts.query
-    if any(_SECRET.search(key) for key, _ in parse_qsl(query, keep_blank_values=True)):
-        query = urlencode([(key, value) for key, value in parse_qsl(query) if not _SECRET.search(key)])
-    return f"{path[: path.index(':')]}://{host}{parts.path}{'?' if query else ''}{query}"
-
-
-def secrets_of(path: str) -> tuple[str, ...]:
-    """What ``shown`` leaves out of a URL, as it stands there and decoded."""
-    if not is_url(path):
-        return ()
-    parts = urlsplit(path)
-    found = [parts.netloc.rpartition("@")[0].partition(":")[2]]
-    for item in parts.query.split("&"):
-        key, _, value = item.partition("=")
-        if _SECRET.search(unquote(key)):
-            found.append(value)
-    return tuple(dict.fromkeys(one for raw in found for one in (raw, unquote(raw)) if one))
 
 
 def local_path(path: str) -> str:
@@ -74,6 +47,13 @@ def explained(path: str) -> Iterator[None]:
     except SourceError:
         raise
     except FileNotFoundError as error:
+        if path.startswith(("http://", "https://")):  # fsspec says so of whatever a server answers, or doesn't
+            why = type(error.__cause__).__name__ if error.__cause__ is not None else "the server doesn't have it"
+            status = getattr(error.__cause__, "status", None)
+            raise SourceNotFoundError(
+                f"{shown(path)}: can't be fetched: {f'status {status}' if status else why}. Check the address, and "
+                "whether the server answers."
+            ) from None
         raise SourceNotFoundError(f"{shown(path)}: no such file. Check the path.") from (
             None if is_url(path) else error
         )
@@ -83,7 +63,7 @@ def explained(path: str) -> Iterator[None]:
                 raise
             raise SourceError(f"{path}: can't read the file: {error}.") from error
         text = str(error)
-        for secret in secrets_of(path):
+        for secret in sorted(secrets_of(path), key=len, reverse=True):
             text = text.replace(secret, "***")
         raise SourceError(
             f"{shown(path)}: can't be read: {type(error).__name__}: {text}. Check the address and the credentials."
@@ -105,7 +85,8 @@ def filesystem(path: str) -> tuple[Any, str]:
         found: tuple[Any, str] = fsspec.core.url_to_fs(path)
     except ImportError as error:
         raise MissingExtraError(
-            f"{shown(path)}: {error}. For s3:// that is pip install 'vaxseq[s3]'; for others, what fsspec names"
+            f"{shown(path)}: {error}. For s3:// that is pip install 'vaxseq[s3]', for https:// 'vaxseq[http]'; for "
+            "others, what fsspec names"
         ) from error
     except ValueError as error:
         known = [one for one in ("s3", "gs", "https", "memory", "file") if one in fsspec.available_protocols()]
@@ -113,11 +94,36 @@ def filesystem(path: str) -> tuple[Any, str]:
     return found
 
 
+def is_file(path: str) -> bool:
+    """Whether reading it comes to an end: it is a file, or a link to one, and no pipe or device.
+
+    A link to nothing counts as a file: that it isn't there is told when it is read.
+    """
+    try:
+        return modes.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return os.path.islink(path)
+
+
+def check_readable(path: str) -> None:
+    """Refuses a local pipe, device or socket, whose bytes may never end.
+
+    Raises:
+        SourceError: naming it.
+    """
+    if not is_url(path) and os.path.exists(path) and not os.path.isdir(path) and not is_file(path):
+        raise SourceError(
+            f"{path}: a pipe, device or socket, expected a file, which can be read twice. Write it to a file first."
+        )
+
+
 def open_bytes(path: str, *, stream: bool = False) -> Any:
     """The source as a binary file; of a URL only the parts that are read are fetched.
 
     It can be sought unless ``stream`` says that it is read from its start, which any web server can serve.
     """
+    if (packed := archives.parts(path)) is not None:
+        return archives.open_member(*packed)
     if not is_url(path):
         return open(path, "rb")
     system, inside = filesystem(path)
@@ -160,6 +166,8 @@ class _Remote(io.RawIOBase):
 
 def size_of(path: str) -> int:
     """Bytes there; 0 where a server doesn't say."""
+    if (packed := archives.parts(path)) is not None:
+        return archives.stamp(*packed)[0]
     if not is_url(path):
         return os.path.getsize(path)
     system, inside = filesystem(path)
@@ -169,7 +177,10 @@ def size_of(path: str) -> int:
 
 def stamp(path: str) -> tuple[int, bytes]:
     """Size, and bytes that change when the source does: a file's edges and time of change, a URL's entity tag."""
+    if (packed := archives.parts(path)) is not None:
+        return archives.stamp(*packed)
     if not is_url(path):
+        check_readable(path)
         with explained(path), open(path, "rb") as file:
             about = os.fstat(file.fileno())
             edges = file.read(_EDGE)
@@ -183,6 +194,19 @@ def stamp(path: str) -> tuple[int, bytes]:
         return size, repr([size, *(str(about.get(key)) for key in _STAMPS)]).encode()
 
 
+def content(path: str) -> bytes:
+    """Bytes that a copy of the source gives, too: a file's size and parts of it, a URL's entity tag."""
+    if is_url(path) or archives.parts(path) is not None:
+        return stamp(path)[1]
+    with explained(path), open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        parts = [file.read(_EDGE)]
+        for number in range(1, _SAMPLES + 1):
+            file.seek(max(size - _EDGE, 0) * number // _SAMPLES)
+            parts.append(file.read(_EDGE if number == _SAMPLES else _SAMPLE_BYTES))
+        return b"".join([str(size).encode(), *parts])
+
+
 def find(path: str) -> list[tuple[str, str | None]]:
     """(file, the folder it was found in or None) for each file that a path, folder, glob or URL stands for, sorted.
 
@@ -192,8 +216,10 @@ def find(path: str) -> list[tuple[str, str | None]]:
         return _find_remote(path)
     if os.path.isdir(path):
         names = sorted(os.path.join(folder, name) for folder, _, files in os.walk(path) for name in files)
-        return [(name, path) for name in names if not _hidden(Path(name).relative_to(path).parts)]
-    if os.path.exists(path):
+        shown_names = [name for name in names if not _hidden(Path(name).relative_to(path).parts)]
+        return [(name, path) for name in shown_names if is_file(name)]
+    if os.path.exists(path) or archives.parts(path) is not None:
+        check_readable(path)
         return [(path, None)]
     matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
     return [one for match in matches for one in find(match)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
@@ -13,25 +12,28 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.commit import clear, commit, publish, recover
+from vaxseq.convert.commit import clear, commit, empty, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
+from vaxseq.convert.noted import noted_in
 from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
 from vaxseq.convert.readers import check_options, readers
 from vaxseq.convert.readers.base import Unit
+from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.sorting import check_sort
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
+from vaxseq.convert.target import check_apart, check_new, check_place, check_replaceable, check_work
 from vaxseq.convert.text import TextFormat, infer
 from vaxseq.convert.writers import writer_for, writers
 from vaxseq.dataset.manifest import Manifest, SourcePrint
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.display.progress import FileProgress
-from vaxseq.errors import DatasetError, OptionError, SchemaError, did_you_mean
+from vaxseq.errors import ColumnNotFoundError, DatasetError, OptionError, SchemaError, did_you_mean
 
 _FRAGMENT_BYTES = 1 << 30
 
@@ -41,7 +43,8 @@ def convert(
     sql: str | None = None, uri: str | None = None,
     schema: Schema | str | os.PathLike[str] | Mapping[str, Any] | None = None,
     columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
-    on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False, workers: int = 1,
+    on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False,
+    again: bool = False, workers: int = 1,
     sort_by: str | Iterable[str] | None = None, executor: Executor | None = None, progress: bool = True,
     format: str | None = None, path_column: str | None = None, target_format: str | None = None,
     fragment_bytes: int = _FRAGMENT_BYTES,
@@ -59,6 +62,9 @@ def convert(
         sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
             begins again, unless the option ``key`` names a column of the result without missing and equal values: then
             rows come in its order, and the run goes on if the result still has as many rows between the same keys.
+            Without ``uri`` the query is over files, ``select ... from 'a.parquet' join read_csv('b.csv') using (k)``:
+            DuckDB runs it in this process, in the memory that the option ``memory_limit`` names (half of what is free,
+            at most 4 GiB), and spills the rest beside the target.
         uri: where to ask: ``postgresql://user@host/database``, or ``sqlite:///path/to/file.db``. The password comes
             from PGPASSWORD or the variable that the option ``password_env`` names, and is never shown or stored.
         schema: types, nullability, bounds and categories that the rows must obey; a Schema, a YAML file or a mapping.
@@ -70,8 +76,10 @@ def convert(
             not the reading.
         on_bad_rows: "error" stops at a row that doesn't fit; "reject" sets it aside in ``<target>.rejects.parquet``.
         resume: goes on with what an earlier, unfinished call left.
-        overwrite: replaces a target that exists.
-        append: adds to a folder target; its fragments stay as they are.
+        overwrite: replaces a dataset that is there, when the new one is whole. Nothing else is ever replaced.
+        append: adds to a folder target; its fragments stay as they are. A source that the dataset has taken in
+            already is refused.
+        again: appends such a source once more.
         workers: local processes that read, this one among them.
         executor: any concurrent.futures.Executor that reads instead.
         progress: shows rows, bytes and the time left.
@@ -99,21 +107,21 @@ def convert(
     2
     """
     plan = _plan(locals())
-    work = plan.target.with_name(plan.target.name + ".partial")
+    work = working_folder(plan.target)
     with ExitStack() as stack:
+        check_work(work, plan.target)
         plan.target.parent.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(work, plan.target))
-        recover(work, plan.target)
+        left = recover(work, plan.target)
         prints = tuple(fingerprint(source) for source in plan.job.sources)
         key = _key(plan, prints)
         strict_key = _key(replace(plan, job=replace(plan.job, on_bad_rows="error")), prints)
-        note = Stage.ready_note(work)
-        if note is not None and plan.resume and plan.restartable and (Stage.header(work) or {}).get("key") == key:
-            manifest = publish(work, plan.target, note)
-            clear(work)
-            return manifest
+        if (finished := _finished(plan, work, key, left)) is not None:
+            return finished
         before = _existing(plan)
-        check_sources(plan.job.sources)
+        if before is not None and not plan.again:
+            check_new(plan.target, before.sources, prints)
+        check_sources(plan.job.sources, plan.job.options)
         stack.enter_context(explained(plan.target))
         words: dict[str, list[str]] = {}
         if before is not None:
@@ -136,6 +144,11 @@ def convert(
     return manifest
 
 
+def working_folder(target: Path) -> Path:
+    """Where a conversion keeps what it has done so far."""
+    return target.with_name(target.name + ".partial")
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     job: Job
@@ -144,6 +157,7 @@ class _Plan:
     format: str
     overwrite: bool
     append: bool
+    again: bool
     resume: bool
     progress: bool
     fragment_bytes: int
@@ -162,15 +176,17 @@ def _plan(given: dict[str, Any]) -> _Plan:
     if given["target"] is None:
         raise OptionError("convert: no target; expected the path of a file or folder to make. Pass target=.")
     target = Path(given["target"])
+    check_place(target)
     writer = writer_for(target.suffix)
     if given["append"] and (writer is not None or given["overwrite"]):
         raise OptionError(f"convert: option append; got the target {target}, expected a folder, and no overwrite.")
     if writer is not None and given["target_format"] not in (None, writer.name):
         raise OptionError(f"convert: option target_format; got {given['target_format']!r} for {target}. Leave it out.")
     images = "images" if "images" in given["reader_options"] else None
-    sources = find_sources(_query(given) or given["sources"], given["format"] or images)
+    sources = find_sources(_query(given, target) or given["sources"], given["format"] or images)
     if images and given["reader_options"].get("labels") is not None:  # part of what the source is
         sources = tuple(replace(one, data=os.fspath(given["reader_options"]["labels"])) for one in sources)
+    check_apart(target, sources)
     check_options({source.format for source in sources}, given["reader_options"])
     schema = given["schema"]
     if isinstance(schema, Mapping):
@@ -193,35 +209,70 @@ def _plan(given: dict[str, Any]) -> _Plan:
     parallel = all(source.path is not None for source in sources)
     name = writer.name if writer else given["target_format"] or "arrow"
     return _Plan(
-        job, target, writer is None, name, given["overwrite"], given["append"], given["resume"], given["progress"],
+        job, target, writer is None, name, given["overwrite"], given["append"], given["again"],
+        given["resume"], given["progress"],
         given["fragment_bytes"], restartable, parallel, sort_by,
     )  # fmt: skip
 
 
-def _query(given: dict[str, Any]) -> Query | None:
+def _query(given: dict[str, Any], target: Path) -> Query | FileQuery | None:
     """The query that is asked for in place of files."""
     if given["sql"] is None and given["uri"] is None and given["sources"] is not None:
         return None
     for name in ("sql", "uri"):
-        if not isinstance(given[name], str):
+        if not isinstance(given[name], str) and not (name == "uri" and given[name] is None):
             raise OptionError(
-                f"convert: option {name}; got {type(given[name]).__name__}, expected text. "
-                "Name sources, or pass sql= and uri=."
+                f"convert: option {name}; got {type(given[name]).__name__}, expected text. Name sources, or pass sql=, "
+                "and uri= where a database is asked."
             )
     if given["sources"] is not None:
         raise OptionError("convert: got both sources and sql=. Convert them apart; the target is passed as target=.")
     options = given["reader_options"]
+    if given["uri"] is None:
+        return FileQuery(given["sql"], os.fspath(working_folder(target) / "spill"), options.get("key"))
     return Query(given["sql"], given["uri"], options.get("key"), options.get("password_env"))
 
 
 def _existing(plan: _Plan) -> Manifest | None:
     """The manifest of the dataset to append to; refuses a target that is in the way."""
     if plan.append:
-        return Manifest.load(plan.target) if plan.target.exists() else None
-    if plan.target.exists() and not plan.overwrite:
+        if not plan.target.exists():
+            return None
+        before = Manifest.load(plan.target)
+        before.check_files()
+        return before
+    if plan.overwrite:
+        check_replaceable(plan.target)
+    elif os.path.lexists(plan.target):
         raise DatasetError(
             f"{plan.target}: the target exists already. Choose another, or replace it with overwrite=True."
         )
+    return None
+
+
+def _finished(plan: _Plan, work: Path, key: str, left: tuple[str, dict[str, Any]] | None) -> Manifest | None:
+    """The manifest of the same conversion when an earlier run of it had all but the clearing up behind it.
+
+    What a run of another conversion has finished, and not cleared up, is cleared up here.
+    """
+    note = Stage.ready_note(work)
+    made_by = (Stage.header(work) or {}).get("key") if note is not None else None
+    if note is None and left is not None:
+        made_by, note = left
+    if note is None:
+        return None
+    there = left is not None or published(plan.target, note)
+    if made_by == key and plan.resume and plan.restartable:
+        manifest = Manifest.from_dict(note["manifest"], str(plan.target)) if left else publish(work, plan.target, note)
+        clear(work)
+        return manifest
+    if there:
+        empty(work)
+        if made_by == key and plan.append and not plan.again:
+            raise DatasetError(
+                f"{plan.target}: an earlier run of this conversion was stopped just after it had added its rows. Pass "
+                "again=True to add the source's rows once more."
+            )
     return None
 
 
@@ -247,9 +298,7 @@ def _stage(plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, 
             "have changed). Start anew with resume=False (--no-resume)."
         )
     if other or not going_on:
-        for entry in work.iterdir():
-            if entry.name not in ("lock", "replaced"):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        empty(work, but=("replaced",))
     fixed = declared_types(plan.job)
     types = _first_types(plan, fixed, own)
     return Stage(work, key, types, frozenset(fixed), plan.fragment_bytes if plan.folder else None, words)
@@ -259,15 +308,30 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
     """Columns in order, each of the smallest type that the first look asks for."""
     job = plan.job
     types: dict[str, pa.DataType] = {}
+    known: set[str] = set()
     for number, source in enumerate(job.sources):
-        if number and readers()[source.format].is_text:
-            continue  # its columns are compared when its turn comes
         reader = own.reader(number)
-        seen = reader.schema()
         names = chosen(job, reader)
+        known |= {*reader.schema_names(), *constants(job, source)}
+        apart = bool(names) and not set(names.values()) & set(types)
+        if number and apart:
+            raise SchemaError(
+                f"{reader.where}: no column is in {job.sources[0].name}, too; got {sorted(names)}. "
+                "Convert the files apart, or name the columns alike with names=."
+            )
+        if number and readers()[source.format].is_text:  # its types are told when its turn comes
+            types |= {new: fixed.get(new, pa.null()) for new in names.values() if new not in types}
+            continue
+        seen = reader.schema()
         for old, new in names.items():
+            if "\0" in new:
+                raise SchemaError(
+                    f"{reader.where}: column {new!r}: a name can't hold the character NUL. Rename it with rename=, or "
+                    "repair the file: it may be in another encoding, or damaged."
+                )
             kind = fixed.get(new) or storable_type(seen.field(old).type, reader.where, old)
-            wider = kind if new not in types else join(types[new], kind)
+            ragged = f"{old}.length" in seen.names  # the longest row tells its width
+            wider = kind if new not in types else join(types[new], kind, grow=ragged)
             if wider is None:
                 raise SchemaError(
                     f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in "
@@ -275,7 +339,11 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
                 )
             # text is tried as a category; a column of many values gives it up
             types[new] = CATEGORY if is_text(wider) and new not in fixed else wider
-    parts: dict[str, list[str]] = {}
+    for asked in (*(job.columns or ()), *job.rename):
+        if asked not in known:
+            where = own.reader(0).where
+            raise ColumnNotFoundError(f"{where}: no column {asked!r}.{did_you_mean(asked, known)}")
+    parts: dict[str, list[str | None]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():
             parts.setdefault(name, []).append(value)
@@ -296,8 +364,8 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
     return types
 
 
-def _text_kind(values: list[str], name: str) -> pa.DataType:
-    kind = infer(pa.array(values), TextFormat(), f"partition {name!r}")
+def _text_kind(values: list[str | None], name: str) -> pa.DataType:
+    kind = infer(pa.array(values, pa.string()), TextFormat(), f"partition {name!r}")
     return kind if pa.types.is_integer(kind) else pa.dictionary(pa.int32(), pa.string())
 
 
@@ -310,6 +378,11 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
         )
         declared = plan.job.schema is not None and one.name in plan.job.schema
         columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else zoned)
+    old_names = {new: old for old, new in plan.job.rename.items()}
+    forms = {old_names.get(name, name): form for name, form in before.forms.items()}
+    options = plan.job.options
+    if forms and all("forms" in readers()[one.format].options for one in plan.job.sources):
+        options = {**options, "forms": {**forms, **options.get("forms", {})}}
     words: dict[str, list[str]] = {}
     for path in before.paths() if before.format == "arrow" else []:
         with pa.memory_map(str(path)) as source:
@@ -320,7 +393,7 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
                     if pa.types.is_dictionary(batch.schema.field(name).type):
                         values = batch.column(name).dictionary.to_pylist()
                         words[name] = max(words.get(name, []), values, key=len)
-    return replace(plan.job, schema=Schema(tuple(columns))), words
+    return replace(plan.job, schema=Schema(tuple(columns)), options=options), words
 
 
 def _numbered_units(plan: _Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:
@@ -346,6 +419,13 @@ def _pieces(
                 yield from in_order(pool, plan.job, todo, stage.types, work, helps=local)
 
 
+def _unit(plan: _Plan, own: UnitReader, units: dict[int, Unit], key: PieceKey) -> Unit:
+    """The unit of a piece, also of one that an earlier run staged."""
+    if key[0] not in units:
+        units.update(dict(_numbered_units(plan, own)))
+    return units[key[0]]
+
+
 def _run(
     plan: _Plan,
     prints: tuple[SourcePrint, ...],
@@ -360,9 +440,7 @@ def _run(
     units: dict[int, Unit] = {}
 
     def reread(key: PieceKey, types: Mapping[str, pa.DataType]) -> Finished:
-        if key[0] not in units:
-            units.update(dict(_numbered_units(plan, own)))
-        return next(own.read(units[key[0]], types, key[1]))
+        return next(own.read(_unit(plan, own, units, key), types, key[1]))
 
     def current(key: PieceKey, finished: Finished) -> Finished:
         if stage.stale(finished):
@@ -392,8 +470,10 @@ def _run(
             f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
         )
     shown.say("sorting and writing the dataset" if plan.sort_by else "writing the dataset")
+    noted = noted_in(plan.job, own, lambda key: _unit(plan, own, units, key))
     return commit(
-        stage, work, plan.target, plan.format, folder=plan.folder, declared=plan.job.schema, sources=prints,
+        stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
+        declared=plan.job.schema, sources=prints,
         reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by,
-        fragment_bytes=plan.fragment_bytes if plan.folder else None,
+        fragment_bytes=plan.fragment_bytes if plan.folder else None, overwrite=plan.overwrite,
     )  # fmt: skip

@@ -123,7 +123,7 @@ class Stage:
             seen, known = table[name].type, self.types[name]
             if seen.equals(known) or name in self.fixed or (is_text(seen) and is_text(known)):
                 continue
-            wider = join(known, seen)
+            wider = join(known, seen, grow=True)
             if wider is None or is_text(wider):
                 wider = CATEGORY
             if not wider.equals(known):
@@ -302,6 +302,15 @@ class Stage:
     def all_words(self, name: str) -> pa.Array:
         """Every value that codes of this column may stand for."""
         return self._given_up[name].array() if name in self._given_up else self.coders[name].array()
+
+    def first_batch(self, draft: Draft) -> pa.RecordBatch:
+        """The first rows of a draft that has no dictionary columns among those that are asked of it."""
+        with pa.OSFile(str(self.folder / draft.name)) as file:
+            offset, metadata, body = draft.blocks[0]
+            file.seek(offset)
+            message = pa.ipc.read_message(pa.py_buffer(file.read(metadata + body)))
+        codes = [(name, pa.int32() if pa.types.is_dictionary(kind) else kind) for name, kind in draft.types.items()]
+        return pa.ipc.read_record_batch(message, pa.schema(codes))
 
     def size_bytes(self) -> int:
         """Bytes of all drafts."""

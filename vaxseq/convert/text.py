@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ NULL_TOKENS = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-n
                "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")  # fmt: skip
 _INTEGER = r"^[+-]?(?:0|[1-9][0-9]*)$"
 _CODE = r"^[+-]?(?:0[0-9]+|0[xX].*)$"  # an integer to a parser, but not to its owner: 00123, 0x1F
+_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _LOOSE_TRUE = ("1", "t", "T", "yes", "Yes", "YES", "y", "Y", *TRUE_TOKENS)
 _LOOSE_FALSE = ("0", "f", "F", "no", "No", "NO", "n", "N", *FALSE_TOKENS)
@@ -31,6 +34,40 @@ class TextFormat:
 
     decimal: str = "."
     timestamp_formats: tuple[str, ...] = ()
+    nulls: tuple[str, ...] = ("",)
+
+
+def null_tokens(given: Any) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The tokens of missing values in every column, and those of single columns beside them."""
+    if given is None:
+        return NULL_TOKENS, {}
+    if isinstance(given, Mapping):
+        return NULL_TOKENS, {str(name): _tokens(one) for name, one in given.items()}
+    return tuple(dict.fromkeys(["", *_tokens(given)])), {}
+
+
+def _tokens(given: Any) -> tuple[str, ...]:
+    return (str(given),) if isinstance(given, str | int | float) else tuple(map(str, given))
+
+
+def without_marks(cells: pa.Array, nulls: tuple[str, ...]) -> pa.Array:
+    """Cells, null where one is a mark of a missing value: with blanks around it, or the same number otherwise written.
+
+    >>> without_marks(pa.array([" NA ", "-9999.0", "5"]), ("NA", "-9999")).to_pylist()
+    [None, None, '5']
+    """
+    trimmed = pc.utf8_trim_whitespace(cells)
+    absent = pc.is_in(trimmed, pa.array(nulls, pa.string()))
+    if numbers := number_marks(nulls):
+        like = pc.match_substring_regex(trimmed, _NUMBER)
+        values = pc.if_else(pc.fill_null(like, False), trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
+        absent = pc.or_(absent, pc.and_(pc.is_valid(values), pc.is_in(values, pa.array(numbers, pa.float64()))))
+    return pc.if_else(pc.fill_null(absent, False), pa.scalar(None, pa.string()), cells)
+
+
+def number_marks(nulls: tuple[str, ...]) -> list[float]:
+    """Marks of missing values that are numbers."""
+    return [float(one) for one in nulls if pc.match_substring_regex(pa.array([one.strip()]), _NUMBER)[0].as_py()]
 
 
 def infer(cells: pa.Array, how: TextFormat, where: str) -> pa.DataType:
@@ -57,7 +94,7 @@ def infer(cells: pa.Array, how: TextFormat, where: str) -> pa.DataType:
             if _casts(cells, pa.timestamp(unit, zone)):
                 return pa.timestamp(unit, zone)
     for layout in how.timestamp_formats:
-        parsed = pc.strptime(cells, format=layout, unit="us", error_is_null=True)
+        parsed = _strptime(cells, layout, "us")
         if parsed.null_count == 0:
             return pa.timestamp("us", "UTC" if "%z" in layout else None)
     return pa.string()
@@ -96,6 +133,7 @@ def convert(cells: pa.Array, kind: pa.DataType, how: TextFormat) -> pa.Array:
     if is_text(kind):
         return cells.dictionary_encode() if pa.types.is_dictionary(kind) else cells.cast(kind)
     cells = pc.utf8_trim_whitespace(cells)
+    cells = pc.if_else(pc.is_in(cells, pa.array(how.nulls)), pa.scalar(None, pa.string()), cells)
     if pa.types.is_null(kind):
         if cells.null_count < len(cells):
             raise pa.ArrowInvalid("a value in a column of nulls")
@@ -113,6 +151,8 @@ def convert(cells: pa.Array, kind: pa.DataType, how: TextFormat) -> pa.Array:
         instants = pc.binary_join_element_wise("1970-01-01T", cells, "").cast(pa.timestamp(kind.unit))
         return instants.cast(kind)
     if how.decimal != "." and (pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        if pc.any(pc.match_substring(cells, ".")).as_py():
+            raise pa.ArrowInvalid("a point where commas are the decimal mark")
         cells = pc.replace_substring(cells, how.decimal, ".")
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_date(kind):
         if pa.types.is_integer(kind) and pc.any(pc.match_substring_regex(cells, "[xX]")).as_py():
@@ -158,6 +198,8 @@ def _infer_number(cells: pa.Array, how: TextFormat, where: str) -> pa.DataType |
     whole = pc.match_substring_regex(cells, _INTEGER)
     if _all(whole) and _casts(cells, pa.int64()):
         return pa.int64()
+    if how.decimal != "." and pc.any(pc.match_substring(cells, ".")).as_py():
+        return None
     points = pc.replace_substring(cells, how.decimal, ".") if how.decimal != "." else cells
     if not _casts(points, pa.float64()) or (
         how.decimal == "," and pc.any(pc.match_substring_regex(points, "[iIaA]")).as_py()
@@ -184,13 +226,40 @@ def _timestamps(cells: pa.Array, kind: pa.DataType, how: TextFormat) -> pa.Array
         return cells.cast(kind)
     result = pa.nulls(len(cells), kind)
     for layout in how.timestamp_formats:
-        parsed = pc.strptime(cells, format=layout, unit=kind.unit, error_is_null=True)
+        parsed = _strptime(cells, layout, kind.unit)
         result = pc.coalesce(result, parsed.cast(kind) if parsed.type != kind else parsed)
     missing = pc.and_(pc.is_null(result), pc.is_valid(cells))
     if pc.any(missing).as_py():  # the declared layouts come first, ISO 8601 is always understood
         iso = pc.if_else(missing, cells, pa.scalar(None, pa.string())).cast(kind)
         result = pc.coalesce(result, iso)
     return result
+
+
+def _strptime(cells: pa.Array, layout: str, unit: str) -> pa.Array:
+    """Cells by a layout, null where they don't fit. Arrow makes 3 March of 31 February; here it doesn't fit."""
+    parsed = pc.strptime(cells, format=layout, unit=unit, error_is_null=True)
+    late = pc.and_(pc.less_equal(pc.day(parsed), 3), pc.match_substring_regex(cells, "29|30|31"))
+    places = np.flatnonzero(np.asarray(pc.fill_null(late, False)))
+    wrong = np.zeros(len(cells), bool)
+    for place in places.tolist():
+        cell = cells[place].as_py()
+        wrong[place] = not _fits(cell, layout) and _is_impossible(cell, layout)
+    if wrong.any():
+        parsed = pc.if_else(pa.array(wrong), pa.scalar(None, parsed.type), parsed)
+    return parsed
+
+
+def _is_impossible(cell: str, layout: str) -> bool:
+    """Whether the calendar doesn't have the day, and it isn't that Python reads the layout otherwise than Arrow."""
+    return any(_fits(cell.replace(day, "28", 1), layout) for day in ("29", "30", "31") if day in cell)
+
+
+def _fits(cell: str, layout: str) -> bool:
+    try:
+        datetime.strptime(cell, layout)  # noqa: DTZ007 - only whether it fits
+    except ValueError:
+        return False
+    return True
 
 
 def _casts(cells: pa.Array, kind: pa.DataType) -> bool:

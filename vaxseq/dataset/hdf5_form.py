@@ -17,13 +17,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vaxseq.dataset.hdf5_reach import outside, unwritten
 from vaxseq.errors import SourceError
 
 LIMIT_S = 30.0  # without a word from the other process
 _MAX_DEPTH = 5  # groups in groups; vaex's layout has four
 _TEXT_ROWS = 1 << 14
 _trusted: set[tuple[int, ...]] = set()
-_STEP, _DONE = b".", b"d"
+_outside: dict[tuple[int, ...], str] = {}  # what a file that was tried refers to outside of itself
+_STEP, _DONE, _SAID, _OUTSIDE, _UNWRITTEN = b".", b"d", b"\n", b"o", b"u"
 _LEFT_TO_THE_READER = suppress(Exception)  # it meets the same error and says what it means; the visit goes on
 
 
@@ -37,16 +39,26 @@ def _mark(path: str | os.PathLike[str]) -> tuple[int, ...]:
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
-def check_files(paths: Iterable[str | os.PathLike[str]]) -> None:
+def check_files(paths: Iterable[str | os.PathLike[str]], *, allow_external: bool = False) -> None:
     """Returns when a reader may go on with these files: they can be read, or fail with an error of their own.
 
     Raises:
-        SourceError: the HDF5 library doesn't come back from a file, or crashes on it.
+        SourceError: the HDF5 library doesn't come back from a file, or crashes on it; it has arrays in other files,
+            unless ``allow_external``; it declares far more rows than were ever written.
     """
-    waiting = [path for path in paths if _mark(path) not in _trusted]
-    if not waiting:
-        return
-    root = str(Path(__file__).resolve().parent.parent)
+    paths = list(paths)
+    if waiting := [path for path in paths if _mark(path) not in _trusted]:
+        _try(waiting)
+    for path in paths:
+        if not allow_external and (found := _outside.get(_mark(path))):
+            raise SourceError(
+                f"{path}: {found}, so reading it would read another file. If you trust its maker, convert it with "
+                "allow_external=True."
+            )
+
+
+def _try(waiting: list[str | os.PathLike[str]]) -> None:
+    root = str(Path(__file__).resolve().parents[2])
     known = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "vaxseq.dataset.hdf5_form"], env={**os.environ, "PYTHONPATH": known}, bufsize=0,
@@ -55,21 +67,22 @@ def check_files(paths: Iterable[str | os.PathLike[str]]) -> None:
         try:
             for path in waiting:
                 before = _mark(path)
-                _follow(process, os.fspath(path))
+                if found := _follow(process, os.fspath(path)):
+                    _outside[before] = found
                 _trusted.add(before)
         finally:
             process.kill()
 
 
-def _follow(process: subprocess.Popen[bytes], path: str) -> None:
-    """Gives the other process a file and listens to it."""
+def _follow(process: subprocess.Popen[bytes], path: str) -> str:
+    """Gives the other process a file and listens to it; what the file refers to outside of itself, if anything."""
     if process.stdin is None or process.stdout is None:
         raise AssertionError("the process has no pipes")
     handle = process.stdout.fileno()
     with suppress(BrokenPipeError):  # it is gone, as the first read says
         process.stdin.write(os.fsencode(os.path.abspath(path)).hex().encode() + b"\n")
-    said = b""
-    while not said.endswith(_DONE):
+    heard = b""
+    while not heard.endswith(_DONE):
         if not select.select([handle], [], [], LIMIT_S)[0]:
             raise SourceError(
                 f"{path}: the HDF5 library hasn't come back from it for {LIMIT_S:.0f} s. The file is damaged, or its "
@@ -81,6 +94,12 @@ def _follow(process: subprocess.Popen[bytes], path: str) -> None:
                 f"{path}: the HDF5 library ends the process that reads it (exit code {process.wait()}). The file is "
                 "damaged; get it again."
             )
+        heard += said
+    lines = heard.replace(_STEP, b"").split(_SAID)[:-1]
+    told = {line[:1]: bytes.fromhex(line[1:].decode("ascii")).decode("utf-8", "replace") for line in lines}
+    if _UNWRITTEN in told:
+        raise SourceError(f"{path}: {told[_UNWRITTEN]}. Cut the array to the rows that are there before converting it.")
+    return told.get(_OUTSIDE, "")
 
 
 def main() -> None:
@@ -100,6 +119,11 @@ def _steps(path: str) -> Iterator[None]:
     import h5py
 
     with _LEFT_TO_THE_READER, h5py.File(path, "r") as file:
+        for kind, find in ((_OUTSIDE, outside), (_UNWRITTEN, unwritten)):
+            if found := find(file, lambda: _say(_STEP)):
+                _say(kind + found.encode("utf-8", "replace").hex().encode() + _SAID)
+                if kind == _OUTSIDE:
+                    return  # nothing of another file is touched
         yield from _group(file, 0, set(), os.path.getsize(path))
 
 

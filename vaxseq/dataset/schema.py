@@ -74,9 +74,11 @@ def type_of(name: str, where: str = "schema") -> pa.DataType:
             return pa.decimal128(int(found[1]), int(found[2]))
         except (ValueError, pa.ArrowInvalid) as error:
             raise SchemaError(f"{where}: type {text!r}: {error}. A decimal has 1 to 38 digits.") from error
-    if found := re.fullmatch(r"(\w+)\[(\d+(?:,\s*\d+)*)\]", text):
+    if found := re.fullmatch(r"(\w+)\[(\d{1,10}(?:,\s*\d{1,10}){0,31})\]", text):
         kind = type_of(found[1], where)
         for size in reversed(found[2].split(",")):
+            if int(size) >= 1 << 31:
+                raise SchemaError(f"{where}: type {text!r}: got a size of {int(size):,}, expected less than 2**31.")
             kind = pa.list_(kind, int(size))
         return kind
     known = [*_NAMED, *_ALIASES, "timestamp[s]", "timestamp[ns, UTC]", "duration[ns]", "decimal(10,2)", "float32[64]"]
@@ -218,7 +220,7 @@ class Schema:
                 continue
             try:
                 columns.append(Column(**entry))
-            except (SchemaError, TypeError) as error:
+            except (SchemaError, TypeError, OverflowError) as error:
                 problems.append(f"{at}: {error}")
         if problems:
             raise SchemaError("\n".join(problems))

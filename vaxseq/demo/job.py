@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +60,17 @@ class Outcome:
     def seconds(self) -> float:
         """Time of all steps together."""
         return sum(step.seconds for step in self.steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values that JSON can hold."""
+        return {
+            "sample": self.job.title.split(":")[0].lower(),
+            "measure": self.job.measure,
+            "score": self.score,
+            "baseline": self.baseline,
+            "seconds": self.seconds,
+            "steps": [asdict(step) for step in self.steps],
+        }
 
 
 def run_job(job: Job, samples: Path, output: Path, *, seed: int, tell: Callable[[str], None]) -> Outcome:

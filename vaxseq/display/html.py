@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as _escape
 from typing import Literal
+
+from vaxseq.errors import printable
 
 # Colours are the page's own, thinned; so a dark notebook stays dark. The class is written three times because a
 # notebook's own rules for tables, which put all text to the right, would win otherwise.
@@ -48,6 +50,15 @@ class Head:
 
 
 Row = Sequence[str] | Head
+
+
+def escape(text: str) -> str:
+    """Text as HTML shows it, control characters written out.
+
+    >>> escape("a<b")
+    'a&lt;b'
+    """
+    return _escape(printable(text))
 
 
 def page_part(*parts: str) -> str:

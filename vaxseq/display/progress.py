@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
+
+from vaxseq.errors import printable
 
 _LINE_S = 10.0
 
@@ -21,22 +23,41 @@ def progress_bar(show: bool, title: str, total: int, unit: str) -> Iterator[Call
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.completed:,.0f} " + unit),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(title, total=total)
+        task = shown.add_task(printable(title), total=total)
         yield lambda done: shown.advance(task, done)
+
+
+@contextmanager
+def progress_after(title: str, total: int, unit: str, *, seconds: float = 2.0) -> Iterator[Callable[[int], None]]:
+    """The same for a job that is mostly short: the bar comes when it has taken so long."""
+    begun, done = time.monotonic(), 0
+    with ExitStack() as stack:
+        bar: Callable[[int], None] | None = None
+
+        def advance(more: int) -> None:
+            nonlocal bar, done
+            done += more
+            if bar is not None:
+                bar(more)
+            elif time.monotonic() - begun > seconds:
+                bar = stack.enter_context(progress_bar(True, title, total, unit))
+                bar(done)
+
+        yield advance
 
 
 class FileProgress:
     """Rows, bytes, pace and time left of reading files: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, title: str, sizes: Sequence[int], rows: int, *, show: bool) -> None:
-        self._show, self._title, self._rows, self._from = show, title, rows, rows
+        self._show, self._title, self._rows, self._from = show, printable(title), rows, rows
         self._sizes = list(sizes)
         self._before = [sum(self._sizes[:index]) for index in range(len(self._sizes))]
         self._started = self._said = time.monotonic()
@@ -50,7 +71,8 @@ class FileProgress:
             from rich.progress import Progress as Bar
 
             self._bar = Bar(
-                TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[rows]}"),
+                TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
+                TextColumn("{task.fields[rows]}", markup=False),
                 TimeRemainingColumn(), console=Console(stderr=True),
             )  # fmt: skip
             self._bar.start()

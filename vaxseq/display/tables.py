@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from vaxseq.display.html import Head, Heading, Row, page_part, paragraph, table
+from vaxseq.errors import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,6 +54,15 @@ class Display:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     data: Any = field(default=None, compare=False)  # the same as plain values, for --json
+
+    def __post_init__(self) -> None:
+        for name, text in (
+            ("title", printable(self.title)),
+            ("headings", tuple(replace(one, title=printable(one.title)) for one in self.headings)),
+            ("rows", tuple(map(_row, self.rows))),
+            ("notes", tuple(map(printable, self.notes))),
+        ):
+            object.__setattr__(self, name, text)
 
     def plain(self) -> Any:
         """The same as plain values that JSON can hold."""
@@ -168,6 +178,12 @@ class Display:
             else:
                 yield Text(row[0], overflow="fold")
                 yield Padding(said, (0, 0, 0, 4))
+
+
+def _row(row: Row) -> Row:
+    if isinstance(row, Head):
+        return Head(printable(row.name), printable(row.detail))
+    return tuple(map(printable, row))
 
 
 def as_text(shown: Any) -> str:

@@ -8,6 +8,7 @@ from vaxseq.expressions.program import Program, ProgramBuilder
 from vaxseq.expressions.tree import Expression
 from vaxseq.expressions.values import Value, as_float, from_raw, widen
 from vaxseq.expressions.vetting import parse
+from vaxseq.expressions.written import name_of, names_of, text_of
 
 __all__ = [
     "Expression",
@@ -18,8 +19,11 @@ __all__ = [
     "compile_expression",
     "evaluate",
     "from_raw",
+    "name_of",
+    "names_of",
     "parse",
     "selection_mask",
     "table",
+    "text_of",
     "widen",
 ]

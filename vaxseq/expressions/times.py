@@ -124,6 +124,16 @@ def seconds_exact(value: Value) -> Value:
     return Value(result)
 
 
+def outside(times: Array, dtype: np.dtype[Any]) -> Mask:
+    """Which times another unit can't hold: NumPy wraps them without a word."""
+    per_s = {"ms": 10**3, "us": 10**6, "ns": 10**9}.get(np.datetime_data(dtype)[0])
+    if per_s is None or np.datetime_data(times.dtype) == np.datetime_data(dtype):
+        return np.zeros(times.shape, dtype=bool)
+    seconds = times.astype(f"{times.dtype.kind}8[s]").view(np.int64)
+    limit = (2**63 - 1) // per_s
+    return np.asarray(((seconds > limit - 1) | (seconds < -limit)) & ~np.isnat(times))
+
+
 def _rows(counts: Array) -> Mask | None:
     return count_missing(counts) if counts.ndim else None
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.errors import FeatureTypeError
+from vaxseq.errors import ExpressionError, FeatureTypeError
 
 Kind = Literal["bool", "int", "float", "datetime", "timedelta", "text"]
 Mask = npt.NDArray[np.bool_]
@@ -86,13 +86,34 @@ def widen(value: Value) -> Value:
     """Numbers as int64 or float64 (bool as int64), so that no narrow type can wrap.
 
     uint64 becomes float64, as in NumPy's own mixed arithmetic. Other kinds come back as they are.
+
+    Raises:
+        ExpressionError: a uint64 that a float64 would round.
     """
     data = value.data
     if isinstance(data, pa.Array) or data.dtype.kind in "Mm":
         return value
-    if data.dtype.kind == "f" or data.dtype == np.uint64:
+    if data.dtype == np.uint64:
+        _check_exact(data, value.missing)
+        return as_float(value)
+    if data.dtype.kind == "f":
         return as_float(value)
     return value if data.dtype == np.int64 else Value(data.astype(np.int64), value.missing)
+
+
+def _check_exact(data: npt.NDArray[np.uint64], missing: Mask | None) -> None:
+    """A key or an identifier must not become its neighbour."""
+    if data.size == 0 or int(data.max()) <= 2**53:
+        return
+    lowest = data & (~data + np.uint64(1))  # the last bit that is set
+    rounded = data // np.maximum(lowest, np.uint64(1)) > np.uint64(2**53)
+    if missing is not None:
+        rounded &= ~missing.reshape(-1, *[1] * (data.ndim - 1))
+    if rounded.any():
+        raise ExpressionError(
+            f"a uint64 beyond 2**53 in an expression; got {int(data[rounded][0])}, which a float64 would round. Use "
+            "the column itself with a step (vocabulary, hash), or declare it as int64 or text when it is converted."
+        )
 
 
 def as_float(value: Value) -> Value:
@@ -167,7 +188,7 @@ def _from_arrow(array: pa.Array) -> Value:
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
         if isinstance(array, pa.FixedShapeTensorArray):
-            return _fixed_size_list(array.storage, tuple(array.type.shape))
+            return _tensors(array)
         return _from_arrow(array.storage)
     if pa.types.is_dictionary(kind):
         if is_text(kind.value_type):
@@ -219,6 +240,17 @@ def buffer_of(array: pa.Array) -> npt.NDArray[Any]:
     if buffer is None or len(array) == 0:
         return np.zeros(len(array), dtype)
     return np.frombuffer(buffer, dtype, count=len(array), offset=array.offset * dtype.itemsize)
+
+
+def _tensors(array: pa.FixedShapeTensorArray) -> Value:
+    """Tensors in the order of their logical axes. Source: Arrow's canonical extension types, fixed shape tensor."""
+    value = _fixed_size_list(array.storage, tuple(array.type.shape))
+    order = array.type.permutation
+    if order is None or list(order) == sorted(order):
+        return value
+    if sorted(order, key=order.__getitem__) != list(order):
+        raise FeatureTypeError(f"tensors of {array.type}: a cyclic permutation, which pyarrow itself reads wrong")
+    return Value(np.ascontiguousarray(value.data.transpose(0, *(axis + 1 for axis in order))))
 
 
 def _fixed_size_list(array: pa.Array, shape: tuple[int, ...] | None) -> Value:

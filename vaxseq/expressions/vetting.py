@@ -12,6 +12,7 @@ from vaxseq.errors import ExpressionError, did_you_mean
 from vaxseq.expressions.functions import CONSTANTS, FUNCTIONS, NAMESPACES
 from vaxseq.expressions.table import REQUIRED, Function, Parameter
 from vaxseq.expressions.tree import Call, Column, Constant, Expression, Node, Option
+from vaxseq.expressions.written import text_of
 
 MAX_CHARACTERS = 10_000
 MAX_NODES = 2_000
@@ -85,7 +86,7 @@ def parse(text: str, *, where: str = "expression") -> Expression:
     ``col("wind speed")``.
 
     Args:
-        text: The expression, in vaex's syntax.
+        text: The expression, in vaex's syntax; or a vaex expression, whose text is vetted likewise.
         where: What messages begin with, such as ``features.yaml:14 columns.headwind``.
 
     Raises:
@@ -98,6 +99,7 @@ def parse(text: str, *, where: str = "expression") -> Expression:
     Traceback (most recent call last):
     vaxseq.errors.ExpressionError: expression: character 1: a name with '__' isn't allowed; got '__class__'.
     """
+    text = text_of(text)
     if not isinstance(text, str):
         raise ExpressionError(f"{where}: an expression is a text; got {type(text).__name__}.")
     return _Vetting(text, where).expression()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from vaxseq.dataset.allowance import lines_of, memory_allowed, memory_room
+from vaxseq.errors import DatasetError
 
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _HELD_BYTES = 32 << 20
@@ -35,7 +37,7 @@ class Mapping(NamedTuple):
 def mappings() -> list[Mapping]:
     """The files that this process has mapped, in order of address; none where a system doesn't tell."""
     found = []
-    for line in _lines("/proc/self/maps"):
+    for line in lines_of("/proc/self/maps"):
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and fields[5].startswith("/"):
             start, _, stop = fields[0].partition("-")
@@ -45,23 +47,9 @@ def mappings() -> list[Mapping]:
 
 def exceeds_memory(data_bytes: int) -> bool:
     """Whether so much data leaves no room for itself in the page cache."""
-    allowed = memory_allowed()
-    return allowed is not None and data_bytes > allowed // 2
-
-
-def memory_allowed() -> int | None:
-    """Bytes that this process may use, its share of the page cache included: the machine's, or its control group's."""
-    found = [int(line.split()[1]) * 1024 for line in _lines("/proc/meminfo") if line.startswith("MemTotal:")]
-    for line in _lines("/proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):
-            stat = _lines(f"/sys/fs/cgroup/memory{path}/memory.stat") or _lines("/sys/fs/cgroup/memory/memory.stat")
-            found += [int(one.split()[1]) for one in stat if one.startswith("hierarchical_memory_limit ")]
-        elif not controllers:
-            folders = [Path(path), *Path(path).parents]  # a container sees its own group as the root
-            limits = [one for folder in folders for one in _lines(f"/sys/fs/cgroup{folder}/memory.max")]
-            found += [int(one) for one in limits if one != "max"]
-    return min(found, default=None)
+    allowed, room = memory_allowed(), memory_room()
+    limits = [limit for limit in (allowed and allowed // 2, room and room * 4 // 5) if limit is not None]
+    return bool(limits) and data_bytes > min(limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +134,13 @@ class FileRows:
         return gathered
 
     def _open(self) -> int:
-        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DatasetError(f"{self.path}: can't be read any more ({error.strerror}). Put it back.") from error
         if os.fstat(file).st_ino != self.inode:
             os.close(file)
-            raise FileNotFoundError(f"{self.path}: another file has its name now; open the dataset again")
+            raise DatasetError(f"{self.path}: another file has its name now; open the dataset again")
         return file
 
 
@@ -163,9 +154,7 @@ def _read_into(file: int, out: npt.NDArray[np.uint8], at: int) -> None:
     while rest:  # a read may give less than it is asked for
         count = os.preadv(file, [rest], at)
         if not count:
-            raise OSError(f"a data file ends at byte {at:,}, before the rows that it is to hold; was it cut short?")
+            raise DatasetError(
+                f"a data file ends at byte {at:,}, before the rows that it is to hold; was it cut short?"
+            )
         rest, at = rest[count:], at + count
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text(encoding="utf-8").splitlines() if os.path.isfile(path) else []

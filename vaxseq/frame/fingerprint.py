@@ -24,6 +24,7 @@ from vaxseq.frame.vaex_internals import (
     filter_of,
     functions_of,
 )
+from vaxseq.frame.watch import Mark
 
 
 def frame_fingerprint(frame: Any, virtual_names: Iterable[str]) -> str:
@@ -87,6 +88,9 @@ def _add_column(digest: Any, dataset: Any, name: str) -> None:
 
 def _add_dataset(digest: Any, dataset: Any) -> None:
     digest.update(type(dataset).__name__.encode())
+    if isinstance(mark := getattr(dataset, "mark", None), Mark):
+        digest.update(f"{Path(mark.path).name}:{mark.size}:{mark.mtime_ns}".encode())
+        return
     path = getattr(dataset, "path", None)
     if isinstance(path, (str, os.PathLike)) and Path(path).exists():
         stat = Path(path).stat()

@@ -115,6 +115,8 @@ class FixedWidth:
             runs = self._runs(located)
             if runs is not None:
                 return runs
+        if len(self.pieces) == 1 and not self.pieces[0].flags.c_contiguous:
+            return self.pieces[0][located.ids]  # np.take would first copy all of a strided array
         # mode="clip" spares np.take a second buffer; ids are checked where they are made
         if len(self.pieces) == 1:
             return np.take(self.pieces[0], located.ids, axis=0, mode="clip")

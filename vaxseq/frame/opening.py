@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import vaex
 
 from vaxseq.dataset.hdf5_form import check_files
-from vaxseq.dataset.manifest import Manifest
-from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, did_you_mean
+from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
+from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, VaxseqError, did_you_mean
+from vaxseq.frame.mapped_files import open_mapped
 
+_MAPPED = (".arrow", ".feather", ".ipc", ".hdf5", ".h5")
 SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5", ".parquet")
 
 
@@ -45,20 +48,44 @@ def open(path: str | os.PathLike[str]) -> Any:
     >>> folder.cleanup()
     """
     text = os.fspath(path)
-    files = _files(text)
+    manifest = _manifest(text)
+    files = _files(text, manifest)
+    for file in files:
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            raise SourceError(f"{file}: a pipe, device or socket, expected a file. Name a dataset's file or folder.")
     check_files([file for file in files if file.endswith((".hdf5", ".h5")) and os.path.getsize(file)])
     frames = [_open_file(file) for file in files]
+    if manifest is not None:
+        _check_frames(manifest, frames)
     return frames[0] if len(frames) == 1 else vaex.concat(frames)
 
 
-def _files(text: str) -> list[str]:
+def _manifest(text: str) -> Manifest | None:
+    """The manifest of a folder of ours, whose files are all there."""
+    if not (Path(text) / MANIFEST_NAME).exists():
+        return None
+    manifest = Manifest.load(text)
+    manifest.check_files()
+    return manifest
+
+
+def _check_frames(manifest: Manifest, frames: list[Any]) -> None:
+    """Refuses fragments of other rows or columns than the manifest says."""
+    fragments = [one for one in manifest.fragments if one.rows]
+    names = set(manifest.schema.names)
+    for fragment, frame in zip(fragments, frames, strict=True):
+        where = f"{manifest.location}: fragment {fragment.path!r}"
+        if len(frame) != fragment.rows:
+            raise DatasetError(f"{where} has {len(frame):,} rows, expected {fragment.rows:,} as in the manifest.")
+        if set(frame.dataset) != names:
+            other = sorted(set(frame.dataset) ^ names)
+            raise DatasetError(f"{where} has other columns than the manifest says: {other[:5]}. Convert again.")
+
+
+def _files(text: str, manifest: Manifest | None) -> list[str]:
     target = Path(text)
     if target.is_dir():
-        if (target / "manifest.json").exists():
-            manifest = Manifest.load(target)
-            missing = [f.path for f in manifest.fragments if not (target / f.path).exists()]
-            if missing:
-                raise DatasetError(f"{text}: fragment {missing[0]!r} of its manifest isn't there. Convert again.")
+        if manifest is not None:
             files = [str(target / fragment.path) for fragment in manifest.fragments if fragment.rows]
         else:
             files = sorted(str(file) for file in target.iterdir() if file.suffix in SUFFIXES)
@@ -83,7 +110,10 @@ def _open_file(file: str) -> Any:
     if Path(file).stat().st_size == 0:
         raise DatasetError(f"{file}: the file is empty. Convert again.")
     try:
-        frame = vaex.open(file)
+        frame = open_mapped(file) if file.endswith(_MAPPED) else None
+        frame = vaex.open(file) if frame is None else frame
+    except VaxseqError:
+        raise
     except Exception as error:  # vaex raises bare exceptions of many types for a damaged file
         raise DatasetError(f"{file}: can't be opened as a dataset ({type(error).__name__}: {error}).") from error
     if frame is None:

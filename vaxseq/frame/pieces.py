@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from vaxseq.expressions.values import buffer_of, is_text
+from vaxseq.frame.arrays import ArrayColumn
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
 from vaxseq.frame.direct_reads import exceeds_memory, mappings
 from vaxseq.frame.mapped import Bitmaps, FixedWidth, Layout
@@ -41,6 +42,8 @@ def raw_pieces(dataset: Any, name: str) -> list[Any]:
     if isinstance(dataset, Sliced):
         return _cut(raw_pieces(dataset.original, name), dataset.start, dataset.end)
     column = stored_column(dataset, name)
+    if isinstance(column, ArrayColumn):
+        column = column.lists
     if isinstance(column, pa.ChunkedArray):
         return [chunk for chunk in column.chunks if len(chunk)] or [pa.array([], column.type)]
     return [column]
@@ -79,6 +82,7 @@ class ColumnMaker:
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
         large = exceeds_memory(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
+        self.large = large
         self._mapped = mappings() if large else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
 

@@ -18,10 +18,12 @@ from vaxseq.frame.vaex_internals import (
     active_range,
     as_array,
     block_scope,
+    coded_columns,
     filter_block,
     filter_expressions,
     filter_of,
 )
+from vaxseq.frame.watch import Watch, marks_of
 
 
 class Source:
@@ -37,6 +39,8 @@ class Source:
         physical = [name for name in self._frame.dataset if name not in self._frame.virtual_columns]
         self._virtual = tuple(name for name in self._frame.get_column_names(hidden=True) if name not in physical)
         self.names: tuple[str, ...] = (*physical, *self._virtual)
+        self._watch = Watch(marks_of(self._frame.dataset))
+        self._watch.check()
         self._maker = ColumnMaker(self._frame.dataset)
         self._columns: dict[str, Column] = {}
         self._empty: dict[str, Value] = {}
@@ -46,11 +50,17 @@ class Source:
         self._filter_needs = self._expression_needs(self._filter_names)
         self._active = active_range(self._frame)
 
+    @property
+    def from_files(self) -> bool:
+        """Whether the data's files are larger than what memory will keep of them."""
+        return self._maker.large
+
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
         names = tuple(names)
         if not 0 <= start <= stop <= self.n_rows:
             raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
+        self._watch.check()
         virtual = [name for name in names if name in self._virtual]
         needs = self._all_needs(virtual)
         for name in (*names, *needs):
@@ -72,6 +82,7 @@ class Source:
             raise SelectionError(
                 f"row ids {row_ids.min()} to {row_ids.max()}: outside of the frame's {self.n_rows:,} rows"
             )
+        self._watch.check()
         found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
         if virtual:
@@ -110,6 +121,10 @@ class Source:
         shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""
         return f"{value.data.dtype}{shape}"
 
+    def categories(self) -> dict[str, list[Any]]:
+        """Columns of codes, as vaex's ``ordinal_encode`` makes them, with what each code stands for."""
+        return coded_columns(self._frame)
+
     @property
     def filtered(self) -> bool:
         """Whether the frame has a filter, or an active range, of its own."""
@@ -123,6 +138,7 @@ class Source:
             mask = (rows >= self._active[0]) & (rows < self._active[1])
         if self._filter is None or start == stop:
             return mask
+        self._watch.check()
         raw = {need: self._column(need).raw(start, stop) for need in self._filter_needs}
         found = filter_block(self._frame, self._filter, raw, stop - start)
         return found if mask is None else mask & found

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import vaex.array_types
+import vaex.cache
 import vaex.column
 import vaex.dataframe
 import vaex.dataset
@@ -33,6 +34,7 @@ Merged = vaex.dataset.DatasetMerged
 Concatenated = vaex.dataset.DatasetConcatenated
 Sliced = vaex.dataset.DatasetSlicedArrays
 RowNumbers = vaex.column.ColumnVirtualRange
+LazyColumn = vaex.column.Column
 
 _FILTER = vaex.dataframe.FILTER_SELECTION_NAME
 
@@ -85,6 +87,16 @@ def block_scope(frame: Any, columns: Mapping[str, Any], rows: int) -> Any:
 def as_array(block: Any) -> Any:
     """A block of any of vaex's column types as an ndarray or Arrow array."""
     return block if isinstance(block, (np.ndarray, pa.Array, pa.ChunkedArray)) else vaex.array_types.to_arrow(block)
+
+
+def coded_columns(frame: Any) -> dict[str, list[Any]]:
+    """Columns of whole numbers that stand for categories, by ``categorize`` or ``ordinal_encode``, with the labels."""
+    return {name: list(known["labels"]) for name, known in frame._categories.items()}
+
+
+def array_fingerprint(array: npt.NDArray[Any]) -> str:
+    """What vaex knows an array's bytes by."""
+    return str(vaex.cache.fingerprint(vaex.dataset.hash_array(array)))
 
 
 def functions_of(frame: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
+from vaxseq.loading.block_buffers import BlockBuffers
 from vaxseq.loading.readers.frame import Arrays, take_rows
 from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
@@ -24,6 +24,7 @@ from vaxseq.plan.shuffle import Buffer
 
 _CHUNK_ROWS = 65_536
 _BUFFER_BYTES = 256 << 20
+_AHEAD_BYTES = 256 << 20  # however many batches are asked to be read ahead
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
 _IN_ORDER_AFTER_BATCHES = 2  # in a random order, so many batches rarely follow each other
 _MAX_ROWS_READ_PER_ROW = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
@@ -44,11 +45,15 @@ os.register_at_fork(after_in_child=_count_fork)
 class RowReader(Protocol):
     """Arrays of rows, one for each field: new ones, or ``out``'s.
 
-    ``chunk_bytes`` is how much it likes to read at once; with ``random_access`` a gather costs it no more than a read.
+    ``chunk_bytes`` is how much it likes to read at once; with ``random_access`` a gather costs it no more than a read;
+    ``from_files``: memory can't hold what it reads from.
     """
 
     chunk_bytes: int
     random_access: bool
+
+    @property
+    def from_files(self) -> bool: ...
 
     def row_bytes(self) -> int: ...
 
@@ -57,6 +62,14 @@ class RowReader(Protocol):
     def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays: ...
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays: ...
+
+
+class OrderedRows(Protocol):
+    """Rows in the order in which an epoch serves them, quick when asked for in turn; a ``failure`` stays."""
+
+    failure: Exception | None
+
+    def fill(self, epoch: int, start: int, stop: int, out: Arrays) -> None: ...
 
 
 class Loaded(NamedTuple):
@@ -96,8 +109,8 @@ class Loader(Generic[Made]):
     threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
     holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
     the same for the batches of a chunk; ``cut``, where no more is to be done, takes a chunk's arrays apart by batch
-    size. So many ``threads`` read ahead, each a chunk. If it is ``sequential``, every epoch is asked for from its
-    beginning on, and nothing is read ahead behind its end.
+    size. So many ``threads`` read ahead, each a chunk. With ``ordered``, batches in turn come from there. If it is
+    ``sequential``, every epoch is asked for from its beginning on, and nothing is read ahead behind its end.
     """
 
     def __init__(
@@ -110,25 +123,29 @@ class Loader(Generic[Made]):
         finish_all: Callable[[list[Loaded]], list[Made]] | None = None,
         cut: Callable[[Arrays, int], list[Made]] | None = None,
         threads: int = _THREADS,
+        ordered: OrderedRows | None = None,
         sequential: bool = False,
     ) -> None:
         self._reader, self._index, self._plan = reader, index, plan
         self.finish, self._finish_all, self._cut = finish, finish_all, cut
-        self._threads_ahead = threads
+        self._threads_ahead, self._ordered = threads, ordered
         self._sequential = sequential
         self.row_bytes = reader.row_bytes()
         rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
-        self._chunks_ahead = max(threads, -(-read_ahead // self.chunk_batches)) if read_ahead else 0
+        ahead = max(1, _AHEAD_BYTES // max(1, self.chunk_batches * plan.batch_size * self.row_bytes))
+        self._chunks_ahead = min(ahead, max(threads, -(-read_ahead // self.chunk_batches))) if read_ahead else 0
         chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
         self._order = OrderCache(plan, chunks * self.chunk_batches)
-        self._buffers = _Buffers(self._load_buffer)
+        self._buffers = BlockBuffers(self._load_buffer, ahead=bool(read_ahead))
         self._recycler = BufferPool(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
+        self._block_memory = BufferPool(reader.empty, plan.block_items * plan.buffer_blocks, 3)
         self._lock = threading.Lock()
         self._chunks: dict[tuple[int, int], _Chunk[Made]] = {}
         self._ready: dict[tuple[int, int], Made] = {}
         self._next: tuple[int, int] | None = None
         self._turns = 0
+        self._turn: _Turn | None = None
         self._forks = _forks[0]
         self._pool: ThreadPoolExecutor | None = None
 
@@ -160,7 +177,9 @@ class Loader(Generic[Made]):
     def _taken(self, chunk: _Chunk[Made]) -> dict[tuple[int, int], Made]:
         try:
             return chunk.take()
-        except Exception:  # noqa: BLE001 - each batch is then loaded alone, so the one at fault raises, and no other
+        except Exception:
+            if self._ordered is not None and self._ordered.failure is not None:
+                raise  # alone, each batch would take as long as a thousand
             return {}
 
     def _chunk_for(self, epoch: int, index: int) -> _Chunk[Made] | None:
@@ -201,9 +220,9 @@ class Loader(Generic[Made]):
     def _make(self, key: tuple[int, int], first: int) -> _Chunk[Made]:
         stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches)
         if self._chunks_ahead == 0:
-            return _Chunk(None, lambda: self._load_finished(key[0], first, stop - first))
-        load = weakref.WeakMethod(self._load_finished)
-        return _Chunk(self._threads().submit(_call, load, key[0], first, stop - first), None)
+            return _Chunk(None, lambda: self._load_finished(key[0], first, stop - first, _Turn(None)))
+        load, self._turn = weakref.WeakMethod(self._load_finished), _Turn(self._turn)
+        return _Chunk(self._threads().submit(_call, load, key[0], first, stop - first, self._turn), None)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -211,17 +230,17 @@ class Loader(Generic[Made]):
             weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         return self._pool
 
-    def _load_finished(self, epoch: int, first: int, count: int) -> dict[tuple[int, int], Made]:
+    def _load_finished(self, epoch: int, first: int, count: int, turn: _Turn) -> dict[tuple[int, int], Made]:
         if self._cut is not None and self._plan.all_real(first, count):
-            made = self._cut(self._arrays(epoch, first, count), self._plan.batch_size)
+            made = self._cut(self._arrays(epoch, first, count, turn=turn), self._plan.batch_size)
         else:
-            loaded = self._load(epoch, first, count)
+            loaded = self._load(epoch, first, count, turn=turn)
             made = self._finish_all(loaded) if self._finish_all else [self.finish(one) for one in loaded]
         return {(epoch, first + offset): batch for offset, batch in enumerate(made)}
 
-    def _load(self, epoch: int, first: int, count: int) -> list[Loaded]:
+    def _load(self, epoch: int, first: int, count: int, *, turn: _Turn | None = None) -> list[Loaded]:
         sizes, counts = self._plan.sizes(first, count)
-        arrays = self._arrays(epoch, first, count)
+        arrays = self._arrays(epoch, first, count, turn=turn)
         loaded, start = [], 0
         for offset, (size, real) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True)):
             stop = start + size
@@ -229,10 +248,13 @@ class Loader(Generic[Made]):
             start = stop
         return loaded
 
-    def _arrays(self, epoch: int, first: int, count: int) -> Arrays:
+    def _arrays(self, epoch: int, first: int, count: int, *, turn: _Turn | None = None) -> Arrays:
         """Consecutive batches end to end."""
         plan = self._plan
         out = self._recycler.arrays(plan.rows(first, count)) if count > 1 else None
+        if turn is not None and self._ordered is not None:
+            with turn:
+                return self._from_ordered(self._ordered, epoch, first, count, out)
         if not plan.all_real(first, count):
             return self._by_positions(epoch, first, count, out)
         start, stop = plan.bounds(first)[0], plan.bounds(first + count - 1)[1]
@@ -241,6 +263,22 @@ class Loader(Generic[Made]):
         if count > 1 and self._by_buffers:
             return self._from_buffers(epoch, start, stop, out)
         return self._by_positions(epoch, first, count, out)
+
+    def _from_ordered(self, ordered: OrderedRows, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
+        plan = self._plan
+        sizes, counts = plan.sizes(first, count)
+        rows, real = int(sizes.sum()), int(counts.sum())
+        arrays = self._reader.empty(rows) if out is None else out
+        start = first * plan.batch_size
+        ordered.fill(epoch, start, start + real, [array[:real] for array in arrays])
+        if real < rows and counts[-1]:
+            for array in arrays:
+                array[real:] = array[real - 1]
+        elif real < rows:  # a batch of weight 0 alone
+            item = plan.ordered(epoch, plan.n_items - 1, plan.n_items)
+            for array, row in zip(arrays, self._reader.gather(self._index.select(item)), strict=True):
+                array[real:] = row
+        return arrays
 
     def _by_positions(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
         batches = self._plan.positions if self._plan.in_order else self._order.batches
@@ -264,15 +302,16 @@ class Loader(Generic[Made]):
 
     def _from_buffers(self, epoch: int, start: int, stop: int, out: Arrays | None) -> Arrays:
         arrays = self._reader.empty(stop - start) if out is None else out
-        for buffer in self._plan.blocks(epoch).buffers(start, stop):
+        blocks = self._plan.blocks(epoch)
+        for buffer in blocks.buffers(start, stop):
             low, high = max(start, buffer.start), min(stop, buffer.stop)
             places = buffer.places(low, high)
-            for array, stored in zip(arrays, self._buffers.get(epoch, buffer), strict=True):
+            for array, stored in zip(arrays, self._buffers.get(blocks, buffer), strict=True):
                 take_rows(stored, places, out=array[low - start : high - start])
         return arrays
 
     def _load_buffer(self, buffer: Buffer) -> Arrays:
-        arrays, at = self._reader.empty(buffer.stop - buffer.start), 0
+        arrays, at = self._block_memory.arrays(buffer.stop - buffer.start), 0
         for low, high in buffer.ranges():
             self._range(low, high, [array[at : at + high - low] for array in arrays])
             at += high - low
@@ -286,37 +325,6 @@ def within(index: int, plan: BatchPlan) -> int:
     if not 0 <= place < size:
         raise IndexError(f"batch {index}: expected 0 to {size - 1}")
     return place
-
-
-class _Buffers:
-    """The last used buffers of a block shuffle, each loaded once though several threads ask for it."""
-
-    _ROOM = 3
-
-    def __init__(self, load: Callable[[Buffer], Arrays]) -> None:
-        self._load = weakref.WeakMethod(load)
-        self._kept: OrderedDict[tuple[int, int], Future[Arrays]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, epoch: int, buffer: Buffer) -> Arrays:
-        key = (epoch, buffer.number)
-        with self._lock:
-            future = self._kept.get(key)
-            mine = future is None
-            if future is None:
-                future = self._kept[key] = Future()
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._ROOM:
-                self._kept.popitem(last=False)
-        if mine:
-            load: Any = self._load()
-            try:
-                future.set_result(load(buffer))
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the buffer gets it, too
-                with self._lock:
-                    self._kept.pop(key, None)
-                future.set_exception(error)
-        return future.result()
 
 
 class _Chunk(Generic[Made]):
@@ -335,6 +343,24 @@ class _Chunk(Generic[Made]):
             return self._batches
 
 
-def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int) -> dict[tuple[int, int], Any]:
+class _Turn:
+    """Lets threads at an epoch's rows in the order in which their chunks were asked for."""
+
+    def __init__(self, before: _Turn | None) -> None:
+        self._before: threading.Event | None = None if before is None else before._done
+        self._done: threading.Event = threading.Event()
+
+    def __enter__(self) -> None:
+        if self._before is not None:
+            self._before.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+
+def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int, turn: _Turn) -> dict[tuple[int, int], Any]:
     load = weak()
-    return {} if load is None else load(epoch, first, count)
+    try:
+        return {} if load is None else load(epoch, first, count, turn)
+    finally:
+        turn.__exit__()

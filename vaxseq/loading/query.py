@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
-from vaxseq.expressions import parse
+from vaxseq.expressions import name_of, names_of, parse, text_of
 from vaxseq.expressions.values import Value
 from vaxseq.features.program.recipe import Columns, Recipe, Role, column_recipe
 from vaxseq.frame import source_of
@@ -46,17 +46,23 @@ class Query:
             raise OptionError(f"on_missing: got {on_missing!r}, expected 'error' or 'drop'")
         self.source = source_of(frame)
         self.fitted = fitted
-        self._plain = (inputs, targets, sample_weight)
-        self._where, self._rows, self._on_missing = where, rows, on_missing
+        self.plain = (
+            names_of(inputs, "inputs"),
+            names_of(targets, "targets"),
+            name_of(sample_weight, "sample_weight"),
+        )
+        self.where = text_of(where)
+        self._rows, self._on_missing = rows, on_missing
+        self.left_out: dict[str, int] = {}
         self.recipe = self._make_recipe()
         if on_missing == "drop" and not self.recipe.of("target") and not self.recipe.of("weight"):
             raise OptionError('on_missing="drop": there is no target and no weight that could be missing')
 
     @cached_property
     def index(self) -> RowIndex:
-        """The row index, scanned once."""
+        """The row index, scanned once; ``left_out`` then has what left rows out, and how many."""
         present = self.recipe.only("target", "weight") if self._on_missing == "drop" else None
-        return select_rows(self.source, where=self._where, rows=self._rows, present=present)
+        return select_rows(self.source, where=self.where, rows=self._rows, present=present, left_out=self.left_out)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -65,9 +71,9 @@ class Query:
         The data are known by their files' names, sizes and times.
         """
         columns = set(self.recipe.program.columns)
-        if self._where is not None:
-            columns |= parse(self._where, where="where").names
-        features = repr(self._plain) if self.fitted is None else self.fitted.to_json()
+        if self.where is not None:
+            columns |= parse(self.where, where="where").names
+        features = repr(self.plain) if self.fitted is None else self.fitted.to_json()
         return {
             "data": self.source.fingerprint(columns),
             "selection": self._selection_fingerprint,
@@ -89,7 +95,7 @@ class Query:
             mask = self.source.filter_mask(start, stop)
             digest.update(b"" if mask is None else mask.tobytes())
         learned = None if self.fitted is None else json.loads(self.fitted.to_json())
-        features = repr(self._plain) if learned is None else json.dumps([learned["definition"], learned["learned"]])
+        features = repr(self.plain) if learned is None else json.dumps([learned["definition"], learned["learned"]])
         return {
             "data": digest.hexdigest(),
             "selection": self._selection_fingerprint,
@@ -102,7 +108,7 @@ class Query:
         if rows is not None and not isinstance(rows, slice):
             picked = np.ascontiguousarray(rows)
             rows = f"{picked.dtype}{picked.shape}{hashlib.blake2b(picked.tobytes(), digest_size=16).hexdigest()}"
-        where = None if self._where is None else parse(self._where, where="where").text
+        where = None if self.where is None else parse(self.where, where="where").text
         return _digest(json.dumps([where, str(rows), self._on_missing]))
 
     @property
@@ -110,9 +116,9 @@ class Query:
         return repr([(field.role, field.name, str(field.dtype), field.shape) for field in self.recipe.fields])
 
     def _make_recipe(self) -> Recipe:
-        inputs, targets, sample_weight = self._plain
+        inputs, targets, sample_weight = self.plain
         if self.fitted is not None:
-            if any(one is not None for one in self._plain):
+            if any(one is not None for one in self.plain):
                 raise OptionError(
                     "inputs, targets, sample_weight: the fitted features say them already. Give one of the two."
                 )

@@ -36,6 +36,7 @@ def select_rows(
     where: str | None = None,
     rows: slice | npt.ArrayLike | None = None,
     present: Recipe | None = None,
+    left_out: dict[str, int] | None = None,
 ) -> RowIndex:
     """The index of the rows that pass, in this order: the frame's own filter, ``where``, ``rows``, nothing missing.
 
@@ -44,6 +45,7 @@ def select_rows(
         where: a vetted expression; rows for which it is False or missing are left out.
         rows: a slice, positions or mask over what ``where`` leaves.
         present: leave out rows where one of this recipe's fields is missing.
+        left_out: gets what left rows out, and how many.
 
     Raises:
         SelectionError: nothing is left; the message says after which part.
@@ -55,13 +57,23 @@ def select_rows(
         index = AllRows(source.n_rows)
     else:
         index = _cached(source, f"where={where}", lambda: _scan(source, condition))
+    counts = {} if left_out is None else left_out
+    by = [*(["the frame's filter"] if source.filtered else []), *([] if where is None else [f"where={where}"])]
+    _count(counts, " and ".join(by), source.n_rows - index.n)
     _refuse_empty(index, source, "the frame's filter" if where is None else f"where={where!r}")
-    index = subset(index, rows)
+    before, index = index.n, subset(index, rows)
+    _count(counts, "rows=", before - index.n)
     _refuse_empty(index, source, f"rows={rows!r}")
     if present is not None:
-        index = _without_missing(source, index, present)
+        before, index = index.n, _without_missing(source, index, present)
+        _count(counts, "a missing target or weight", before - index.n)
         _refuse_empty(index, source, 'on_missing="drop": every row has a missing target or weight, which')
     return index
+
+
+def _count(counts: dict[str, int], by: str, rows: int) -> None:
+    if rows > 0:
+        counts[by] = rows
 
 
 def where_program(source: Source, where: str) -> Program:

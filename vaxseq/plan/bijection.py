@@ -26,6 +26,13 @@ def _sorted(n: int, key: int) -> npt.NDArray[np.uint32]:
     return table
 
 
+@lru_cache(maxsize=8)
+def _unsorted(n: int, key: int) -> npt.NDArray[np.uint32]:
+    table = np.argsort(_sorted(n, key)).astype(np.uint32)
+    table.flags.writeable = False
+    return table
+
+
 @dataclass(frozen=True, slots=True)
 class Bijection:
     """A permutation of [0, n); equal (n, key) give equal permutations everywhere.
@@ -61,9 +68,21 @@ class Bijection:
 
     def inverse(self, image: int) -> int:
         """The id whose image is ``image``."""
+        return int(self.inverse_of(np.array([image]))[0])
+
+    def inverse_of(self, images: npt.NDArray[Any]) -> Positions:
+        """The ids whose images these are, shape (n_images,), int64.
+
+        >>> Bijection(5, key=7).inverse_of(Bijection(5, key=7)(0, 5)).tolist()
+        [0, 1, 2, 3, 4]
+        """
         if self.n <= _SORTED_LIMIT:
-            return int(np.flatnonzero(_sorted(self.n, self.key) == image)[0])
-        return _network(self.n, self.key).backward(image)
+            return np.asarray(_unsorted(self.n, self.key)[images], np.int64)
+        network = _network(self.n, self.key)
+        out = np.empty(len(images), np.int64)
+        for at in range(0, len(images), _CHUNK):
+            network.preimages(np.asarray(images[at : at + _CHUNK], np.int64), out[at : at + _CHUNK])
+        return out
 
 
 @lru_cache(maxsize=8)
@@ -175,19 +194,50 @@ class _Network:
             np.minimum(target, target - self.word(size), out=target)
         return np.asarray(sides[0].astype(np.int64) * self.b + sides[1].astype(np.int64))
 
-    def backward(self, image: int) -> int:
-        while True:
-            image = self._back(image)
-            if image < self.n:
-                return image
+    def preimages(self, images: Positions, out: Positions) -> None:
+        """The ids of any images: the rounds backwards, walking back in what lies outside."""
+        left = images // self.b
+        right = images - left * self.b
+        if self.half == 32:
+            out[...] = self._computed_back(left, right)
+        else:
+            self._looked_up_back(left, right, out)
+        if self.a * self.b == self.n:
+            return
+        outside = np.flatnonzero(out >= self.n)
+        if outside.size:
+            walked = np.empty(outside.size, np.int64)
+            self.preimages(out[outside], walked)
+            out[outside] = walked
 
-    def _back(self, image: int) -> int:
-        keep = (1 << (2 * self.half)) - 1
-        sides = list(divmod(image, self.b))
+    def _looked_up_back(self, left: Positions, right: Positions, out: Positions) -> None:
+        first, second, third, fourth = self._back_tables
+        right = right + np.take(fourth, left, mode="clip")
+        left = left + np.take(third, right, mode="clip")
+        right += np.take(second, left, mode="clip")
+        left += np.take(first, right, mode="clip")
+        np.take(self._tables.left, left, mode="clip", out=out)
+        out += np.take(self._tables.right, right, mode="clip")
+
+    @cached_property
+    def _back_tables(self) -> tuple[Positions, Positions, Positions, Positions]:
+        """What the rounds take away, each with its modulus added, so that sums stay above zero; repeated as they wrap.
+
+        In the order of the rounds; the last is undone first, when its side isn't shifted yet.
+        """
+        backs = []
+        for number, repeats in enumerate((3, 2, 2, 1)):
+            size_in, size = (self.b, self.a) if number % 2 == 0 else (self.a, self.b)
+            hashed = self._hash(np.arange(size_in, dtype=self.word), number, size).astype(np.int64)
+            backs.append(np.tile(size - hashed, repeats))
+        return backs[0], backs[1], backs[2], backs[3]
+
+    def _computed_back(self, left: Positions, right: Positions) -> Positions:
+        sides = [left.astype(self.word), right.astype(self.word)]
         for number in reversed(range(_ROUNDS)):
-            first, add, second = self.rounds[number]
             side, size = (0, self.a) if number % 2 == 0 else (1, self.b)
-            hashed = (sides[1 - side] * first + add) & keep
-            hashed = ((hashed ^ (hashed >> self.half)) * second) & keep
-            sides[side] = (sides[side] - (((hashed >> self.half) * size) >> self.half)) % size
-        return sides[0] * self.b + sides[1]
+            target = sides[side]
+            target -= self._hash(sides[1 - side], number, size)
+            # an unsigned difference below zero is a huge one, which the modulus leads back
+            np.minimum(target, target + self.word(size), out=target)
+        return np.asarray(sides[0].astype(np.int64) * self.b + sides[1].astype(np.int64))

@@ -172,13 +172,16 @@ class BatchPlan:
         draws = self._draws(epoch, start, stop)
         return draws if self.resampling is None else self.resampling.items(epoch, draws)
 
+    def ordered_at(self, epoch: int, items: Positions) -> Positions:
+        """The same for any items of the order; not for a block shuffle."""
+        draws = order_at(self.n_items, self.seed, epoch, items) if self.shuffle == "global" else items
+        return draws if self.resampling is None else self.resampling.items(epoch, draws)
+
     def _scattered(self, epoch: int, bounds: list[tuple[int, int]]) -> Positions:
         """Item positions of several stretches of the order, end to end."""
         if self.shuffle == "global":  # one call for all: a call costs as much as a few thousand items
-            items = np.concatenate([np.empty(0, np.int64), *(np.arange(*one) for one in bounds)])
-            draws = order_at(self.n_items, self.seed, epoch, items)
-        else:
-            draws = np.concatenate([np.empty(0, np.int64), *(self._draws(epoch, *one) for one in bounds)])
+            return self.ordered_at(epoch, np.concatenate([np.empty(0, np.int64), *(np.arange(*one) for one in bounds)]))
+        draws = np.concatenate([np.empty(0, np.int64), *(self._draws(epoch, *one) for one in bounds)])
         return draws if self.resampling is None else self.resampling.items(epoch, draws)
 
     def _draws(self, epoch: int, start: int, stop: int) -> Positions:
@@ -204,6 +207,6 @@ class BatchPlan:
     def fingerprint(self) -> str:
         """Of what decides an epoch's order; batch size and shards don't, so a position moves between them."""
         drawn = None if self.resampling is None else self.resampling.fingerprint
-        shape = (self.block_items, self.buffer_blocks) if self.shuffle == "block" else ()
+        shape = (self.block_items, self.buffer_blocks, "dealt") if self.shuffle == "block" else ()
         text = repr((1, self.n_items, self.shuffle, self.seed, shape, drawn))
         return blake2b(text.encode(), digest_size=16).hexdigest()

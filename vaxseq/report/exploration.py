@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, SourceError, did_you_mean
+from vaxseq.expressions import names_of
 from vaxseq.frame import Source, source_of
 from vaxseq.report import cache
 from vaxseq.report.column import SHARES, ColumnSummary
@@ -177,15 +179,22 @@ class Exploration(Shown, Mapping[str, ColumnSummary]):
         return notes
 
 
-def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress: bool = True) -> Exploration:
+def explore(
+    frame: Any,
+    *,
+    columns: str | Sequence[str] | None = None,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> Exploration:
     """What every column holds, from one pass over the rows that the frame's filter leaves.
 
     Memory doesn't grow with the rows. The result is kept under the data's fingerprint in $VAXSEQ_CACHE
     (by default ~/.cache/vaxseq), so that the second time costs nothing.
 
     Args:
-        frame: an open vaex frame, or a dataset's path.
+        frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         columns: which; by default all but hidden ones.
+        executor: any ``concurrent.futures.Executor`` to share the columns with; the result is the same to the bit.
         progress: shows a bar when standard error is a terminal.
 
     Raises:
@@ -199,7 +208,8 @@ def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress:
     """
     source = source_of(frame)
     known = source.types()
-    named = [columns] if isinstance(columns, str) else columns
+    chosen = names_of(columns, "columns")
+    named = [chosen] if isinstance(chosen, str) else chosen
     asked = list(known) if named is None else list(dict.fromkeys(named))
     for name in asked:
         if name not in known:
@@ -210,7 +220,7 @@ def explore(frame: Any, *, columns: str | Sequence[str] | None = None, progress:
     file = cache.cache_file(source.fingerprint(), types)
     found = cache.load(file)
     if found is None:
-        found = scan(source, types, units, progress=progress)
+        found = scan(source, types, units, executor=executor, progress=progress)
         cache.save(file, found)
     for name, one in found.items():
         one.unit = units.get(name)

@@ -13,12 +13,11 @@ import pyarrow as pa
 from vaxseq.display.progress import progress_bar
 from vaxseq.expressions.values import Value, as_float
 from vaxseq.features.learners.base import mix
-from vaxseq.frame import Source
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.exploration import Exploration
 from vaxseq.report.formatting import share
 from vaxseq.report.pairs import Floats, bin_codes, numbers
-from vaxseq.report.scan import blocks
+from vaxseq.report.scan import Rows, blocks
 
 ALONE = {"AUC": 0.97, "classes told apart": 0.97, "R²": 0.99}
 _BINS = 64
@@ -55,7 +54,12 @@ class Shared:
 
 
 def alone(
-    source: Source, explored: Exploration, features: Sequence[str], targets: Sequence[str], *, progress: bool
+    source: Rows,
+    explored: Mapping[str, ColumnSummary],
+    features: Sequence[str],
+    targets: Sequence[str],
+    *,
+    progress: bool,
 ) -> list[Alone]:
     """One pass: each feature in up to 64 stretches of equal weight against each scalar target, rows in two halves.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from typing import Any
 
-from vaxseq.display.html import page_part
+from vaxseq.display.html import escape, page_part
 from vaxseq.report.findings import Finding
 from vaxseq.report.formatting import number, share
 
@@ -18,6 +17,8 @@ _HEADS = (
     ("mean", True), ("drift (PSI)", True), ("tells alone", True),
 )  # fmt: skip
 _WIDE = ("role", "type", "distinct", "mean", "tells alone")  # left to the detail on a telephone
+
+MARK = '<meta name="generator" content="vaxseq report">'
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def page(contents: Contents) -> str:
         rows += "; " + ", ".join(f"{name} {count:,}" for name, count in contents.parts.items())
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'{MARK}<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
         "script-src 'unsafe-inline'; img-src data:\">"
         f"<title>{escape(contents.title)}: report</title><style>{style}</style></head><body>"

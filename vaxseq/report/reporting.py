@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaxseq.display.tables import Display
 from vaxseq.errors import ColumnNotFoundError, OptionError, SourceNotFoundError, did_you_mean
-from vaxseq.frame import source_of
+from vaxseq.frame import frame_of, source_of
 from vaxseq.report.drift import Drift, drift
 from vaxseq.report.exploration import Exploration, explore
 from vaxseq.report.facts import column_facts
 from vaxseq.report.findings import Finding, findings
 from vaxseq.report.leaks import alone, overlapping_times, shared
-from vaxseq.report.page import Contents, as_part, page
+from vaxseq.report.page import MARK, Contents, as_part, page
 
 if TYPE_CHECKING:
     from vaxseq.features import FittedFeatures
@@ -44,6 +46,7 @@ def report(
     groups: str | Sequence[str] = (),
     profile: Any = None,
     title: str | None = None,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> Report:
     """Write a report of the data, its features and its parts: one HTML page that works offline.
@@ -52,7 +55,7 @@ def report(
     the targets' balance; features that tell a target alone; groups and times in two parts; what was learned.
 
     Args:
-        data: an open vaex frame, or a dataset's path.
+        data: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         path: the file to write.
         features: fitted features, or their state file.
         splits: part name -> frame or path, as ``split`` gives them. The first is the reference.
@@ -60,6 +63,7 @@ def report(
             window are known.
         profile: what ``profile`` gave, to be shown with it.
         title: of the page; the file's name by default.
+        executor: any ``concurrent.futures.Executor`` to share the columns of each part with; the page is the same.
         progress: shows a bar when standard error is a terminal.
 
     Returns:
@@ -77,15 +81,17 @@ def report(
     if profile is not None and not hasattr(profile, "_repr_html_"):
         raise OptionError(f"profile: got {type(profile).__name__}, expected what vaxseq.profile returns")
     target = Path(path)
+    _check_replaceable(target)
     if not target.parent.is_dir():
         raise SourceNotFoundError(f"{target}: there is no folder {target.parent}. Make it, or write elsewhere.")
-    parts = {"all rows": data} if splits is None else dict(splits)
+    data = _opened(data)
+    parts = {"all rows": data} if splits is None else {name: _opened(part) for name, part in splits.items()}
     frames = {name: frame if fitted is None else fitted.transform(frame) for name, frame in parts.items()}
     whole_frame = data if fitted is None else fitted.transform(data)
-    whole = explore(whole_frame, progress=progress)
+    whole = explore(whole_frame, executor=executor, progress=progress)
     explored = {"all rows": whole}
     if splits is not None:
-        explored = {name: explore(frame, progress=progress) for name, frame in frames.items()}
+        explored = {name: explore(frame, executor=executor, progress=progress) for name, frame in frames.items()}
     roles, notes = _roles(whole, fitted)
     inputs = [name for name, role in roles.items() if role == "input"]
     targets = [name for name, role in roles.items() if role == "target"]
@@ -129,10 +135,23 @@ def report(
         None if fitted is None else as_part(_sample(fitted, parts[reference])._repr_html_()),
         None if profile is None else as_part(profile._repr_html_()),
     )
-    part = target.with_name(target.name + ".part")
+    _check_replaceable(target)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     part.write_text(page(contents), encoding="utf-8")
     os.replace(part, target)
     return Report(target, found)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuses to put a report in the place of anything but another one."""
+    if not target.exists():
+        return
+    with open(target, "rb") if target.is_file() else nullcontext() as file:
+        head = file.read(1 << 16) if file is not None else b"a folder or device"
+    if head and MARK.encode() not in head and b'class="vaxseq' not in head:
+        raise OptionError(
+            f"{target}: not replaced: it isn't a report of vaxseq's. Choose another path, or move it away yourself."
+        )
 
 
 def _sample(fitted: FittedFeatures, frame: Any) -> Display:
@@ -140,6 +159,11 @@ def _sample(fitted: FittedFeatures, frame: Any) -> Display:
     from vaxseq.features.tables.preview import preview
 
     return preview(fitted, frame, rows=_PREVIEW_ROWS, where=None, places=_PREVIEW_PLACES)
+
+
+def _opened(data: Any) -> Any:
+    """A table as a frame; a path stays one, by which the manifest is found."""
+    return data if isinstance(data, str | os.PathLike) else frame_of(data)
 
 
 def _fitted(features: Any) -> FittedFeatures | None:

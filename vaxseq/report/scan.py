@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Protocol
 
 from vaxseq.display.progress import progress_bar
-from vaxseq.expressions.values import Value
-from vaxseq.frame import Source
+from vaxseq.expressions.values import Mask, Value
+from vaxseq.frame import FrameSpec, Source
+from vaxseq.frame.fanout import in_turn, workers_of
 from vaxseq.report.column import ColumnScan, ColumnSummary
 
 BLOCK_ROWS = 65_536
 _THREADS = 4
 
 
-def blocks(source: Source, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Value]]]:
+class Rows(Protocol):
+    """What a pass reads: a frame's Source, or a sample of one."""
+
+    n_rows: int
+
+    def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]: ...
+
+    def filter_mask(self, start: int, stop: int) -> Mask | None: ...
+
+
+def blocks(source: Rows, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Value]]]:
     """The physical rows that each block covers, and the rows in it that the frame's filter leaves."""
     for start in range(0, source.n_rows, BLOCK_ROWS):
         stop = min(start + BLOCK_ROWS, source.n_rows)
@@ -30,16 +42,45 @@ def blocks(source: Source, names: Sequence[str]) -> Iterator[tuple[int, dict[str
 
 
 def scan(
-    source: Source, types: Mapping[str, str], units: Mapping[str, str], *, progress: bool
+    source: Source,
+    types: Mapping[str, str],
+    units: Mapping[str, str],
+    *,
+    executor: Executor | None = None,
+    progress: bool,
 ) -> dict[str, ColumnSummary]:
-    """The summaries of these columns; memory doesn't grow with the rows."""
+    """The summaries of these columns; memory doesn't grow with the rows.
+
+    An executor's workers each take some of the columns over all rows, so that what is found is the same to the bit.
+
+    Raises:
+        SourceError: a worker died.
+    """
+    if executor is None:
+        with progress_bar(progress, "exploring", source.n_rows, "rows") as advance:
+            return _scan(source, types, units, advance)
+    workers = workers_of(executor)
+    shares = [list(types)[first :: 2 * workers] for first in range(min(2 * workers, len(types)))]
+    spec, found = source.spec(), dict[str, ColumnSummary]()
+    calls = ((spec, {name: types[name] for name in names}, dict(units)) for names in shares)
+    with progress_bar(progress, "exploring", len(types), "columns") as advance:
+        for summaries in in_turn(executor, scan_elsewhere, calls, where="explore"):
+            found |= summaries
+            advance(len(summaries))
+    return {name: found[name] for name in types}
+
+
+def scan_elsewhere(spec: FrameSpec, types: Mapping[str, str], units: Mapping[str, str]) -> dict[str, ColumnSummary]:
+    """What a worker does: these columns of the frame that the description opens."""
+    return _scan(spec.open(), types, units, lambda rows: None)
+
+
+def _scan(
+    source: Source, types: Mapping[str, str], units: Mapping[str, str], advance: Callable[[int], None]
+) -> dict[str, ColumnSummary]:
     empty = source.empty(types)
     scans = {name: ColumnScan(name, types[name], empty[name], units.get(name)) for name in types}
-    threads = min(_THREADS, os.cpu_count() or 1)
-    with (
-        ThreadPoolExecutor(threads) as pool,
-        progress_bar(progress, "exploring", source.n_rows, "rows") as advance,
-    ):
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         for rows, values in blocks(source, list(types)):
             for done in [pool.submit(scans[name].update, value) for name, value in values.items()]:
                 done.result()

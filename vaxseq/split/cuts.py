@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ import numpy.typing as npt
 from vaxseq.errors import MissingValueError, OptionError
 from vaxseq.expressions.values import Value
 from vaxseq.plan.window import gap_of
-from vaxseq.split.ranks import smallest, sortable, unsorted
+from vaxseq.split.ranks import Counts, Words, smallest, sortable, unsorted
 from vaxseq.split.rules import ByTime
-from vaxseq.split.scan import Scan
+from vaxseq.split.scan import Block, Scan
 from vaxseq.split.shares import checked_fractions
 
 
@@ -42,15 +43,21 @@ def _cuts_at(scan: Scan, empty: Value, key: str, edges: npt.NDArray[np.float64])
     """The times at which the fractions are passed."""
     _refuse_missing(scan, key)
     ranks = [min(round(edge * scan.rows.n), scan.rows.n - 1) for edge in edges.tolist()]
-    words = smallest(ranks, lambda: (sortable(block[key].data) for block in scan.blocks([key])), 2**64 - 1)
+    words = smallest(ranks, lambda count: scan.each([key], partial(_counted, key, count)), 2**64 - 1)
     dtype = empty.data.dtype
     return np.concatenate([np.empty(0, dtype), *(unsorted(word, dtype) for word in words)])
 
 
+def _counted(key: str, count: Callable[[Words], Counts], block: Block) -> Counts:
+    return count(sortable(block[key].data))
+
+
+def _missing(key: str, block: Block) -> int:
+    return int(block[key].is_missing().sum())
+
+
 def _refuse_missing(scan: Scan, key: str) -> None:
-    missing = 0
-    for block in scan.blocks([key]):
-        missing += int(block[key].is_missing().sum())
+    missing = sum(scan.each([key], partial(_missing, key)))
     if missing:
         remedy = f"Filter them out first: frame[~frame[{key!r}].ismissing()]."
         raise MissingValueError(f"split key {key!r}: {missing:,} rows have no time. {remedy}")

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Words = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.int64]
 
 _COUNTERS = 1 << 22
 
 
-def smallest(ranks: Sequence[int], chunks: Callable[[], Iterable[Words]], top: int) -> list[int]:
+def smallest(
+    ranks: Sequence[int], each: Callable[[Callable[[Words], Counts]], Iterable[Counts]], top: int
+) -> list[int]:
     """The values that stand at ``ranks`` (0 is the smallest) when all are sorted.
 
     Args:
         ranks: which, each less than the number of values.
-        chunks: gives all the values, anew for each pass; unsigned 64-bit.
+        each: gives a function's results over pieces of all the values (unsigned 64-bit), in any order; called for each
+            pass, with a function that can be pickled.
         top: no value is larger.
 
-    >>> smallest([0, 2], lambda: [np.array([5, 9], np.uint64), np.array([7], np.uint64)], top=9)
+    >>> pieces = [np.array([5, 9], np.uint64), np.array([7], np.uint64)]
+    >>> smallest([0, 2], lambda count: map(count, pieces), top=9)
     [5, 9]
     """
     settled = np.zeros(len(ranks), np.uint64)  # the upper bits found so far
@@ -31,13 +37,8 @@ def smallest(ranks: Sequence[int], chunks: Callable[[], Iterable[Words]], top: i
         prefixes, own = np.unique(settled, return_inverse=True)
         width = min(bits, 16, max(1, (_COUNTERS // len(prefixes)).bit_length() - 1))
         counts = np.zeros((len(prefixes), 1 << width), np.int64)
-        for chunk in chunks():
-            upper = _shift(chunk, bits)
-            at = np.minimum(np.searchsorted(prefixes, upper), len(prefixes) - 1)
-            same = prefixes[at] == upper
-            digits = (chunk[same] >> np.uint64(bits - width)) & np.uint64((1 << width) - 1)
-            cells = (at[same] << width) + digits.astype(np.int64)
-            counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
+        for one in each(partial(_digits, prefixes, bits, width)):
+            counts += one
         before = np.cumsum(counts, axis=1)
         for number in range(len(ranks)):
             row = before[own[number]]
@@ -46,6 +47,16 @@ def smallest(ranks: Sequence[int], chunks: Callable[[], Iterable[Words]], top: i
             settled[number] = (int(settled[number]) << width) | digit
         bits -= width
     return [int(one) for one in settled]
+
+
+def _digits(prefixes: Words, bits: int, width: int, words: Words) -> Counts:
+    """How many words begin with each prefix and go on with each digit of ``width`` bits."""
+    upper = _shift(words, bits)
+    at = np.minimum(np.searchsorted(prefixes, upper), len(prefixes) - 1)
+    same = prefixes[at] == upper
+    digits = (words[same] >> np.uint64(bits - width)) & np.uint64((1 << width) - 1)
+    cells = (at[same] << width) + digits.astype(np.int64)
+    return np.bincount(cells, minlength=len(prefixes) << width).reshape(len(prefixes), 1 << width)
 
 
 def _shift(values: Words, bits: int) -> Words:

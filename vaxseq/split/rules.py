@@ -55,6 +55,30 @@ class InPart:
         return found
 
 
+@dataclass(frozen=True)
+class InParts:
+    """The rows of some of the parts."""
+
+    rule: Rule
+    numbers: tuple[int, ...]
+
+    def __call__(self, block: dict[str, Value]) -> Mask:
+        return np.isin(self.rule.parts(block), self.numbers)
+
+
+@dataclass(frozen=True)
+class NotInPart:
+    """The rows of all parts but one."""
+
+    rule: Rule
+    part: int
+
+    def __call__(self, block: dict[str, Value]) -> Mask:
+        found = self.rule.parts(block)
+        kept: Mask = (found != self.part) & (found != DROPPED)
+        return kept
+
+
 @dataclass(frozen=True, eq=False)
 class ByOrder(Rule):
     """A random order of all rows, cut at ``bounds``."""

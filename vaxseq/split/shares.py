@@ -27,6 +27,38 @@ def checked_fractions(fractions: Mapping[str, Any]) -> list[float]:
     return [float(share) for share in fractions.values()]
 
 
+def flattened(fractions: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+    """The innermost parts, and for each part that is parted again the innermost ones in it.
+
+    Raises:
+        OptionError: a name that stands twice, or a part of nothing.
+
+    >>> flattened({"develop": {"train": 0.7, "validation": 0.1}, "test": 0.2})
+    ({'train': 0.7, 'validation': 0.1, 'test': 0.2}, {'develop': ('train', 'validation')})
+    """
+    parts: dict[str, Any] = {}
+    outer: dict[str, tuple[str, ...]] = {}
+
+    def add(inner: Mapping[str, Any]) -> tuple[str, ...]:
+        found: list[str] = []
+        for name, share in inner.items():
+            if name in parts or name in outer:
+                raise OptionError(f"split fractions: the part {name!r} is there twice. Name them apart.")
+            if not isinstance(share, Mapping):
+                parts[name] = share
+                found.append(name)
+                continue
+            if not share:
+                raise OptionError(f"split fractions[{name!r}]: got {share!r}, expected names with fractions")
+            outer[name] = ()
+            outer[name] = add(share)
+            found += outer[name]
+        return tuple(found)
+
+    add(fractions)
+    return parts, outer
+
+
 def shared_out(sizes: npt.NDArray[np.int64], shares: list[float]) -> npt.NDArray[np.int64]:
     """Rows of each class in each part, shape (classes, parts): each within 1 of exact, and parts near exact too.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +19,8 @@ import numpy.typing as npt
 from vaxseq.errors import SourceNotFoundError, StoreError
 from vaxseq.features.program.recipe import Field
 from vaxseq.frame.direct_reads import FileRows, exceeds_memory
+from vaxseq.frame.mapped_files import map_file
+from vaxseq.frame.watch import Mark
 
 VERSION = 1
 _ATTRIBUTE = "vaxseq_store"
@@ -47,14 +51,16 @@ class StoreFile:
     row_id: Place
     fingerprints: dict[str, str]
     shuffle_seed: int | None
+    mark: Mark = dataclass_field(compare=False)
 
     def arrays(self) -> list[npt.NDArray[Any]]:
         """The fields, memory-mapped, in the fields' order."""
-        return [self._map(place) for place in self.places]
+        content = self._content()
+        return [_within(content, place) for place in self.places]
 
     def row_ids(self) -> npt.NDArray[Any]:
         """The row ids, memory-mapped, shape (rows,)."""
-        return self._map(self.row_id)
+        return _within(self._content(), self.row_id)
 
     def files(self, fields: Sequence[Field]) -> list[FileRows]:
         """Where these fields' rows are in the file when it is larger than memory; else none: they are mapped."""
@@ -65,10 +71,15 @@ class StoreFile:
         wanted = [known[field.role, field.name] for field in fields]
         return [FileRows(self.path, stat.st_ino, place.offset, place.row_bytes) for place in wanted]
 
-    def _map(self, place: Place) -> npt.NDArray[Any]:
-        if 0 in place.shape:
-            return np.empty(place.shape, place.dtype)
-        return np.asarray(np.memmap(self.path, place.dtype, "r", place.offset, place.shape))
+    def _content(self) -> memoryview:
+        """The file as it was when it was read, mapped.
+
+        Raises:
+            DatasetError: it has changed.
+        """
+        content, _ = map_file(self.path)
+        self.mark.check()
+        return content
 
     def check(self, fingerprints: dict[str, str]) -> None:
         """Refuses a store that was made from something else.
@@ -83,6 +94,13 @@ class StoreFile:
                 f"{self.path}: the store was made from other {listed} than asked for. "
                 "Materialize it again with overwrite=True, or give another path."
             )
+
+
+def _within(content: memoryview, place: Place) -> npt.NDArray[Any]:
+    if 0 in place.shape:
+        return np.empty(place.shape, place.dtype)
+    count = int(np.prod(place.shape, dtype=np.int64))
+    return np.frombuffer(content, place.dtype, count, place.offset).reshape(place.shape)
 
 
 def path_of(field: Field) -> str:
@@ -135,6 +153,7 @@ def read(path: str | os.PathLike[str]) -> StoreFile:
     if not Path(text).exists():
         raise SourceNotFoundError(f"{text}: no such store. Make it with vaxseq.materialize.")
     try:
+        mark = Mark.of(text)
         with h5py.File(text, "r") as file:
             if _ATTRIBUTE not in file.attrs:
                 raise StoreError(f"{text}: an HDF5 file, but not a packed store. Make one with vaxseq.materialize.")
@@ -149,7 +168,26 @@ def read(path: str | os.PathLike[str]) -> StoreFile:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{text}: the store can't be read ({error}). Materialize it again.") from error
-    return StoreFile(text, meta["rows"], fields, places, row_id, meta["fingerprints"], meta["shuffle_seed"])
+    return StoreFile(text, meta["rows"], fields, places, row_id, meta["fingerprints"], meta["shuffle_seed"], mark)
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuses to put a store in the place of anything but another store.
+
+    Raises:
+        StoreError: something else is there.
+    """
+    if not os.path.lexists(path) or (path.is_file() and path.stat().st_size == 0):
+        return
+    ours = False
+    if path.is_file():
+        with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
+            ours = _ATTRIBUTE in file.attrs
+    if not ours:
+        raise StoreError(
+            f"{path}: not replaced: it isn't a packed store, or is too damaged to tell. Give another path, or remove "
+            "it yourself."
+        )
 
 
 def _field(one: dict[str, Any]) -> Field:

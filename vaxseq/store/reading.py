@@ -26,8 +26,14 @@ class StoreReader:
         arrays = {(field.role, field.name): array for field, array in zip(stored.fields, stored.arrays(), strict=True)}
         self.arrays: list[npt.NDArray[Any]] = [arrays[field.role, field.name] for field in fields]
         self._files = stored.files(fields)
+        self.check = stored.mark.check  # raises if the file has changed
         self.random_access = not self._files
         self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self.arrays)
+
+    @property
+    def from_files(self) -> bool:
+        """Whether memory can't hold the store, so that rows are read from its file."""
+        return bool(self._files)
 
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
@@ -39,6 +45,7 @@ class StoreReader:
 
     def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays:
         """Store rows ``start`` to ``stop`` (those under ``mask``)."""
+        self.check()
         if mask is not None:
             return self.gather(start + np.flatnonzero(mask), out=out)
         if self._files:
@@ -51,6 +58,7 @@ class StoreReader:
 
     def runs(self, starts: npt.NDArray[np.int64], length: int) -> Arrays:
         """Store rows start, ..., start + length - 1 for each of ``starts``, end to end."""
+        self.check()
         if self._files:
             return self.gather((starts[:, None] + np.arange(length)).reshape(-1))
         taken = [take_runs(array, starts, length) for array in self.arrays]
@@ -58,6 +66,7 @@ class StoreReader:
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays:
         """The store rows ``row_ids``, in their order."""
+        self.check()
         if self._files:
             return self._from_files(len(row_ids), out, lambda file, place: file.gather(row_ids, place))
         places = self.empty(len(row_ids)) if out is None else out

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.processes import end_with_parent
 from vaxseq.expressions.values import Mask
 from vaxseq.frame import FrameSpec
 from vaxseq.loading.query import Query
@@ -64,6 +65,7 @@ def write_unit(description: bytes, first: int, rows: Rows, offsets: npt.NDArray[
 
     ``offsets`` are, for a shuffled store, the store rows at which this unit's rows of each bucket begin.
     """
+    end_with_parent()
     job, reader = _opened(description)
     ids = rows.row_ids()
     arrays = reader.gather(ids) if rows.ids is not None else reader.read(rows.start, rows.stop, rows.mask())
@@ -84,6 +86,7 @@ def write_unit(description: bytes, first: int, rows: Rows, offsets: npt.NDArray[
 
 def settle_bucket(description: bytes, number: int) -> int:
     """Put the rows of one bucket into their final order."""
+    end_with_parent()
     job = _job(description)
     if job.bucketed is None:
         return 0

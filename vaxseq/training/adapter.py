@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import keras
 import numpy as np
+
+from vaxseq.training.backend import keras  # first: it says what to install
+
+# isort: split
+
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter

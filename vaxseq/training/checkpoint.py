@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from vaxseq.errors import OptionError, PositionError
+from vaxseq.training.backend import keras
 from vaxseq.training.folder_lock import FolderLock
 
 _VERSION = 2

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy.typing as npt
 
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
 from vaxseq.features import FittedFeatures
 from vaxseq.features.records.encoding import check_float32
+from vaxseq.training.backend import keras
 from vaxseq.training.layer_program import LayerProgram, tensor_dtype
 
 
@@ -60,6 +60,11 @@ class FittedLayer(keras.layers.Layer):
         """
         inputs = self.new_inputs()
         return keras.Model(inputs, model(self(inputs)))
+
+    @property
+    def feature_names(self) -> list[str] | dict[str, list[str]]:
+        """The names of the columns that it gives; of several outputs a dict by name."""
+        return self.fitted.feature_names
 
     def encode(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """``fitted.encode_records(records)``."""

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras import ops
-
 from vaxseq.features import FittedFeatures
 from vaxseq.features.program.recipe import Field
 from vaxseq.features.records.encoding import Encoding, encoding_recipe, is_whole
 from vaxseq.features.transforms import Step
+from vaxseq.training.backend import keras
+
+ops = keras.ops
 
 # What every backend has: JAX computes in 64 bits only when asked, torch hardly knows unsigned numbers.
 _NARROWER = {"float64": "float32", "int64": "int32", "uint16": "int32", "uint32": "int32"}

@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.loading.loader import Batches, Loaded, Loader
+from vaxseq.loading.scatter import Scattered, Way, choose
+from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
+from vaxseq.loading.scatter.folder import Scratch
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.augment import Augmenter
@@ -29,13 +32,22 @@ class Pipeline:
     read_ahead: int
     augment: Augment | None
     pool: AugmentPool | None
+    scratch: Scratch = "auto"
+
+    def way(self, plan: BatchPlan) -> Way:
+        """How the plan's rows are brought into their order."""
+        return choose(self.items.reader, self.items.index, plan, self.scratch)
+
+    def expectation(self, plan: BatchPlan) -> Expectation | None:
+        """What that costs, as measured on a few rows."""
+        return expect(self.items.reader, self.items.index, plan, self.way(plan))
 
     @property
     def has_targets(self) -> bool:
         """Whether batches hold targets."""
         return any(field.role == "target" for field in self.items.fields)
 
-    def loader(self, plan: BatchPlan, sequential: bool = False) -> Batches[Batch]:
+    def loader(self, plan: BatchPlan, sequential: bool = False, *, warn: bool = True) -> Batches[Batch]:
         """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one."""
         # what is left of an epoch may need weights where the whole doesn't, or the other way round
         maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
@@ -47,7 +59,11 @@ class Pipeline:
         if isinstance(reader, StoreReader) and reader.random_access:
             if plan.in_order and augmenter is None and not plan.padded:
                 return SliceLoader(reader, plan, finish, plain=maker.plain)
-        make = partial(Loader, reader, self.items.index, plan, self.read_ahead, finish, sequential=sequential)
+        index, way = self.items.index, self.way(plan)
+        ordered = Scattered(reader, index, plan, way) if way.kind == "scattered" else None
+        if way.kind == "one by one" and warn and not sequential:
+            warn_of_cost(reader, index, plan, way)
+        make = partial(Loader, reader, index, plan, self.read_ahead, finish, sequential=sequential, ordered=ordered)
         if self.pool is not None:
             return make(finish_all=finish.all, threads=self.pool.tasks)
         return make(cut=maker.cut if augmenter is None and maker.cuts else None)

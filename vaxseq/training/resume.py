@@ -6,10 +6,9 @@ import os
 import time
 from typing import Any
 
-import keras
-
 from vaxseq.errors import OptionError
 from vaxseq.training.adapter import running_call
+from vaxseq.training.backend import keras
 from vaxseq.training.checkpoint import Checkpoint
 from vaxseq.training.keras_run import Run
 from vaxseq.training.sequence import Sequence

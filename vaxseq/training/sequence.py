@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,19 +14,24 @@ import numpy.typing as npt
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
+from vaxseq.features.program.names import plain_names
 from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
+from vaxseq.features.tables.served import served_table
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
 from vaxseq.loading.loader import within
 from vaxseq.loading.query import Query
+from vaxseq.loading.scatter.expectation import Expectation
+from vaxseq.loading.scatter.folder import check_scratch
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
 from vaxseq.training.balancing import draws_of, targets_of
-from vaxseq.training.batches import BatchMaker
+from vaxseq.training.batches import BatchMaker, named_arrays
 from vaxseq.training.class_weights import ClassWeights, class_weights
+from vaxseq.training.description import Description, describe
 from vaxseq.training.epoch_dataset import EpochDataset
 from vaxseq.training.examples import Examples, examples_of
 from vaxseq.training.joining import vector
@@ -41,7 +46,8 @@ class Sequence(Shown, EpochDataset):
     """Batches of a vaex frame for ``model.fit``, ``evaluate`` and ``predict``: lazily read, deterministic.
 
     Args:
-        frame: a vaex DataFrame (filtered, sliced, concatenated, with virtual columns), or a dataset's path.
+        frame: a vaex frame (filtered, sliced, concatenated, with virtual columns), another table (pandas, polars,
+            Arrow, DuckDB, a dict of arrays), or a dataset's path.
         fitted: fitted features; they say what the inputs, targets and weights are. Or leave it out and give
         inputs: column names: a list is one float32 matrix (batch, columns), a dict several named inputs.
         targets: column names likewise; one column has shape (batch,). Whole numbers become int32, else float32.
@@ -76,7 +82,11 @@ class Sequence(Shown, EpochDataset):
             the cache folder: the features are computed once, and read at the memory's pace. A store that was
             made from other data, rows or features is refused. Batches follow the store's order of rows.
         read_ahead: batches prepared ahead in a background thread, rounded up to whole chunks; 0 for none. A store's
-            batches in order are copied when asked for: that takes less time than a thread's help.
+            batches in order are copied when asked for: that takes less time than a thread's help. Never more than
+            256 MB at once, or one chunk.
+        scratch: where rows are put into a global order that memory can't hold: a folder on a disk, which takes about
+            as many bytes as an epoch's arrays, gone when the program ends; "auto": $VAXSEQ_SCRATCH, else the cache
+            folder; None forbids it, and each row is then read by itself. What fits into memory needs none.
 
     Raises:
         OptionError: an option that can't be; also Keras's ``workers`` of 2 or more.
@@ -119,6 +129,7 @@ class Sequence(Shown, EpochDataset):
         augment_workers: int = 0,
         store: str | os.PathLike[str] | None = None,
         read_ahead: int = 2,
+        scratch: str | os.PathLike[str] | None = "auto",
         workers: int = 0,
         use_multiprocessing: bool = False,
     ) -> None:
@@ -127,11 +138,12 @@ class Sequence(Shown, EpochDataset):
             "where": where, "rows": rows, "window": window, "shuffle": shuffle, "seed": seed, "shard": shard,
             "drop_remainder": drop_remainder, "pad": pad, "on_missing": on_missing, "class_weight": class_weight,
             "balance": balance, "augment": augment, "augment_workers": augment_workers, "store": store,
-            "read_ahead": read_ahead,
+            "read_ahead": read_ahead, "scratch": scratch,
         }  # fmt: skip
         super().__init__(workers=workers, use_multiprocessing=use_multiprocessing)
         if isinstance(read_ahead, bool) or read_ahead < 0 or read_ahead != int(read_ahead):
             raise OptionError(f"read_ahead: got {read_ahead!r}, expected a number of batches, 0 for none")
+        check_scratch(scratch)
         served = Query(
             frame,
             fitted,
@@ -142,7 +154,9 @@ class Sequence(Shown, EpochDataset):
             rows=rows,
             on_missing=on_missing,
         )
-        self._source, self._fitted = served.source, served.fitted
+        inputs, targets, sample_weight = served.plain
+        self._options |= {"inputs": inputs, "targets": targets, "sample_weight": sample_weight, "where": served.where}
+        self._served, self._source, self._fitted = served, served.source, served.fitted
         if window is None and fitted is not None and fitted.window is not None:
             window = Window(**fitted.window)
         plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
@@ -175,6 +189,7 @@ class Sequence(Shown, EpochDataset):
             read_ahead,
             augment,
             _pool(augment, augment_workers),
+            scratch,
         )
         self._serve(pipeline, plan, partial(_content, served, window, self._items))
 
@@ -207,6 +222,14 @@ class Sequence(Shown, EpochDataset):
         """Target name -> its field: ``shape`` of one row and ``dtype``."""
         return {field.name: field for field in self._recipe.of("target")}
 
+    @property
+    def feature_names(self) -> list[str] | dict[str, list[str]]:
+        """The names of the input matrix's columns; of several inputs a dict by name. Of windows, a row's."""
+        fields = self._served.recipe.of("input")
+        known = {one.name: plain_names(one) for one in fields} if self._fitted is None else self._fitted.matrix_names()
+        names = {name: list(columns) for name, columns in known.items()}
+        return next(iter(names.values())) if len(names) == 1 else names
+
     def row_ids(self, index: int, epoch: int | None = None) -> npt.NDArray[np.int64]:
         """The row ids of a batch, shape (rows,), without the padding; of the current epoch by default.
 
@@ -214,6 +237,40 @@ class Sequence(Shown, EpochDataset):
         """
         plan = self._epochs.current.plan if epoch is None else self._plan
         return rows_of(self._items, plan, self.epoch if epoch is None else epoch, within(index, plan))
+
+    def describe(self, *, seconds: float = 0.25) -> Description:
+        """What this Sequence serves: rows in and left out, batches, shapes, order, memory, bytes and time of an epoch.
+
+        Args:
+            seconds: how long to read batches, to tell how long an epoch's take; 0 to read none.
+
+        >>> import numpy as np, vaex
+        >>> frame = vaex.from_arrays(x=np.arange(10.0), y=np.arange(10))
+        >>> told = Sequence(frame, inputs=["x"], targets="y", batch_size=4, where="x > 2").describe()
+        >>> told.rows, told.items, told.left_out, told.num_batches
+        (10, 7, {'where=x > 2': 3}, 2)
+        """
+        return describe(self._served, self._items, self._pipeline, self._plan, seconds=seconds)
+
+    def show(self, rows: int = 3, *, index: int = 0, epoch: int = 0) -> Display:
+        """The first rows of a batch as a table, raw values beside what the model gets.
+
+        Args:
+            rows: how many, at most.
+            index: of the batch.
+            epoch: whose order the batch is of.
+
+        >>> import numpy as np, vaex
+        >>> Sequence(vaex.from_arrays(x=np.arange(4.0) / 3), inputs=["x"], batch_size=2).show(1).rows[1]
+        ('x', '0', '0')
+        """
+        if isinstance(rows, bool) or rows < 1:
+            raise OptionError(f"show rows: got {rows!r}, expected at least 1")
+        ids = self.row_ids(index, epoch)[:rows]
+        arrays = named_arrays(self._served.recipe.fields, self.batch(epoch, index))
+        title = f"Batch {within(index, self._plan):,} of epoch {epoch}, its first {len(ids)} of {len(arrays[0]):,} rows"
+        fields = self._served.recipe.fields
+        return served_table(self._fitted, self._source, fields, [one[: len(ids)] for one in arrays], ids, title)
 
     def shuffle_quality(self, *, epoch: int = 0) -> ShuffleQuality:
         """How near the order of an epoch comes to a uniform shuffle: measured, each figure beside the uniform one.
@@ -282,9 +339,18 @@ class Sequence(Shown, EpochDataset):
         for role in roles:
             for field in self._recipe.of(role):
                 lines.append((role, f"{field.name}: {field.dtype}, shape {('batch', *field.shape)}".replace("'", "")))
+        way = self._pipeline.way(plan)
+        if way.kind != "memory":
+            lines.append(("reading", str(way)))
+        if (cost := self._expectation) is not None:
+            lines.append(("expected", str(cost)))
         held = "a batch" if chunk == 1 else f"a chunk of {chunk} batches"
         lines.append(("memory", f"{size:.1f} MB {held}, index {items.nbytes / 1e6:.1f} MB"))
         return lines
+
+    @cached_property
+    def _expectation(self) -> Expectation | None:
+        return self._pipeline.expectation(self._plan)
 
 
 def _content(served: Query, window: Window | None, items: Examples) -> dict[str, str]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 
 from vaxseq.errors import OptionError
 from vaxseq.training.adapter import keep_global_seed
+from vaxseq.training.backend import keras
 
 # what a fit sets on a model, besides its variables
 _ATTRIBUTES = ("history", "stop_training", "train_function", "test_function", "predict_function")

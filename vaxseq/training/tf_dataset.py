@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from vaxseq.errors import OptionError
+from vaxseq.training.backend import keras
 from vaxseq.training.batches import Batch
 from vaxseq.training.torch_dataset import imported
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
-
 from vaxseq.errors import OptionError
 from vaxseq.features.program.recipe import Recipe
 from vaxseq.frame import Source
@@ -17,6 +15,7 @@ from vaxseq.loading.loader import Loaded
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.store import StoreReader
+from vaxseq.training.backend import keras
 from vaxseq.training.sequence import Sequence
 
 _WARM_STEPS = 3  # a fit's first steps compile and allocate

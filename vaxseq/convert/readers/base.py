@@ -91,6 +91,7 @@ class Reader(ABC):
     is_text: ClassVar[bool] = False  # types must be inferred, and every value can be read again as text
     splittable = True
     takes_folders: ClassVar[bool] = False  # a folder is one source
+    chosen: tuple[str, ...] | None = None  # the columns that will be asked for; None is all
 
     def __init__(self, source: Source, options: Mapping[str, Any]) -> None:
         self.source = source
@@ -107,7 +108,12 @@ class Reader(ABC):
         return places.stamp(source.path) if source.path is not None else (0, b"")
 
     @classmethod
-    def check(cls, sources: Sequence[Source]) -> None:
+    def content(cls, source: Source) -> bytes:
+        """Bytes that are the same for a copy of the source; nothing where that can't be told."""
+        return places.content(source.path) if source.path is not None else b""
+
+    @classmethod
+    def check(cls, sources: Sequence[Source], options: Mapping[str, Any]) -> None:
         """Called once, before any of the sources is opened: refuses what can't be told by opening it.
 
         Raises:
@@ -127,6 +133,14 @@ class Reader(ABC):
     def schema_names(self) -> tuple[str, ...]:
         """Column names in order; cheaper than the types in a text source."""
         return tuple(self.schema().names)
+
+    def choose(self, columns: tuple[str, ...]) -> None:
+        """Says which columns will be asked for: others needn't be read, and may be unreadable."""
+        self.chosen = columns
+
+    def unreadable(self) -> Mapping[str, str]:
+        """Columns of the schema that can't be read, and why; refused only when they are asked for."""
+        return {}
 
     @abstractmethod
     def units(self, index: int) -> Iterator[Unit]:

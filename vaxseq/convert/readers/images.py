@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _UNIT_BYTES, _UNIT_FILES = 16 << 20, 1 << 14
 _SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that another program would interpret
+_PLUGINS = ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP")
+MAX_PIXELS = 1 << 27
 _MODES = {"rgb": ("RGB", (3,)), "rgba": ("RGBA", (4,)), "grayscale": ("L", ())}
 _RESIZES = ("stretch", "crop", "pad")
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error,
@@ -41,13 +45,14 @@ class ImagesReader(Reader):
     """
 
     name = "images"
-    options = {"images": None, "labels": None, "color_mode": "rgb", "resize": "stretch"}
+    options = {"images": None, "labels": None, "color_mode": "rgb", "resize": "stretch", "allow_external": False}
     takes_folders = True
 
     def __init__(self, source: Source, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         try:
-            import PIL.Image  # noqa: F401
+            for plugin in _PLUGINS:
+                import_module(f"PIL.{plugin}ImagePlugin")
         except ImportError as error:
             raise MissingExtraError(f"{self.where}: Pillow isn't installed. pip install 'vaxseq[images]'") from error
         self._height, self._width = self._size()
@@ -92,6 +97,7 @@ class ImagesReader(Reader):
             labels = [name.split("/")[0] if "/" in name else None for name in files]
             return files, pa.table({"label": pa.array(labels, pa.string())})
         path = os.fspath(self.set["labels"])
+        places.check_readable(path)
         try:
             table = pacsv.read_csv(path, convert_options=pacsv.ConvertOptions(strings_can_be_null=True))
         except FileNotFoundError as error:
@@ -113,6 +119,11 @@ class ImagesReader(Reader):
         labels = places.stamp(os.fspath(source.data))[1] if source.data is not None else b""
         return sum(size for _, size, _ in found), repr(found).encode() + labels
 
+    @classmethod
+    def content(cls, source: Source) -> bytes:
+        labels = places.content(os.fspath(source.data)) if source.data is not None else b""
+        return repr([(name, size) for name, size, _ in _listed(source.path or "")]).encode() + labels
+
     def schema(self) -> pa.Schema:
         return self._schema
 
@@ -132,7 +143,7 @@ class ImagesReader(Reader):
         bad: list[BadRow] = []
         for row, name in enumerate(files):  # also when the image itself isn't asked for: rows don't depend on columns
             try:
-                pixels[row] = self._decoded(os.path.join(self._root, name))
+                pixels[row] = self._decoded(self._inside(name))
             except FileNotFoundError:
                 bad.append(BadRow(row, "image", name, "no such file"))
                 keep[row] = False
@@ -151,18 +162,33 @@ class ImagesReader(Reader):
 
     def _decoded(self, path: str) -> npt.NDArray[np.uint8]:
         """The pixels, upright, in the chosen colours and size."""
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
 
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", module=r"PIL\..*")  # damage in what isn't pixels
             try:
-                with Image.open(path) as image:
+                with Image.open(path, formats=_FORMATS) as image:
+                    width, height = image.size
+                    if width * height > MAX_PIXELS:
+                        raise ValueError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} are taken (MAX_PIXELS)")
                     image.load()
                     turned = ImageOps.exif_transpose(image)
                     return np.asarray(self._resized(self._coloured(turned)), np.uint8)
             except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
                 raise ValueError(f"it has too many pixels: {error}") from error
+            except UnidentifiedImageError as error:
+                raise ValueError(f"none of the formats {', '.join(_FORMATS)}") from error
+
+    def _inside(self, name: str) -> str:
+        """Where a file is. What lies outside of the folder, by ``..`` or by a link, isn't read unasked."""
+        path = os.path.join(self._root, name)
+        if not self.set["allow_external"]:
+            real, root = os.path.realpath(path), os.path.realpath(self._root)
+            if os.path.commonpath([real, root]) != root:
+                raise ValueError("it lies outside of the folder; allow_external=True reads it")
+        if os.path.exists(path) and not places.is_file(path):
+            raise ValueError("a pipe, device or folder, expected a file")
+        return path
 
     def _coloured(self, image: Image.Image) -> Image.Image:
         if image.mode.startswith("I;16") or image.mode in ("I", "F"):  # more than 8 bits: Pillow would cut them off
@@ -213,6 +239,8 @@ def _listed(root: str) -> tuple[tuple[str, int, int], ...]:
         for name in names:
             path = os.path.join(folder, name)
             if os.path.splitext(name)[1].lower() in _SUFFIXES and not name.startswith((".", "_")):
-                about = os.stat(path)
+                if not places.is_file(path):
+                    continue  # a pipe or device has no end
+                about = os.stat(path) if os.path.exists(path) else os.lstat(path)
                 found.append((Path(path).relative_to(root).as_posix(), about.st_size, about.st_mtime_ns))
     return tuple(sorted(found))

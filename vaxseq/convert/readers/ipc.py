@@ -8,38 +8,56 @@ from typing import Any
 import pyarrow as pa
 
 from vaxseq.convert import places
-from vaxseq.convert.readers.base import Piece, TypedReader, Unit
-from vaxseq.convert.readers.kinds import storable, wanted_schema
+from vaxseq.convert.readers import nesting
+from vaxseq.convert.readers.base import Piece, Unit
+from vaxseq.convert.readers.nesting import NestedReader
 from vaxseq.errors import SourceError, SourceNotFoundError
 
 _ROWS = 1 << 20
+_LOOK_ROWS = 1 << 14
 
 
-class IpcReader(TypedReader):
+class IpcReader(NestedReader):
     """One unit a record batch; a stream is one unit of many pieces."""
 
     name = "arrow"
     suffixes = (".arrow", ".feather", ".ipc", ".arrows")
+    options = nesting.OPTIONS
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         try:
             remote = places.is_url(source.path)
             self._map = pa.PythonFile(places.open_bytes(source.path), "r") if remote else pa.memory_map(source.path)
-            self._file = pa.ipc.open_file(self._map) if self._map.read(6) == b"ARROW1" else None
+            head = self._map.read(6)
+            if head[:4] == b"FEA1":
+                raise SourceError(
+                    f"{self.where}: Feather version 1, which Arrow has given up; expected version 2. Turn it into one: "
+                    "pyarrow.feather.write_feather(pyarrow.feather.read_table('old.feather'), 'new.feather')."
+                )
+            self._file = pa.ipc.open_file(self._map) if head == b"ARROW1" else None
             self._map.seek(0)
             schema = self._file.schema if self._file is not None else pa.ipc.open_stream(self._map).schema
-            self._schema = wanted_schema(schema.remove_metadata(), self.where)
+            self._schema = schema.remove_metadata()
             self._count = self._file.num_record_batches if self._file is not None else 1
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
         except (OSError, pa.ArrowException, ValueError) as error:
+            if isinstance(error, SourceError):
+                raise
             raise SourceError(
                 f"{self.where}: can't read the Arrow file: {error}. It is damaged, or no Arrow IPC."
             ) from error
 
-    def schema(self) -> pa.Schema:
+    def nested_schema(self) -> pa.Schema:
         return self._schema
+
+    def look(self, names: list[str]) -> Iterator[pa.Table]:
+        for number in range(self._count):
+            for batch in self._batches(Unit(0, number, number + 1)):
+                if batch.num_rows:
+                    batch.validate(full=True)
+                    yield pa.Table.from_batches([batch.select(names).slice(0, _LOOK_ROWS)])
 
     def units(self, index: int) -> Iterator[Unit]:
         for number in range(self._count):
@@ -53,7 +71,7 @@ class IpcReader(TypedReader):
                 for start in range(0, batch.num_rows, _ROWS):
                     part = batch.slice(start, _ROWS)
                     if number >= skip:
-                        yield Piece(storable(pa.Table.from_batches([part])), row)
+                        yield Piece(pa.Table.from_batches([part]).select(self.own_columns()), row)
                     row += part.num_rows
                     number += 1
         except (OSError, pa.ArrowException, ValueError) as error:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.json as pajson
 
 from vaxseq.convert import text
-from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, is_text, join
+from vaxseq.convert.forms.looking import Subject
+from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.readers import scan
-from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request
+from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
 from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.convert.readers.json_elements import Elements, is_lines
+from vaxseq.convert.readers.json_fast import paths_of, read_fast
+from vaxseq.convert.readers.json_rows import FIXED, ListColumns, flat, is_flat, parents_only
+from vaxseq.convert.readers.nesting import LENGTH, RAGGED, check_distinct, checked_lists
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
-
-_FAST = (pa.bool_(), pa.int64(), pa.float64(), pa.string(), CATEGORY)
 
 
 class _Fraction(float):
@@ -34,52 +35,150 @@ class _Fraction(float):
 
 
 class JsonLinesReader(TextReader):
-    """Keys are columns. A value that doesn't fit its column widens it; a line that is no object is a bad row."""
+    """Keys are columns. A value that doesn't fit its column widens it; a line that is no object is a bad row.
+
+    What an object holds has the name ``p.x``; lists become array columns or text, as in every nested source. An array
+    of objects, and objects over several lines, are read from their start.
+    """
 
     name = "jsonl"
-    suffixes = (".jsonl", ".ndjson", ".json")
-    options = {"encoding": "utf-8", "timestamp_format": (), "fields": None, "null_values": None, "decimal": "."}
+    suffixes = (".jsonl", ".ndjson", ".json", ".geojsonl")
+    options = {
+        "encoding": None, "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
+        "lists": None, "records": None,
+    }  # fmt: skip
+    kinds_of_forms = ("times",)  # what is a number or a bool is written as one in JSON
     dialect = scan.Dialect(44, None)  # a newline within a JSON string is escaped, so every newline ends a record
     body_start = body_line = 0
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
-        rows, _ = self._rows(self.sample())
+        path = self.set["records"]
+        if path is not None and (not isinstance(path, str) or not path):
+            raise bad_option(self.where, "records", path, "the path to an array of objects, such as 'data.rows'")
+        self._path = tuple(path.split(".")) if path else ()
+        self._elements = False
+        self._elements = bool(self._path) or not is_lines(self._head())
+        if self._elements:
+            self.splittable = False
+        self._lists = ListColumns(self.where, checked_lists(self.where, self.set["lists"]))
+        self._paths: dict[str, tuple[str, ...] | None] = {}
+        rows, _ = self._rows(self.sample(), learn=True)
+        self._first: list[tuple[int, dict[str, Any]]] | None = rows  # the look at types needs them once more
+        self._refuse_envelope(rows)
         keys = dict.fromkeys(key for _, row in rows for key in row)
-        self._names = tuple(self.set["fields"] or keys)
+        parts = [row for _, row in rows]
+        hidden = parents_only(parts, keys)
+        keys_or_fields = [name for name in (self.set["fields"] or keys) if name not in hidden]
+        self._unreadable: dict[str, str] = {}
+        for name in keys_or_fields:
+            values = [self._cell(row, name) for row in parts]
+            if any(type(value) is list for value in values) and self._lists.learn(name, values) is None:
+                self._unreadable[name] = "its lists hold more than numbers of a common shape, or texts"
+        self._own = tuple(keys_or_fields)
+        self._names = tuple(self._lists.companions(keys_or_fields))
+        check_distinct(list(self._names), self.where)
         if not self._names:
             raise SourceError(
                 f"{self.where}: no JSON object in the first lines. Check that there is one object a line."
             )
 
+    def _refuse_envelope(self, rows: list[tuple[int, dict[str, Any]]]) -> None:
+        """One object around a list of objects is a portal's answer, not a row."""
+        if len(rows) != 1 or self._path:
+            return
+        found = {path: value for path, value in self._lists_in(rows[0][0]) if len(value) > 1}
+        if path := next(iter(found), None):
+            raise SourceError(
+                f"{self.where}: one object with a list of {len(found[path])} objects at {path!r}, expected one object "
+                f"a row. Pass records={path!r}.",
+                options={"records": path},
+            )
+
+    def _lists_in(self, number: int) -> list[tuple[str, list[Any]]]:
+        found: list[tuple[str, list[Any]]] = []
+
+        def visit(value: Any, path: str) -> None:
+            if isinstance(value, dict):
+                for key, one in value.items():
+                    visit(one, f"{path}.{key}" if path else key)
+            elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+                found.append((path, value))
+
+        piece = self.sample()
+        for at, (start, stop, _) in enumerate(scan.records(piece.raw, self.dialect, skip_blank=True)):
+            if at == number:
+                visit(json.loads(bytes(piece.raw[start:stop])), "")
+        return found
+
+    def text_chunks(self) -> Iterator[bytes]:
+        chunks = super().text_chunks()
+        return Elements(chunks, self.where, self._path).blocks() if self._elements else chunks
+
     def names(self) -> tuple[str, ...]:
         return self._names
 
+    def unreadable(self) -> Mapping[str, str]:
+        return self._unreadable
+
+    def subject(self, name: str) -> Subject:
+        return Subject(name, (), ".", "", self.kinds_of_forms, words=False)
+
+    def schema(self) -> pa.Schema:
+        found = super().schema()
+        self._first = None
+        return found
+
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
-        rows, _ = self._rows(piece)
-        return {name: self._kind([row.get(name) for _, row in rows], name) for name in self._names}
+        rows = self._first if self._first is not None else self._rows(piece)[0]
+        found: dict[str, pa.DataType] = {}
+        for name in self._names:
+            skip = name in self._unreadable or (self.chosen is not None and name not in self.chosen)
+            found[name] = pa.null() if skip else self._kind(self._values(rows, name), name)
+        return found
+
+    def _values(self, rows: list[tuple[int, dict[str, Any]]], name: str) -> list[Any]:
+        if name in self._own:
+            return [self._cell(row, name) for _, row in rows]
+        own = name.removesuffix(LENGTH)  # of a list
+        cells = (self._cell(row, own) for _, row in rows)
+        return [None if cell is None else len(cell) if type(cell) is list else 1 for cell in cells]
+
+    def _cell(self, row: dict[str, Any], name: str) -> Any:
+        """The value; an empty list of objects is one for each of their keys."""
+        value = row.get(name)
+        if value is None and "." in name and name not in row:
+            parent = name.rpartition(".")[0]
+            while parent:
+                if row.get(parent) == []:
+                    return []
+                parent = parent.rpartition(".")[0]
+        return value
 
     def parse(self, piece: Piece, request: Request) -> Parsed:
         types = dict(request.types)
-        if (
-            all(types[name] in _FAST for name in request.columns)
-            and (table := self._fast(piece, request.columns, types)) is not None
-        ):
+        only = set(request.columns) < set(self._names)
+        table = None
+        if all(self.worded(name) is None for name in request.columns):
+            table = read_fast(piece.raw, request.columns, types, self._paths, self._lists, only=only)
+        if table is not None:
             return Parsed(table)
         rows, bad = self._rows(piece)
-        self._refuse_new_keys(piece, rows)
+        if not only:
+            self._refuse_new_keys(piece, rows)
         ordinals = np.asarray([row for row, _ in rows], np.int64)
         keep = np.ones(len(rows), bool)
         columns = {}
         for name in request.columns:
-            values = [row.get(name) for _, row in rows]
+            values = self._values(rows, name)
             if name not in request.declared:
-                kind = types[name]
-                seen = self._kind(values, name)
-                wider = join(kind, seen)
-                if not is_text(kind):
-                    types[name] = CATEGORY if wider is None or is_text(wider) else wider
-            columns[name], wrong = self._column(values, types[name])
+                types[name] = self._wider(values, types[name], name)
+            worded = self.worded(name) if all(value is None or isinstance(value, str) for value in values) else None
+            if worded is not None:
+                demanded, cells = name in request.declared, pa.array(values, pa.string())
+                columns[name], wrong = worded.read(cells, request.types[name], name, declared=demanded)
+            else:
+                columns[name], wrong = self._column(values, types[name], name)
             for row in np.flatnonzero(wrong).tolist():
                 bad.append(BadRow(int(ordinals[row]), name, _written(values[row]), f"not a {type_name(types[name])}"))
             keep &= ~wrong
@@ -88,28 +187,13 @@ class JsonLinesReader(TextReader):
             table, ordinals = table.filter(pa.array(keep)), ordinals[keep]
         return Parsed(table, bad, ordinals)
 
-    def _fast(self, piece: Piece, columns: tuple[str, ...], types: Mapping[str, pa.DataType]) -> pa.Table | None:
-        """pyarrow's parser, where it says the same as the slow and exact way; None otherwise."""
-        plain = {name: pa.string() if is_text(types[name]) else types[name] for name in columns}
-        try:
-            table = pajson.read_json(
-                pa.BufferReader(pa.py_buffer(piece.raw)), pajson.ReadOptions(use_threads=False,
-                block_size=max(len(piece.raw), 1 << 20)),
-                pajson.ParseOptions(explicit_schema=pa.schema(list(plain.items())), unexpected_field_behavior="error",
-                                    newlines_in_values=False),
-            )  # fmt: skip
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            return None
-        if int(np.count_nonzero(piece.raw == 10)) not in (table.num_rows, table.num_rows - 1):
-            return None
-        for name in columns:
-            if plain[name] == pa.float64():
-                bounds = pc.min_max(table[name]).as_py()
-                if max(abs(bounds["min"] or 0), abs(bounds["max"] or 0)) >= EXACT_INTEGER:
-                    return None
-        return table.select(list(columns))
+    def _wider(self, values: list[Any], kind: pa.DataType, name: str) -> pa.DataType:
+        if is_text(kind) or (pa.types.is_fixed_size_list(kind) and self._lists.forms.get(name, FIXED) == FIXED):
+            return kind  # another length than in the lists before is a bad row
+        wider = join(kind, self._kind(values, name), grow=True)
+        return CATEGORY if wider is None or is_text(wider) else wider
 
-    def _rows(self, piece: Piece) -> tuple[list[tuple[int, dict[str, Any]]], list[BadRow]]:
+    def _rows(self, piece: Piece, *, learn: bool = False) -> tuple[list[tuple[int, dict[str, Any]]], list[BadRow]]:
         rows: list[tuple[int, dict[str, Any]]] = []
         bad: list[BadRow] = []
         for number, (start, stop, _) in enumerate(scan.records(piece.raw, self.dialect, skip_blank=True)):
@@ -118,6 +202,12 @@ class JsonLinesReader(TextReader):
                 continue
             try:
                 row = json.loads(raw, parse_float=_Fraction)
+                if b"\\ud" in raw or b"\\uD" in raw:
+                    json.dumps(row, ensure_ascii=False).encode()  # half of a pair is no character
+                if isinstance(row, dict):
+                    if learn:
+                        self._paths |= paths_of(row)
+                    row = row if is_flat(row) else flat(row)
             except (ValueError, RecursionError) as error:
                 bad.append(BadRow(number, None, None, f"not JSON: {error}"))
                 continue
@@ -128,58 +218,56 @@ class JsonLinesReader(TextReader):
         return rows, bad
 
     def _refuse_new_keys(self, piece: Piece, rows: list[tuple[int, dict[str, Any]]]) -> None:
-        known = set(self._names)
+        known = set(self._own)
         for number, row in rows:
-            if new := [key for key in row if key not in known]:
+            for key in row:
+                if key in known or (row[key] in (None, []) and any(one.startswith(key + ".") for one in known)):
+                    continue
                 line = self.locate(piece, [number])[0][0]
                 raise SchemaError(
-                    f"{self.where}: line {line}: key {new[0]!r} isn't in the first lines. "
-                    f"Name all keys with fields=[...], those before and this one."
+                    f"{self.where}: line {line}: key {key!r} isn't in the first lines. "
+                    f"Name all keys with fields=[...], those before and this one.",
+                    options={"fields": [*self._own, *(one for one in row if one not in known)]},
                 )
 
     def _kind(self, values: list[Any], name: str) -> pa.DataType:
+        form = self._lists.forms.get(name)
+        if form is not None and form not in (FIXED, RAGGED):
+            return CATEGORY
         kinds = {type(value) for value in values if value is not None}
         if not kinds:
             return pa.null()
+        if kinds == {list} or form is not None:
+            if form is None and (form := self._lists.learn(name, values)) is None:
+                raise SchemaError(
+                    f"{self.where}: column {name!r}: its lists hold more than numbers of a common shape, or texts. "
+                    "Leave it out with columns=."
+                )
+            return self._lists.kind(name, values) if form in (FIXED, RAGGED) else CATEGORY
         if kinds == {bool}:
             return pa.bool_()
         if kinds <= {int, _Fraction, float}:
             words = pa.array([_written(value) for value in values], pa.string())
             kind = text.infer(words, text.TextFormat(), f"{self.where}: column {name!r}")
             return CATEGORY if is_text(kind) else pa.float64() if kind == pa.int64() and kinds != {int} else kind
+        if kinds == {str} and (worded := self.worded(name)) is not None:
+            return worded.kind(pa.array(values, pa.string()), name)
         if kinds == {str}:
             kind = text.infer(pa.array(values, pa.string()), self.format, name) if _like_time(values) else pa.string()
             return kind if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else CATEGORY
-        if kinds == {list}:
-            arrays = [np.asarray(value, float) for value in values if value is not None and _is_regular(value)]
-            shapes = {array.shape for array in arrays}
-            if (
-                len(arrays) == sum(value is not None for value in values)
-                and len(shapes) == 1
-                and 0 not in (shape := shapes.pop())
-            ):
-                kind = pa.float64()
-                for size in reversed(shape):
-                    kind = pa.list_(kind, size)
-                return kind
         if kinds & {list, dict}:
             raise SchemaError(
-                f"{self.where}: column {name!r}: nested values can't be converted; flatten them, or choose others "
+                f"{self.where}: column {name!r}: lists beside values that are none can't be converted. Leave it out "
                 "with columns=."
             )
         return CATEGORY
 
-    def _column(self, values: list[Any], kind: pa.DataType) -> tuple[pa.Array, Any]:
+    def _column(self, values: list[Any], kind: pa.DataType, name: str) -> tuple[pa.Array, Any]:
+        form = self._lists.forms.get(name)
         if pa.types.is_fixed_size_list(kind):
-            wrong = np.zeros(len(values), bool)
-            made = []
-            for row, value in enumerate(values):
-                try:
-                    made.append(pa.array([value], kind))
-                except (pa.ArrowException, TypeError, ValueError):
-                    wrong[row] = True
-                    made.append(pa.nulls(1, kind))
-            return (pa.concat_arrays(made) if made else pa.array([], kind)), wrong
+            return self._lists.arrays(values, kind, equal=form in (None, FIXED))
+        if form is not None and form not in (FIXED, RAGGED):
+            values = self._lists.joined(name, values)
         return text.parse(
             pa.array([_written(value) for value in values], pa.string()),
             kind,
@@ -203,10 +291,3 @@ def _written(value: Any) -> str | None:
 
 def _like_time(values: list[str | None]) -> bool:
     return all(value is None or (len(value) >= 8 and any(mark in value for mark in "-/:.")) for value in values)
-
-
-def _is_regular(value: list[Any]) -> bool:
-    try:
-        return bool(np.asarray(value).dtype.kind in "if")
-    except ValueError:
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,7 +20,7 @@ def storable_type(kind: pa.DataType, where: str, column: str) -> pa.DataType:
     if isinstance(kind, pa.BaseExtensionType):
         if isinstance(kind, pa.FixedShapeTensorType):
             inner = kind.value_type
-            for size in reversed(kind.shape):
+            for size in reversed(_logical_shape(kind, where, column)):
                 inner = pa.list_(inner, size)
             return inner
         if kind.extension_name == "pandas.period":  # its integers mean nothing without their frequency
@@ -48,6 +49,15 @@ def storable_type(kind: pa.DataType, where: str, column: str) -> pa.DataType:
     if plain:
         return kind
     raise unsupported(where, column, kind, "Leave it out with columns=, or flatten it before converting.")
+
+
+def _logical_shape(kind: pa.FixedShapeTensorType, where: str, column: str) -> list[int]:
+    """Sizes by the axes that the permutation names. Source: Arrow's canonical extension types, fixed shape tensor."""
+    order = list(kind.permutation or range(len(kind.shape)))
+    if any(order[axis] != place for place, axis in enumerate(order)):
+        remedy = "Store them in the order of their axes: pyarrow itself reads a cyclic permutation wrong."
+        raise unsupported(where, column, kind, remedy)
+    return [kind.shape[axis] for axis in order]
 
 
 def wanted_schema(schema: pa.Schema, where: str) -> pa.Schema:
@@ -79,6 +89,9 @@ def storable(table: pa.Table) -> pa.Table:
 
 def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if isinstance(column.type, pa.BaseExtensionType):
+        order = column.type.permutation if isinstance(column.type, pa.FixedShapeTensorType) else None
+        if order is not None:
+            return pa.chunked_array([_permuted(chunk, list(order), kind) for chunk in column.chunks], kind)
         return pa.chunked_array([_reshaped(chunk.storage, kind) for chunk in column.chunks], kind)
     if pa.types.is_dictionary(column.type):
         if kind == CATEGORY:
@@ -100,6 +113,16 @@ def _retyped(array: pa.Array, kind: pa.DataType) -> pa.Array:
     values = array.values.slice(array.offset * array.type.list_size, len(array) * array.type.list_size)
     mask = array.is_null() if array.null_count else None
     return pa.FixedSizeListArray.from_arrays(_retyped(values, kind.value_type), type=kind, mask=mask)
+
+
+def _permuted(tensors: pa.Array, order: list[int], kind: pa.DataType) -> pa.Array:
+    """Tensors with their axes in logical order."""
+    storage, shape = tensors.storage, tensors.type.shape
+    places = np.arange(int(np.prod(shape))).reshape(shape).transpose(order).ravel()
+    width = len(places)
+    every = (np.arange(len(storage))[:, None] * width + places).ravel() + storage.offset * width
+    mask = storage.is_null() if storage.null_count else None
+    return nested(storage.values.take(pa.array(every)), kind, mask)
 
 
 def _reshaped(storage: pa.Array, kind: pa.DataType) -> pa.Array:

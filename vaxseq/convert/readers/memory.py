@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.readers.base import Piece, TypedReader, Unit
-from vaxseq.convert.readers.kinds import storable, wanted_schema
+from vaxseq.convert.readers import nesting
+from vaxseq.convert.readers.base import Piece, Unit
+from vaxseq.convert.readers.nesting import NestedReader
 from vaxseq.errors import SourceError
 
 _ROWS = 1 << 20
+_LOOK_ROWS = 1 << 14
 
 
-class MemoryReader(TypedReader):
+class MemoryReader(NestedReader):
     """One unit. An iterable is read once, so such a conversion isn't restartable."""
 
     name = "memory"
+    options = nesting.OPTIONS
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
-        self._first, self._batches = _as_batches(source.data, self.where)
-        self._schema = wanted_schema(self._first, self.where)
+        self._first, batches = _as_batches(source.data, self.where)
+        self._held = next(batches, None)
+        self._batches = chain([] if self._held is None else [self._held], batches)
 
     @classmethod
     def accepts(cls, data: Any) -> bool:
@@ -32,8 +37,12 @@ class MemoryReader(TypedReader):
             or hasattr(data, "__iter__")
         )
 
-    def schema(self) -> pa.Schema:
-        return self._schema
+    def nested_schema(self) -> pa.Schema:
+        return self._first
+
+    def look(self, names: list[str]) -> Iterator[pa.Table]:
+        if self._held is not None:
+            yield pa.Table.from_batches([_single(self._held, self.where)]).select(names).slice(0, _LOOK_ROWS)
 
     def units(self, index: int) -> Iterator[Unit]:
         yield Unit(index, 0, -1)
@@ -51,7 +60,7 @@ class MemoryReader(TypedReader):
             for start in range(0, batch.num_rows, _ROWS):
                 part = batch.slice(start, _ROWS)
                 if number >= skip:
-                    yield Piece(storable(pa.Table.from_batches([part])), row)
+                    yield Piece(pa.Table.from_batches([part]).select(self.own_columns()), row)
                 row += part.num_rows
                 number += 1
 
@@ -74,21 +83,34 @@ def _as_batches(data: Any, where: str) -> tuple[pa.Schema, Iterator[Any]]:
     if first is None:
         raise SourceError(f"{where}: the iterable gave no batch; got nothing, expected record batches.")
     first = _single(first, where)
-    return first.schema, _chain(first, iterator)
+    return first.schema, chain([first], iterator)
 
 
 def _from_pandas(data: Any, where: str) -> pa.Table:
     try:
-        return pa.Table.from_pandas(data, preserve_index=False).replace_schema_metadata(None)
+        return pa.Table.from_pandas(_with_index(data, where), preserve_index=False).replace_schema_metadata(None)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise SourceError(
             f"{where}: pandas can't hand its columns over: {error}. Give each column one type."
         ) from error
 
 
-def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+def _with_index(data: Any, where: str) -> Any:
+    """The frame with its index as columns in front, where that says more than the row's number."""
+    index = data.index
+    unnamed = all(name is None for name in index.names)
+    if index.nlevels == 1 and unnamed and index.dtype.kind in "iu":  # numbers that a selection has left
+        return data
+    names = list(index.names)
+    if index.nlevels == 1 and not unnamed and index.name in data.columns and index.equals(data[index.name]):
+        return data
+    try:
+        return data.reset_index()
+    except ValueError as error:  # a column is called so already
+        raise SourceError(
+            f"{where}: the index {names} can't become a column: {error}. Rename it with rename_axis(), or drop it with "
+            "reset_index(drop=True)."
+        ) from error
 
 
 def _single(batch: Any, where: str) -> pa.RecordBatch:

@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vaxseq.convert import places
-from vaxseq.convert.readers.base import Parsed, Piece, Request, TypedReader, Unit
-from vaxseq.convert.readers.kinds import storable, wanted_schema
-from vaxseq.errors import SourceError, SourceNotFoundError, VaxseqError
+from vaxseq.convert.lists import is_list
+from vaxseq.convert.readers import nesting
+from vaxseq.convert.readers.base import Piece, Unit
+from vaxseq.convert.readers.nesting import NestedReader
+from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError, VaxseqError
 
 _PIECE_BYTES = 64 << 20
+_LOOK_ROWS = 1 << 14
+_MOST_US = (2**63 - 1) // 1000
 _DAMAGE = (OSError, ValueError, KeyError, OverflowError, MemoryError, pa.ArrowException)
 
 
-class ParquetReader(TypedReader):
+class ParquetReader(NestedReader):
     """One unit a row group, in pieces of bounded size."""
 
     name = "parquet"
     suffixes = (".parquet", ".parq", ".pq")
+    options = nesting.OPTIONS
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         try:
             self._file = self._opened()
-            self._schema = wanted_schema(self._file.schema_arrow, self.where)
-            text = [field.name for field in self._schema if pa.types.is_string(field.type)]
+            own = self._file.schema_arrow
+            text = [field.name for field in own if pa.types.is_string(field.type)]
+            self._old_times = self._int96_columns()
+            self._fine: pq.ParquetFile | None = None
             self._encoded = [name for name in text if self._is_encoded(name)]
             if self._encoded:  # the file's own dictionaries, without writing out and encoding again
                 self._file.close()
@@ -42,14 +50,25 @@ class ParquetReader(TypedReader):
                 f"{self.where}: can't read the Parquet file: {error}. It is damaged or no Parquet."
             ) from error
 
-    def _opened(self, encoded: list[str] | None = None) -> pq.ParquetFile:
+    def _opened(self, encoded: list[str] | None = None, old_times: str = "us") -> pq.ParquetFile:
         path = self.source.path or ""
+        how = {"read_dictionary": encoded, "coerce_int96_timestamp_unit": old_times}
         if places.is_url(path):
-            return pq.ParquetFile(places.open_bytes(path), read_dictionary=encoded, pre_buffer=True)
-        return pq.ParquetFile(path, memory_map=True, read_dictionary=encoded)
+            return pq.ParquetFile(places.open_bytes(path), pre_buffer=True, **how)
+        return pq.ParquetFile(path, memory_map=True, **how)
 
-    def schema(self) -> pa.Schema:
-        return self._schema
+    def _int96_columns(self) -> list[str]:
+        """Columns with times in 96 bits, which hold years and nanoseconds that no unit of Arrow's holds together."""
+        columns = [self._file.schema.column(index) for index in range(len(self._file.schema))]
+        old = [one.path.split(".")[0] for one in columns if one.physical_type == "INT96"]
+        return [name for name in self._file.schema_arrow.names if name in old]
+
+    def nested_schema(self) -> pa.Schema:
+        return self._file.schema_arrow
+
+    def look(self, names: list[str]) -> Iterator[pa.Table]:
+        for batch in self._file.iter_batches(_LOOK_ROWS, columns=names, use_threads=False):
+            yield pa.Table.from_batches([batch])
 
     def _is_encoded(self, name: str) -> bool:
         """Whether its pages are dictionary pages in the first row group: repeated values."""
@@ -78,11 +97,17 @@ class ParquetReader(TypedReader):
         size = int(min(max(_PIECE_BYTES // row_bytes, 1024), 1 << 20, group.num_rows))
         try:
             batches = self._file.iter_batches(
-                size, row_groups=[unit.start], columns=self._schema.names, use_threads=False
+                size, row_groups=[unit.start], columns=self.own_columns(), use_threads=False
             )
+            old = [name for name in self.own_columns() if name in self._old_times]
+            if old and self._fine is None:
+                self._fine = self._opened(old_times="ns")
+            in_ns = self._fine.iter_batches(size, row_groups=[unit.start], columns=old) if old and self._fine else None
             for number, batch in enumerate(batches):
+                fine = next(in_ns) if in_ns is not None else None
                 if number >= skip:
-                    yield Piece(storable(pa.Table.from_batches([batch])), first)
+                    table = pa.Table.from_batches([batch])
+                    yield Piece(table if fine is None else exact_times(table, fine, self.where), first)
                 first += batch.num_rows
         except _DAMAGE as error:
             if isinstance(error, VaxseqError):
@@ -91,8 +116,47 @@ class ParquetReader(TypedReader):
                 f"{self.where}: row group {unit.start}: {error}. The file is damaged; get it again."
             ) from error
 
-    def parse(self, piece: Piece, request: Request) -> Parsed:
-        return Parsed(piece.raw.select(list(request.columns)))
-
     def close(self) -> None:
         self._file.close()
+        if self._fine is not None:
+            self._fine.close()
+
+
+def exact_times(table: pa.Table, fine: pa.RecordBatch, where: str) -> pa.Table:
+    """The table, read in microseconds, with columns out of ``fine``, read in nanoseconds, where these say more.
+
+    Raises:
+        SchemaError: a column has fractions of a microsecond beside years that nanoseconds don't reach.
+    """
+    for name in fine.schema.names:
+        coarse, exact = table[name].combine_chunks(), fine.column(name)
+        finer = beyond = False
+        for us, ns in zip(_times(coarse), _times(exact), strict=True):
+            x, y = (np.asarray(one.fill_null(0).view(pa.int64())) for one in (us, ns))
+            finer |= bool((y - x * 1000).any())  # the years beyond wrap on both sides
+            beyond |= bool((np.abs(x) > _MOST_US).any())
+        if finer and beyond:
+            raise SchemaError(
+                f"{where}: column {name!r}: 96-bit times with fractions of a microsecond beside years before 1678 or "
+                "after 2261; no time unit holds both. Leave the column out with columns=, or round it at the source."
+            )
+        if finer:
+            table = table.set_column(table.column_names.index(name), name, exact)
+    return table
+
+
+def _times(array: pa.Array) -> Iterator[pa.Array]:
+    """The times within a column, nested ones too."""
+    kind = array.type
+    if isinstance(array, pa.ChunkedArray):
+        for chunk in array.chunks:
+            yield from _times(chunk)
+    elif pa.types.is_struct(kind):
+        for index in range(kind.num_fields):
+            yield from _times(array.field(index))
+    elif pa.types.is_map(kind):
+        yield from _times(array.items)
+    elif is_list(kind):
+        yield from _times(array.values)
+    elif pa.types.is_timestamp(kind):
+        yield array

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from pydantic_core import PydanticCustomError
 
 from vaxseq.errors import ExpressionError, OptionError, did_you_mean
-from vaxseq.expressions import Expression, parse
+from vaxseq.expressions import Expression, parse, text_of
 from vaxseq.features.definition.document import Problem
 from vaxseq.features.transforms import Step, read_step
 from vaxseq.plan.window import Window, gap_of
@@ -27,6 +27,7 @@ _TYPE_NAME = re.compile(r"(float|u?int)\d+|datetime64\[\w+\]|timedelta64\[\w+\]"
 def _read_expression(raw: Any) -> Expression:
     if isinstance(raw, Expression):
         return raw
+    raw = text_of(raw)
     if isinstance(raw, (int, float)) and not isinstance(raw, bool):
         raw = repr(raw)
     if not isinstance(raw, str):

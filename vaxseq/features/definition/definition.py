@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any, Literal, Self, TypeVar
 
+import yaml
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from vaxseq.errors import DefinitionError, SourceError, SourceNotFoundError, did_you_mean
@@ -106,6 +107,12 @@ class Definition(blocks.Block):
             if not column.model_fields_set - {"expr"}:
                 written["columns"][name] = column.expr.text
         return {"version": self.version, **written}
+
+    def to_yaml(self) -> str:
+        """The text of the definition file: the one that was read, comments and all, or one made from the values."""
+        if self._document is not None and self._document.text is not None:
+            return self._document.text
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=110)
 
     @cached_property
     def derived(self) -> dict[str, Expression]:

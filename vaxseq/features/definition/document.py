@@ -48,6 +48,7 @@ class Document:
     data: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    text: str | None = None
 
     def line(self, path: Path) -> int | None:
         """The line of a path, or of the nearest thing around it."""
@@ -60,7 +61,7 @@ class Document:
 
 def read_yaml(text: str) -> Document:
     """The text's values, lines and problems; with a syntax error or a refused construct, ``data`` may be None."""
-    document = Document()
+    document = Document(text=text)
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         document.problems.append(Problem((), f"the file is too long; expected at most {MAX_BYTES:,} bytes", 1))
         return document

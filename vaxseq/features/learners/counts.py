@@ -84,16 +84,17 @@ class Counts(Learner):
         kind: CategoryKind = {"b": "bool", "i": "int", "u": "int"}.get(data.dtype.kind, "float")  # type: ignore[assignment]
         self._known_kind(kind)
         if len(data):
-            self._count_numbers(data if kind == "float" else data.astype(np.int64, copy=False))
+            whole = data if data.dtype == np.uint64 else data.astype(np.int64, copy=False)
+            self._count_numbers(data if kind == "float" else whole)
         return lost
 
     def _count_numbers(self, data: npt.NDArray[Any]) -> None:
-        if data.dtype.kind == "i":
+        if data.dtype.kind in "iu":
             least = int(data.min())
             if int(data.max()) - least < _DENSE_RANGE:
-                dense = np.bincount(data - least)
+                dense = np.bincount((data - data.dtype.type(least)).astype(np.int64, copy=False))
                 found = np.flatnonzero(dense)
-                self._put(pa.array(found + least), dense[found])
+                self._put(pa.array(found.astype(data.dtype) + data.dtype.type(least)), dense[found])
                 return
         else:
             data = data.astype(np.float64, copy=False) + 0.0  # -0.0 and 0.0 are one value

@@ -13,6 +13,7 @@ from vaxseq.features.learning import state_file
 from vaxseq.features.learning.state_file import FitState
 from vaxseq.features.program.agreement import check_columns
 from vaxseq.features.program.compile import compile_recipe, empty_value, needed_columns
+from vaxseq.features.program.names import matrix_names
 from vaxseq.features.program.recipe import Recipe, Role
 from vaxseq.features.program.resolve import Group, data_columns, histories_of, resolve
 from vaxseq.frame import Source, source_of
@@ -67,6 +68,15 @@ class Fitted:
         if target is None or not target.classes:
             return None
         return list(self.state.learned[f"target.{name}"][0]["values"])
+
+    def matrix_names(self) -> dict[str, tuple[str, ...]]:
+        """Input name -> the names of its columns, as ``origin_JFK`` of a feature ``origin``, in order."""
+        groups = [group for group in self.groups if group.role == "input"]
+        fields = self.recipe(roles=("input",)).fields
+        return {
+            group.name: matrix_names(field, group.places, self.state.learned)
+            for group, field in zip(groups, fields, strict=True)
+        }
 
     @property
     def window(self) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from vaxseq.dataset.processes import end_with_parent
 from vaxseq.errors import ColumnNotFoundError, DefinitionError, FeatureTypeError, FitError, VaxseqError, did_you_mean
 from vaxseq.expressions import compile_expression, selection_mask
 from vaxseq.expressions.program import Program, ProgramBuilder
@@ -224,6 +225,7 @@ _OPENED: dict[str, tuple[Rowed, PreparedScan]] = {}  # of this process, the late
 
 def run_described(description: Description, start: int, stop: int, hints: list[Any]) -> Collected:
     """One unit, in whatever process this is."""
+    end_with_parent()
     opened = _OPENED.get(description.key)
     if opened is None:
         source: Rowed = description.spec.open()

@@ -131,6 +131,9 @@ class Pca(Step):
             "variance": [1.0] * self.components,
         }
 
+    def labels(self, learned: Learned) -> tuple[str, ...] | None:
+        return tuple(f"pc{number}" for number in range(1, self.components + 1))
+
     def compile(self, learned: Learned) -> Apply:
         mean, weights = self._ready(learned)
 

@@ -90,6 +90,10 @@ class Step(BaseModel):
         """The function from the step's input to its side column, if it has one."""
         return None
 
+    def labels(self, learned: Learned) -> tuple[str, ...] | None:
+        """What the columns that it makes are called, after the feature's name; None if it makes none of its own."""
+        return None
+
     def encode(self, learned: Learned) -> Apply | None:
         """The part that runs before the Keras layer, or None when the layer can do all of the step."""
         return None

@@ -19,10 +19,12 @@ from vaxseq.features.transforms.base import CATEGORIES, Apply, Learned, Missing,
 from vaxseq.features.transforms.lookup import Lookup
 
 Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
 MISSING_CODE = 0
 UNSEEN_CODE = 1
 FIRST_CODE = 2
 ONE_HOT_WIDTH = 4096
+_TABLE_CODES = 512  # so many rows of a one-hot table take 2 MB
 _REMEDY = "Use the step hash, whose codes need no list of values."
 
 
@@ -104,23 +106,49 @@ class OneHot(Limited):
     def learner(self) -> Learner | None:
         return _Frequent(self.max_size, self.min_count, ONE_HOT_WIDTH)
 
+    def labels(self, learned: Learned) -> tuple[str, ...] | None:
+        missing, unseen = ["missing"] if self.missing_column else [], ["unseen"] if self.unseen_column else []
+        return tuple(str(one) for one in (*missing, *unseen, *learned["values"]))
+
     def compile(self, learned: Learned) -> Apply:
-        codes, table = self.codes(learned), self._table(learned)
-        return lambda value: Value(np.take(table, codes(value).data, axis=0))
+        codes, kept = self.codes(learned), self._kept(learned)
+        size = len(learned["values"]) + FIRST_CODE
+        if size <= _TABLE_CODES:
+            table = self._rows(np.arange(size), kept)
+            return lambda value: Value(np.take(table, codes(value).data, axis=0))
+        return lambda value: Value(self._rows(codes(value).data, kept))
 
     def encode(self, learned: Learned) -> Apply | None:
         return self.codes(learned)
 
     def keras(self, ops: Any, x: Any, learned: Learned) -> Any:
-        return ops.take(ops.convert_to_tensor(self._table(learned).astype(np.float32)), ops.cast(x, "int32"), axis=0)
+        kept, size = self._kept(learned), len(learned["values"]) + FIRST_CODE
+        codes = ops.cast(x, "int32")
+        if size <= _TABLE_CODES:
+            table = self._rows(np.arange(size), kept).astype(np.float32)
+            return ops.take(ops.convert_to_tensor(table), codes, axis=0)
+        codes = ops.expand_dims(codes, -1)
+        found = ops.cast(ops.equal(codes, ops.convert_to_tensor(kept.astype(np.int32))), "float32")
+        return found if self.missing_column else ops.where(ops.equal(codes, MISSING_CODE), float("nan"), found)
 
-    def _table(self, learned: Learned) -> Floats:
-        table = np.eye(len(learned["values"]) + FIRST_CODE)
+    def _kept(self, learned: Learned) -> Codes:
+        """The code that each column stands for."""
+        first = [code for code, has in ((MISSING_CODE, self.missing_column), (UNSEEN_CODE, self.unseen_column)) if has]
+        return np.array([*first, *range(FIRST_CODE, FIRST_CODE + len(learned["values"]))], np.int64)
+
+    def _rows(self, codes: Codes, kept: Codes) -> Floats:
+        """A row of 0 and 1 for each code; of many values there is no table of them all, which would be huge."""
+        rows = np.zeros((len(codes), len(kept)))
+        place = codes - FIRST_CODE + len(kept) - (kept >= FIRST_CODE).sum()
+        if self.missing_column:
+            place[codes == MISSING_CODE] = 0
+        if self.unseen_column:
+            place[codes == UNSEEN_CODE] = int(self.missing_column)
+        there = np.flatnonzero(place >= 0 if self.unseen_column else (place >= 0) & (codes != UNSEEN_CODE))
+        rows[there, place[there]] = 1.0
         if not self.missing_column:
-            table[MISSING_CODE] = np.nan
-        kept = [True] * len(table)
-        kept[MISSING_CODE], kept[UNSEEN_CODE] = self.missing_column, self.unseen_column
-        return np.ascontiguousarray(table[:, kept])
+            rows[codes == MISSING_CODE] = np.nan
+        return rows
 
 
 class _Frequent(Counts):

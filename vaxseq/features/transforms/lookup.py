@@ -33,7 +33,10 @@ class Lookup:
         if self.is_text:
             self.texts = pa.array(values, pa.large_string())
         else:
-            self._prepare_numbers(np.array(values, dtype=np.int64))
+            # beyond int64 a number stands by its bits, which only another uint64 can share with it
+            self.beyond = any(isinstance(value, int) and value >= 2**63 for value in values)
+            bits = [value - 2**64 if isinstance(value, int) and value >= 2**63 else value for value in values]
+            self._prepare_numbers(np.array(bits, dtype=np.int64))
 
     def __call__(self, value: Value) -> Value:
         if value.kind == "text":
@@ -95,12 +98,17 @@ class Lookup:
 
     def _numbers(self, value: Value) -> Codes:
         data = value.data
-        if data.dtype == np.uint64:
+        if data.dtype == np.uint64 and self.beyond:
+            codes = self._find_numbers(np.ascontiguousarray(data).view(np.int64))
+        elif data.dtype == np.uint64:
             beyond = data > np.uint64(2**63 - 1)
             codes = self._find_numbers(np.where(beyond, 0, data).astype(np.int64))
             codes[beyond] = self.unseen
         else:
-            codes = self._find_numbers(data.astype(np.int64, copy=False))
+            data = data.astype(np.int64, copy=False)
+            codes = self._find_numbers(data)
+            if self.beyond:
+                codes[data < 0] = self.unseen
         if value.missing is not None:
             codes[value.missing] = self.missing
         return codes

@@ -43,6 +43,9 @@ class MultiHot(Limited):
     def learner(self) -> Learner | None:
         return _FrequentTokens(self.delimiter, self.strip, self.max_size, self.min_count)
 
+    def labels(self, learned: Learned) -> tuple[str, ...] | None:
+        return ("missing", "unseen", *(str(one) for one in learned["values"]))
+
     def compile(self, learned: Learned) -> Apply:
         lookup = Lookup(self.name, learned["values"], UNSEEN_CODE, FIRST_CODE, MISSING_CODE)
         width = len(learned["values"]) + FIRST_CODE

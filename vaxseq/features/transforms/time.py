@@ -65,6 +65,9 @@ class Parts(Step):
     units: Annotated[tuple[Unit, ...], Field(min_length=1), BeforeValidator(lambda u: [u] if isinstance(u, str) else u)]
     timezone: Zone = None
 
+    def labels(self, learned: Learned) -> tuple[str, ...] | None:
+        return tuple(self.units)
+
     def compile(self, learned: Learned) -> Apply:
         kernels: list[Callable[..., Any]] = [FUNCTIONS[f"dt.{unit}"].kernel for unit in self.units]
 
@@ -105,6 +108,9 @@ class Cyclical(Step):
             )
         if value.shape:
             raise FeatureTypeError(f"step 'cyclical': got an array of shape {value.shape} per row, expected one number")
+
+    def labels(self, learned: Learned) -> tuple[str, ...] | None:
+        return ("sin", "cos")
 
     def compile(self, learned: Learned) -> Apply:
         return lambda value: Value(_circle(self._phase(value)))

@@ -36,6 +36,11 @@ class FrameReader:
         self._rounding = Rounding()
         _check_types(source, recipe)
 
+    @property
+    def from_files(self) -> bool:
+        """Whether memory can't hold the data's files, so that rows are read from them."""
+        return self.source.from_files
+
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
         return sum(field.width * field.dtype.itemsize for field in self.recipe.fields)
@@ -173,7 +178,9 @@ def take_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[
     return copy_runs(array, starts, length).reshape(len(starts), length, *array.shape[1:])
 
 
-def take_rows(array: npt.NDArray[Any], ids: Ids, *, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+def take_rows(
+    array: npt.NDArray[Any], ids: npt.NDArray[np.integer], *, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Rows of a contiguous array, into ``out`` or a new one; each is moved as one item, which NumPy does quicker."""
     if out is None:
         out = np.empty((len(ids), *array.shape[1:]), array.dtype)

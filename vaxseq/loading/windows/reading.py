@@ -25,6 +25,9 @@ _MIN_PER_RUN = 8  # with fewer windows a run than this, windows are gathered one
 class RunReader(Protocol):
     """Reads rows, one by one or in runs, by row id."""
 
+    @property
+    def from_files(self) -> bool: ...
+
     def read(self, start: int, stop: int) -> Arrays: ...
 
     def gather(self, row_ids: Ids) -> Arrays: ...
@@ -109,6 +112,11 @@ class WindowReader:
                     f"window min_valid: adds an input {MASK!r}, which is there already. Rename that input."
                 )
             self.fields.insert(len(names), Field("input", MASK, np.dtype(np.float32), (window.length,), ()))
+
+    @property
+    def from_files(self) -> bool:
+        """Whether memory can't hold what the windows are read from."""
+        return any(part.reader is not None and part.reader.from_files for part in self._parts)
 
     def row_bytes(self) -> int:
         """Bytes of one window over all fields."""

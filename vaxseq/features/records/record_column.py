@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from vaxseq.errors import ExpressionError, FeatureTypeError
-from vaxseq.expressions.times import parse_time
+from vaxseq.expressions.times import outside, parse_time
 from vaxseq.expressions.values import Value, from_raw
 from vaxseq.features.program.compile import empty_value
 
@@ -21,7 +21,7 @@ _TEXT = pa.large_string()
 _NAMES = {"bool": "True or False", "int": "a whole number", "float": "a number", "text": "text", "datetime": "a time"}
 
 
-class Intake:
+class RecordColumn:
     """Turns values into Values of one column's stored type, so that records give the bits that the data gives."""
 
     def __init__(self, name: str, type_name: str) -> None:
@@ -52,8 +52,20 @@ class Intake:
         """A list as NumPy or pyarrow can read it; pyarrow doesn't know datetime64 of hours or days."""
         scalar = {"datetime": np.datetime64, "timedelta": np.timedelta64}.get(self.kind)
         if scalar is not None and raw and all(one is None or type(one) is scalar for one in raw):
-            return np.array(["NaT" if one is None else one for one in raw], self.dtype)
+            return np.array([self.in_unit(np.array("NaT" if one is None else one, self.kind + "64")) for one in raw])
+        if self.dtype == np.uint64 and not self.shape and all(one is None or type(one) is int for one in raw):
+            return pa.array(raw, pa.uint64())  # pyarrow takes a list of integers for int64
         return list(raw)
+
+    def in_unit(self, times: np.ndarray[Any, Any]) -> Any:
+        """Times in the column's unit.
+
+        Raises:
+            FeatureTypeError: one is beyond what the unit holds.
+        """
+        if (beyond := outside(times, self.dtype)).any():
+            raise self._wrong(f"{times[beyond].ravel()[0]}, which is beyond what {self.dtype} holds")
+        return times.astype(self.dtype)
 
     def _fitted(self, value: Value) -> Value:
         """The Value in the column's own type."""
@@ -78,7 +90,10 @@ class Intake:
             return self._whole(value)
         if value.kind != self.kind:
             raise self._wrong(value.kind)
-        return value if value.data.dtype == self.dtype else Value(value.data.astype(self.dtype), value.missing)
+        if value.data.dtype == self.dtype:
+            return value
+        times = self.kind in ("datetime", "timedelta")
+        return Value(self.in_unit(value.data) if times else value.data.astype(self.dtype), value.missing)
 
     def _whole(self, value: Value) -> Value:
         data, missing = value.data, value.missing
@@ -167,7 +182,7 @@ def _one_text(raw: Any, _: np.dtype[Any]) -> Value | None:
 
 
 def _one_time(raw: Any, dtype: np.dtype[Any]) -> Value | None:
-    if type(raw) is np.datetime64:
+    if type(raw) is np.datetime64 and not outside(np.array([raw]), dtype).any():
         return Value(np.array([raw]).astype(dtype))
     return None
 
@@ -182,7 +197,7 @@ _SCALARS: dict[str, _Scalar] = {
 }
 
 
-def _parsed_times(value: Value, intake: Intake) -> Value:
+def _parsed_times(value: Value, column: RecordColumn) -> Value:
     """Text as times: ISO 8601; with an offset, the moment in UTC."""
     times: list[Any] = []
     for text in value.data.to_pylist():
@@ -196,5 +211,5 @@ def _parsed_times(value: Value, intake: Intake) -> Value:
             else:
                 times.append(parse_time(text).data[()])
         except (ValueError, ExpressionError) as error:
-            raise FeatureTypeError(f"column {intake.name!r}: got {text!r}, expected a time in ISO 8601 form") from error
-    return Value(np.array([time.astype(intake.dtype) for time in times], intake.dtype))
+            raise FeatureTypeError(f"column {column.name!r}: got {text!r}, expected a time in ISO 8601 form") from error
+    return Value(np.array([column.in_unit(np.array(time)) for time in times], column.dtype))

@@ -1,0 +1,214 @@
+"""Orders of data larger than memory: rows a second in a memory group, cold, beside a plain read and the idea in a page.
+
+python tests/bench/bench_any_order.py                # 30 M rows of 20 float32 and a label in 1 GB; --rows, --limit-mb
+
+Each contender is a process of its own in a control group whose limit holds for the page cache as well; its files were
+dropped from the cache before, opening isn't timed. "not run" where no such group can be made (it takes root).
+``--sizes`` tells time per row over data/memory instead; ``--peers`` runs other loaders at the same rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from cgroup import Group, NoGroupError, limited
+from rows import COLUMNS, columns_hdf5, evict, once
+
+ROW_BYTES = 4 * len(COLUMNS) + 4
+WINDOW, STRIDE = 64, 16
+Figures = dict[str, Any]
+
+
+def plain_read(options: argparse.Namespace) -> Figures:
+    """``read()`` in large blocks into one buffer: what storage gives; the rows' bytes only."""
+    buffer, left, begun = bytearray(8 << 20), options.rows * ROW_BYTES, time.perf_counter()
+    with open(options.folder / "columns.hdf5", "rb", buffering=0) as file:
+        while left > 0 and (count := file.readinto(buffer)):
+            os.posix_fadvise(file.fileno(), 0, file.tell(), os.POSIX_FADV_DONTNEED)
+            left -= count
+    return {"rows_s": options.rows / (time.perf_counter() - begun)}
+
+
+def served(options: argparse.Namespace, **asked: Any) -> Figures:
+    """An epoch in turn, and the one after it."""
+    import vaxseq
+
+    store = options.folder / "store.h5" if asked.pop("stored", False) else None
+    each = asked.pop("each", 1)
+    sequence = vaxseq.Sequence(
+        options.folder / "columns.hdf5", inputs=COLUMNS, targets="y", batch_size=options.batch, store=store, **asked
+    )
+    found: Figures = {"way": str(sequence._pipeline.way(sequence._plan))}
+    for epoch, name in ((0, "first_epoch"), (1, "rows_s")):
+        begun, rows = time.perf_counter(), 0
+        for number in range(len(sequence)):
+            rows += len(sequence.batch(epoch, number)[1]) * each
+            if number in (0, 4):
+                found["first_batch_s" if number == 0 else "fifth_batch_s"] = found.get(
+                    "first_batch_s" if number == 0 else "fifth_batch_s", time.perf_counter() - begun
+                )
+            if time.perf_counter() - begun > options.seconds:
+                break
+        found[name] = rows / (time.perf_counter() - begun)
+        if rows < options.rows / 2:
+            break
+    found.setdefault("rows_s", found["first_epoch"])
+    return found
+
+
+def prototype(options: argparse.Namespace) -> Figures:
+    """The idea in a page: scatter, serve and scatter, serve."""
+    page = Path(os.environ["VAXSEQ_PROTOTYPE"])
+    done = subprocess.run(
+        [sys.executable, page, options.folder, str(options.rows / 1e6)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    told = json.loads(done.stdout)
+    return {
+        "rows_s": told["serve and scatter"]["rows_s"],
+        "first_epoch": told["serve"]["rows_s"],
+        "first_batch_s": options.rows / told["scatter"]["rows_s"],
+        "plain_rows_s": told["bytes_s"] / ROW_BYTES,
+        "rss_anon_mb": told["anonymous_mb"],
+        "way": "exact" if told["exact"] else "NOT EXACT",
+    }
+
+
+def windows(options: argparse.Namespace) -> Figures:
+    import vaxseq
+
+    return served(options, shuffle="global", window=vaxseq.Window(WINDOW, stride=STRIDE), each=STRIDE)
+
+
+CONTENDERS: dict[str, Callable[[argparse.Namespace], Figures]] = {
+    "plain read": plain_read,
+    "prototype": prototype,
+    "columns, in order": lambda options: served(options, shuffle=False),
+    "columns, block": lambda options: served(options, shuffle="block"),
+    "columns, global": lambda options: served(options, shuffle="global"),
+    "store, in order": lambda options: served(options, shuffle=False, stored=True),
+    "store, block": lambda options: served(options, shuffle="block", stored=True),
+    "store, global": lambda options: served(options, shuffle="global", stored=True),
+    "windows, global": windows,
+}
+
+
+def one_run(options: argparse.Namespace) -> Figures:
+    """One contender, in this process, which enters the group first."""
+    Group(options.group, options.kind).enter()
+    from vaxseq.profile.meters import memory_bytes
+
+    if options.one not in ("plain read", "prototype"):
+        import vaxseq.training.sequence  # noqa: F401 - takes seconds, and isn't about the data
+    peak, done = [memory_bytes()], False
+
+    def watch() -> None:
+        while not done:
+            peak.append(memory_bytes())
+            time.sleep(0.05)
+
+    import threading
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        found = CONTENDERS[options.one](options)
+    finally:
+        done = True
+        watcher.join()
+    return {"rss_anon_mb": max(peak) / 1e6, "before_mb": peak[0] / 1e6} | found
+
+
+def measure(options: argparse.Namespace, group: Group) -> dict[str, Figures]:
+    """Each contender in turn."""
+    table: dict[str, Figures] = {}
+    for name in options.only:
+        evict([options.folder / one for one in ("columns.hdf5", "store.h5") if (options.folder / one).exists()])
+        group.begin()
+        command = [sys.executable, __file__, "--one", name, "--folder", str(options.folder), "--kind", group.kind]
+        command += ["--group", str(group.folder), "--batch", str(options.batch), "--rows", str(options.rows)]
+        command += ["--seconds", str(options.seconds)]
+        environment = os.environ | {"VAXSEQ_SCRATCH": str(options.folder)}
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+        table[name] = json.loads(done.stdout.splitlines()[-1])
+        peak = group.peak()
+        table[name]["group_peak_mb"] = peak / 1e6 if peak else 0.0
+        print(line(name, table[name], table), file=sys.stderr)
+    return table
+
+
+def line(name: str, row: Figures, table: dict[str, Figures]) -> str:
+    """A row of the table."""
+    text = f"{name:20} {row['rows_s'] / 1e6:8.3f} M rows/s"
+    if "plain read" in table:
+        text += f" {row['rows_s'] / table['plain read']['rows_s']:6.2f} of a plain read"
+    if "first_epoch" in row:
+        text += f", first epoch {row['first_epoch'] / 1e6:.3f}"
+    if "first_batch_s" in row:
+        text += f", first batch {row['first_batch_s']:.2f} s"
+    if "fifth_batch_s" in row:
+        text += f", fifth {row['fifth_batch_s']:.2f} s"
+    return (
+        text + f", {row['rss_anon_mb']:.0f} MB anonymous ({row.get('before_mb', 0):.0f} before); {row.get('way', '')}"
+    )
+
+
+def make(folder: Path, rows: int, stored: bool) -> None:
+    """The columns, and the store of them, unless they are there."""
+    import vaxseq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    once(folder / "columns.hdf5", rows, columns_hdf5)
+    if stored:
+        options: dict[str, Any] = {"inputs": COLUMNS, "targets": "y", "progress": False, "overwrite": True}
+        source = folder / "columns.hdf5"
+        once(folder / "store.h5", rows, lambda part, _: vaxseq.materialize(source, None, part, **options))
+
+
+def main() -> None:
+    """Prints a line a contender and all figures as JSON at the end."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--limit-mb", type=int, default=1024)
+    parser.add_argument("--rows", type=int, default=30_000_000)
+    parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--seconds", type=float, default=60, help="an epoch that takes longer is stopped")
+    parser.add_argument("--only", nargs="*", choices=list(CONTENDERS), default=None)
+    parser.add_argument("--folder", type=Path, default=Path("bench-output/any-order"), help="on a disk; kept")
+    parser.add_argument("--one", choices=list(CONTENDERS), help=argparse.SUPPRESS)
+    parser.add_argument("--group", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--kind", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(one_run(options)))
+        return
+    if options.only is None:
+        options.only = [one for one in CONTENDERS if one != "prototype" or "VAXSEQ_PROTOTYPE" in os.environ]
+    try:
+        with limited(options.limit_mb << 20) as group:
+            stored = any("store" in one for one in options.only)
+            making = get_context("spawn").Process(target=make, args=(options.folder, options.rows, stored))
+            making.start()
+            making.join()
+            if making.exitcode:
+                raise SystemExit("the data couldn't be made")
+            table = measure(options, group)
+    except NoGroupError as error:
+        print(f"not run: {error}")
+        return
+    print(f"{options.rows:,} rows of {ROW_BYTES} bytes in {options.limit_mb} MB")
+    for name, row in table.items():
+        print("  " + line(name, row, table))
+    print(json.dumps({"limit_mb": options.limit_mb, "rows": options.rows, "table": table}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What a terminal gets is text, and streams may be closed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vaxseq.display.html import Heading, table
+from vaxseq.display.progress import FileProgress
+from vaxseq.display.tables import Display, Head
+from vaxseq.errors import ColumnNotFoundError, printable
+
+EVIL = "a\x1b[31mred\x9b2J\u202egnp.exe\r\x07"
+
+
+def vaxseq(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "vaxseq", *arguments], capture_output=True, text=True, **options)
+
+
+def harmless(text: str) -> bool:
+    return not any(mark in text for mark in ("\x1b", "\x9b", "\u202e", "\r", "\x07"))
+
+
+def test_control_characters_are_written_out() -> None:
+    assert printable(EVIL) == r"a\x1b[31mred\x9b2J\u202egnp.exe\r\x07"
+    assert printable("line\n\ttab é 日本 👩‍🔬") == "line\n\ttab é 日本 👩‍🔬"
+    assert printable("\udcff").encode() == b"\\udcff"
+
+
+def test_errors_tables_and_pages() -> None:
+    assert harmless(str(ColumnNotFoundError(f"no column {EVIL}")))
+    shown = Display(EVIL, (Heading(EVIL), Heading("x")), ((EVIL, "1"), Head(EVIL, EVIL)), (EVIL,))
+    assert harmless(repr(shown))
+    assert harmless(shown._repr_html_())
+    assert harmless(table([Heading(EVIL)], [[EVIL]], label=EVIL))
+
+
+def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    with FileProgress(EVIL, [1], 7, show=True):
+        pass
+    assert harmless(capsys.readouterr().err)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({EVIL: [1, 2], "w": [EVIL, "x"]}), "a.parquet")
+    assert vaxseq("convert", "a.parquet", "o.arrow", "--quiet").returncode == 0
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_names_and_values_of_a_stranger(data: Path) -> None:
+    for arguments in (
+        ["inspect", "o.arrow"], ["convert", "a.parquet", "p.arrow", "--columns", "b"], ["inspect", EVIL],
+        ["explore", "o.arrow"], ["split", "o.arrow", "s", "--by", "hash", "--key", "none"],
+    ):  # fmt: skip
+        answer = vaxseq(*arguments)
+        assert harmless(answer.stdout + answer.stderr), arguments
+
+
+@pytest.mark.slow
+def test_closed_streams(data: Path) -> None:
+    for closed in (">&-", "2>&-", ">&- 2>&-", "<&-"):
+        for verb in ("--help", "inspect o.arrow", "convert a.parquet closed.arrow --overwrite"):
+            command = f"{sys.executable} -m vaxseq {verb} {closed}"
+            answer = subprocess.run(command, shell=True, capture_output=True, text=True)
+            assert (answer.returncode, answer.stderr) == (0, ""), (verb, closed)
+    assert pa.ipc.open_file("closed.arrow").read_all().num_rows == 2
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away(data: Path) -> None:
+    for verb in ("inspect o.arrow", "inspect o.arrow --json", "explore o.arrow"):
+        command = f"set -o pipefail; {sys.executable} -m vaxseq {verb} | true"
+        answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        assert (answer.returncode, answer.stderr) == (0, ""), verb

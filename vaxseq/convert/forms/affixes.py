@@ -1,0 +1,70 @@
+"""What stands around a number: sign, currency, unit, percent, parentheses for minus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vaxseq.convert.forms.base import Mask
+from vaxseq.convert.forms.fields import Fields
+
+_BLANKS = r"[\x{00A0}\x{2007}\x{2009}\x{202F}]"
+_DASHES = r"[\x{2212}\x{2012}\x{2013}]"
+# before a number a currency alone, since T1 and T2 are names
+_CURRENCY = r"(?:[A-Z]{0,3}\p{Sc}|EUR|USD|CHF|GBP|JPY|AUD|CAD|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF|kr|Kr|Rs|Fr\.?)?"
+# a unit may have a figure in it (m3/h, CO2), but not a number
+_UNIT = r"[\pL\p{Sc}%\x{2030}\x{00B0}\x{2032}\x{2033}](?:\d?[^\d\s,;:]){0,11}\d?(?: [^\d\s]{1,8})?"
+_PATTERN = (
+    r"^(?P<open>\()?(?P<s>[+-]?) ?(?P<pre>" + _CURRENCY + r") ?(?P<s2>[+-]?)(?P<num>\d[\d.,' ]*|[.,]\d+)"
+    r"(?P<e>[eEdD][+-]?\d{1,3})? ?(?P<suf>" + _UNIT + r"|-)?(?P<close>\))?$"
+)
+
+
+@dataclass(slots=True)
+class Stripped:
+    """Numbers without what stands around them. ``affix`` is the one that all carry; None: none of them."""
+
+    digits: pa.Array
+    exponents: pa.Array
+    negative: Mask
+    fits: Mask
+    affix: str | None
+    dressed: bool  # parentheses, a minus behind: likely, not certain
+
+
+def strip(cells: pa.Array) -> Stripped:
+    """Takes cells apart; those that are no number, or carry another unit than most, don't fit."""
+    if pc.any(pc.match_substring_regex(cells, _BLANKS + "|" + _DASHES)).as_py():
+        cells = pc.replace_substring_regex(cells, _BLANKS, " ")
+        cells = pc.replace_substring_regex(cells, _DASHES, "-")
+    fields = Fields(cells, _PATTERN)
+    fits = fields.fits.copy()
+    opened, closed = (~np.asarray(pc.equal(fields.text(name), "")) for name in ("open", "close"))
+    minus = [np.asarray(pc.equal(fields.text(name), "-")) for name in ("s", "s2", "suf")]
+    signed = [~np.asarray(pc.equal(fields.text(name), "")) for name in ("s", "s2")]
+    fits &= (opened == closed) & (sum(map(np.int8, [opened, *signed, minus[2]])) <= 1)
+    negative = opened | minus[0] | minus[1] | minus[2]
+    behind = pc.if_else(pa.array(minus[2]), "", fields.text("suf"))
+    affixes = pc.binary_join_element_wise(fields.text("pre"), behind, "\x00")
+    affix, fits = _most(affixes, fits)
+    digits = pc.utf8_trim_whitespace(fields.text("num"))
+    exponents = pc.replace_substring_regex(pc.utf8_lower(fields.text("e")), "d", "e")
+    dressed = bool(((opened | minus[2]) & fits).any())
+    return Stripped(digits, exponents, negative, fits, affix, dressed)
+
+
+def _most(affixes: pa.Array, fits: Mask) -> tuple[str | None, Mask]:
+    """The affix of most cells, and the cells that carry it."""
+    if not fits.any():
+        return None, fits
+    encoded = affixes.dictionary_encode()
+    codes = np.asarray(encoded.indices)
+    code = int(np.bincount(codes[fits]).argmax())
+    word = encoded.dictionary[code].as_py()
+    before, _, behind = word.partition("\x00")
+    if before and behind:
+        return None, np.zeros(len(fits), bool)
+    return before or behind or None, fits & (codes == code)

@@ -1,0 +1,63 @@
+"""A text column whose form or marks of missing values were named: read cell by cell by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vaxseq.convert import text
+from vaxseq.convert.forms import forms
+from vaxseq.convert.forms.base import read_with_nulls
+from vaxseq.convert.lattice import CATEGORY, is_text, join
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """How one column is written."""
+
+    form: str | None
+    nulls: tuple[str, ...]
+    how: text.TextFormat
+
+    def kind(self, cells: pa.Array, where: str) -> pa.DataType:
+        """The smallest type of these cells."""
+        if self.form is None:
+            return text.infer(self._present(cells), self.how, where)
+        found = read_with_nulls(forms()[self.form], self._present(cells), pa.array([], pa.string()))
+        return found.values.type if not found.wrong.all() else pa.null()
+
+    def unit(self, cells: pa.Array) -> str | None:
+        """The unit that numbers in a form carry."""
+        if self.form is None or forms()[self.form].of != "numbers":
+            return None
+        return read_with_nulls(forms()[self.form], self._present(cells), pa.array([], pa.string())).affix
+
+    def read(
+        self, cells: pa.Array, known: pa.DataType, where: str, *, declared: bool
+    ) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+        """Values of ``known`` or of a type above it, and which cells don't fit."""
+        cells = self._present(cells)
+        if declared and is_text(known):
+            return text.parse(cells, known, self.how)
+        if self.form is None:
+            wider = known if declared else join(known, text.infer(cells, self.how, where))
+            return text.parse(cells, CATEGORY if wider is None or is_text(wider) else wider, self.how)
+        found = read_with_nulls(forms()[self.form], cells, pa.array([], pa.string()))
+        kind = known if declared else join(pa.null() if is_text(known) else known, found.values.type)
+        if kind is None:  # a time with a zone among times without
+            return pa.nulls(len(cells), known), np.asarray(cells.is_valid())
+        values = found.values.cast(kind, safe=False)
+        if declared and not pa.types.is_null(found.values.type):
+            back = values.cast(found.values.type, safe=False)
+            exact = pc.fill_null(pc.equal(back, found.values), True)
+            if not (pa.types.is_floating(kind) and pa.types.is_floating(found.values.type)):
+                found.wrong |= ~np.asarray(exact)
+        return pc.if_else(pa.array(found.wrong), pa.scalar(None, kind), values), found.wrong
+
+    def _present(self, cells: pa.Array) -> pa.Array:
+        """The cells without those that are marks, whatever blanks stand around them, as text or as a number."""
+        return text.without_marks(cells, self.nulls)

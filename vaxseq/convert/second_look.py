@@ -1,0 +1,184 @@
+"""A second look at what was staged: text columns that are numbers or times as people write them, and sentinels.
+
+It comes after the first pass and only where that found text; numbers are looked at for their extremes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vaxseq.convert.forms.looking import Look, Subject
+from vaxseq.convert.forms.marks import SENTINELS
+from vaxseq.convert.forms.saying import Decided, decide, say
+from vaxseq.convert.lattice import is_text
+from vaxseq.convert.stage import PieceKey, Stage
+from vaxseq.convert.staged import Reread, staged_groups
+from vaxseq.dataset.notice import Notice
+
+FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
+_GLANCE = 1024  # distinct values that tell most text apart from numbers and times
+_EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the look found."""
+
+    forms: dict[str, Decided] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+
+
+def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, find: FindLine) -> Seen:
+    """Decides forms by all values of a column, and says what is likely about the others."""
+    looks: dict[str, Look] = {}
+    for name, subject in subjects.items():
+        if is_text(stage.types[name]) and (look := _glance(stage, name, subject)) is not None:
+            looks[name] = look
+    extremes = {
+        name: Extremes() for name in subjects
+        if pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name])
+    }  # fmt: skip
+    places: dict[tuple[str, str], list[PieceKey]] = {}
+    wanted = [*looks, *extremes]
+    drafts = [draft for draft in stage.drafts if draft.groups] if wanted else []
+    for keys, table, _ in staged_groups(stage, drafts, reread, wanted):
+        for name, look in looks.items():
+            if look.alive:
+                values, counts = _counted(table[name])
+                look.take(values, counts)
+                for word in _examples(look):
+                    places.setdefault((name, word), keys)
+        for name, one in extremes.items():
+            one.take(table[name], keys)
+    return _said(stage, subjects, looks, extremes, places, find)
+
+
+def _glance(stage: Stage, name: str, subject: Subject) -> Look | None:
+    """A look at the first values; None when they are text and nothing else."""
+    look = subject.look()
+    values = _first_values(stage, name)
+    look.take(values, np.ones(len(values), np.int64))
+    return subject.look() if look.alive else None
+
+
+def _first_values(stage: Stage, name: str) -> pa.Array:
+    if name in stage.coders:
+        return pa.array(stage.coders[name].values[:_GLANCE], pa.string())
+    for draft in stage.drafts:
+        if draft.groups and is_text(draft.types[name]):
+            values = (
+                stage.all_words(name) if pa.types.is_dictionary(draft.types[name]) else stage.first_batch(draft)[name]
+            )
+            return pc.unique(values.slice(0, _GLANCE)).drop_null()
+    return pa.array([], pa.string())
+
+
+def _counted(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """Distinct values and how often each comes, missing ones left out."""
+    if pa.types.is_null(column.type):
+        return pa.array([], pa.string()), np.zeros(0, np.int64)
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()  # those of pieces that were read again differ
+        codes = pa.chunked_array([chunk.indices for chunk in column.chunks], pa.int32())
+        found = pc.value_counts(codes.drop_null())
+        words = column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
+        return words.take(found.field("values")), np.asarray(found.field("counts"))
+    found = pc.value_counts(column.drop_null())
+    return found.field("values"), np.asarray(found.field("counts"))
+
+
+def _examples(look: Look) -> Iterable[str]:
+    yield from list(look.signs)[:_EXAMPLES]
+    if look.first is not None:
+        yield look.first
+    for one in look.candidates:
+        if one.alive:
+            yield from list(one.odd)[:_EXAMPLES]
+
+
+def _said(
+    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, Look], extremes: Mapping[str, Extremes],
+    places: Mapping[tuple[str, str], list[PieceKey]], find: FindLine,
+) -> Seen:  # fmt: skip
+    seen = Seen()
+    point = any(pa.types.is_floating(kind) for kind in stage.types.values()) or any(
+        [one.form.name for one in look.left()] == ["decimal_point"] and look.marked for look in looks.values()
+    )
+    for name, subject in subjects.items():
+        if name in looks:
+            look = looks[name]
+            if (decided := decide(look)) is not None:
+                seen.forms[name] = decided
+            elif (said := say(look, subject.source_name, look.first, point_elsewhere=point)) is not None:
+                lines = [line for word in said.examples for line in find(name, [word], places.get((name, word), []))]
+                seen.notices.append(Notice(name, said.message, tuple(lines), said.options, said.lossless))
+        elif name in extremes:
+            seen.notices += extremes[name].notices(name, subject.source_name, stage.rows, find)
+    return seen
+
+
+def footer_among(notices: Sequence[Notice], last_rows: Sequence[Mapping[str, str]]) -> tuple[list[Notice], int]:
+    """The notices without those that the last rows alone explain, and how many of these rows are a footer."""
+    for count in range(1, len(last_rows) + 1):
+        cells = [set(map(str.strip, row.values())) for row in last_rows[:count]]
+        inside = [one for one in notices if (odd := _odd(one)) and len(odd) <= count and odd <= set().union(*cells)]
+        if inside and all(any(_odd(one) & row for one in inside) for row in cells):
+            return [one for one in notices if one not in inside], count
+    return list(notices), 0
+
+
+def _odd(notice: Notice) -> set[str]:
+    """The cells of a column that aren't what the others are."""
+    marks = notice.options.get("null_values", {})
+    return {cell for cells in marks.values() for cell in cells} if " others: " in notice.message else set()
+
+
+class Extremes:
+    """The smallest and largest number of a column, and how often a logger's mark of a missing value is one of them."""
+
+    def __init__(self) -> None:
+        self.low, self.high = float("inf"), float("-inf")
+        self.counts: dict[float, int] = {}
+        self.places: dict[float, list[PieceKey]] = {}
+
+    def take(self, column: pa.ChunkedArray, keys: list[PieceKey]) -> None:
+        """More of the column."""
+        if pa.types.is_null(column.type):
+            return
+        while True:
+            bounds = pc.min_max(column)
+            low, high = bounds["min"].as_py(), bounds["max"].as_py()
+            if low is None:
+                return
+            if (mark := next((one for one in (low, high) if float(one) in _MARKS), None)) is None:
+                break
+            same = pc.equal(column, pa.scalar(mark, column.type))
+            count = int(pc.sum(same).as_py())
+            self.counts[float(mark)] = self.counts.get(float(mark), 0) + count
+            self.places.setdefault(float(mark), keys)
+            column = column.filter(pc.invert(same))
+        self.low, self.high = min(self.low, low), max(self.high, high)
+
+    def notices(self, name: str, source_name: str, rows: int, find: FindLine) -> list[Notice]:
+        """A notice for marks that lie far from all other values."""
+        spread = self.high - self.low
+        marks = [
+            one for one in self.counts
+            if (one < 0 and (self.low >= 0 or self.low - one > spread))
+            or (one > 0 and one - self.high > max(spread, 1))
+        ]  # fmt: skip
+        if not marks or spread < 0:
+            return []
+        words = [f"{one:.17g}" for one in marks]
+        lines = [line for one, word in zip(marks, words, strict=True) for line in find(name, [word], self.places[one])]
+        told = ", ".join(f"{word} in {self.counts[one]:,}" for one, word in zip(marks, words, strict=True))
+        said = f"{told} of {rows:,} rows; all others lie between {self.low:g} and {self.high:g}"
+        return [Notice(name, said, tuple(lines), {"null_values": {source_name: words}})]
+
+
+_MARKS = frozenset(SENTINELS)

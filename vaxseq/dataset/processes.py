@@ -1,0 +1,54 @@
+"""Processes that read or compute for this one: they end when it does, however it ends, and leave Ctrl-C to it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+_watched = threading.Event()
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """Local processes, spawned: a fork of a process with threads may hang."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent)
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As every executor does. A process that this starts is deaf to Ctrl-C from its first moment on."""
+        with _no_interrupt():
+            return super().submit(function, *args, **kwargs)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Holds Ctrl-C back; what is started meanwhile inherits that, and this process gets it a moment later."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """In a process of a pool: ends it when its parent is gone. Nothing else would: it would wait for work for ever.
+
+    Elsewhere it does nothing, and neither does a second call.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or _watched.is_set():
+        return
+    _watched.set()
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="vaxseq-parent").start()

@@ -1,0 +1,103 @@
+"""The files behind a frame as they were when it was opened: a change is told, instead of rows of two states."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from vaxseq.errors import DatasetError
+
+_ALWAYS = 16  # so many files are looked at each time; more of them at most a tenth of the time
+_SHARE = 10
+
+
+class Mark(NamedTuple):
+    """A file at a moment."""
+
+    path: str
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str, file: int | None = None) -> Mark:
+        """The file at a path, or the open one."""
+        about = os.stat(path) if file is None else os.fstat(file)
+        return cls(path, about.st_ino, about.st_size, about.st_mtime_ns)
+
+    def check(self) -> None:
+        """Refuses to go on with a file that isn't what it was. One that is gone is still mapped as it was.
+
+        Raises:
+            DatasetError: naming the file, and what is another.
+        """
+        try:
+            about = os.stat(self.path)
+        except OSError:
+            return
+        if (about.st_ino, about.st_size, about.st_mtime_ns) != self[1:]:
+            self._refuse(about)
+
+    def check_same(self) -> None:
+        """The same for another process, or machine, that opens the file: inodes may differ between machines.
+
+        Raises:
+            DatasetError: naming the file, and what is another.
+        """
+        about = os.stat(self.path)
+        if (about.st_size, about.st_mtime_ns) != self[2:]:
+            self._refuse(about)
+
+    def _refuse(self, about: os.stat_result) -> None:
+        if about.st_ino != self.inode:
+            what = "was replaced by another file"
+        elif about.st_size < self.size:
+            what = f"was cut short: got {about.st_size:,} bytes, expected {self.size:,}"
+        else:
+            what = "was changed"
+        raise DatasetError(
+            f"{self.path}: {what}, since it was opened. Open the dataset again, and make anew what was fitted or "
+            "stored from it."
+        )
+
+
+class Watch:
+    """Marks that are looked at again before rows are read."""
+
+    def __init__(self, marks: Iterable[Mark]) -> None:
+        self._marks = tuple(dict.fromkeys(marks))
+        self._next = 0.0
+
+    def check(self) -> None:
+        """Refuses to go on when one of the files has changed.
+
+        Raises:
+            DatasetError: naming the file.
+        """
+        if len(self._marks) <= _ALWAYS:
+            for mark in self._marks:
+                mark.check()
+            return
+        started = time.monotonic()
+        if started >= self._next:
+            for mark in self._marks:
+                mark.check()
+            self._next = time.monotonic() + _SHARE * (time.monotonic() - started)
+
+
+def marks_of(dataset: Any) -> list[Mark]:
+    """The marks of a vaex dataset's files: from when they were opened, or of now where vaex itself opened them."""
+    found: list[Mark] = []
+    stack = [dataset]
+    while stack:
+        one = stack.pop()
+        mark, path = getattr(one, "mark", None), getattr(one, "path", None)
+        if isinstance(mark, Mark):
+            found.append(mark)
+        elif isinstance(path, str) and os.path.isfile(path):
+            found.append(Mark.of(path))
+        stack += [getattr(one, name) for name in ("original", "left", "right") if hasattr(one, name)]
+        stack += list(getattr(one, "datasets", ()))
+    return found

@@ -1,0 +1,84 @@
+"""How a plan's rows are brought into their order: from memory, by a scatter, or one by one from the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from vaxseq.dataset.allowance import memory_room
+from vaxseq.errors import ScratchError
+from vaxseq.loading.scatter.buckets import record_bytes
+from vaxseq.loading.scatter.folder import Scratch, room, scratch_folder
+from vaxseq.loading.scatter.sizes import Sizes
+from vaxseq.loading.scatter.source import ItemReader
+from vaxseq.plan.places import Places
+from vaxseq.plan.plan import BatchPlan
+from vaxseq.plan.rows import RowIndex
+
+Kind = Literal["memory", "in order", "in blocks", "scattered", "one by one"]
+
+_MOST_PARTS = 16
+
+
+class FileReader(ItemReader, Protocol):
+    """A reader that tells whether it reads from files that memory can't hold."""
+
+    @property
+    def from_files(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way that was chosen. ``folder`` gets ``scratch_bytes``; an epoch is scattered in so many ``parts``."""
+
+    kind: Kind
+    why: str = ""
+    folder: Path | None = None
+    scratch_bytes: int = 0
+    parts: int = 1
+    sizes: Sizes | None = None
+
+    def __str__(self) -> str:
+        if self.kind == "scattered":
+            again = "" if self.parts == 1 else f" in {self.parts} parts, the data is read for each"
+            return f"scattered over {self.scratch_bytes / 1e9:.2f} GB of scratch in {self.folder}{again}"
+        words = {
+            "memory": "from memory",
+            "in order": "in the data's order, read ahead",
+            "in blocks": "by blocks, read ahead",
+            "one by one": f"row by row from the disk: {self.why}",
+        }
+        return words[self.kind]
+
+
+def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratch) -> Way:
+    """The way for a plan over a reader's rows.
+
+    Raises:
+        ScratchError: a folder that was asked for can't take an epoch, nor a part of it.
+    """
+    if not reader.from_files:
+        return Way("memory")
+    if plan.shuffle == "block":
+        return Way("in blocks")
+    if plan.shuffle is False and (index.ascending or plan.resampling is not None):
+        return Way("in order")
+    folder, why = scratch_folder(scratch)
+    if folder is None:
+        return Way("one by one", why)
+    record = record_bytes(reader.row_bytes())
+    rows = Places(plan).count
+    need, free = rows * record, room(folder)
+    parts = -(-need // max(1, free)) if need > free else 1
+    if parts > 1:  # the part before is still being served when the next one is scattered
+        parts = -(-2 * need // max(1, free))
+    if parts > min(_MOST_PARTS, max(1, rows)):
+        why = f"{folder} has {free / 1e9:.2f} GB free of the {need / 1e9:.2f} GB that an epoch takes"
+        if scratch != "auto":
+            raise ScratchError(
+                f"scratch: {why}. Make room, name another folder (scratch= or VAXSEQ_SCRATCH), "
+                'shuffle="block", or read directly: scratch=None.'
+            )
+        return Way("one by one", why)
+    return Way("scattered", "", folder, -(-need // parts), parts, Sizes.of(-(-rows // parts), record, memory_room()))

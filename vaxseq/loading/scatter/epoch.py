@@ -1,0 +1,77 @@
+"""An epoch, or a part of one, on disk: its buckets, which of them were served, and which were passed on."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from vaxseq.loading.scatter.buckets import Bucket, Buckets
+from vaxseq.plan.places import Places
+
+
+class EpochBuckets:
+    """Places [start, start + rows) of an epoch. A bucket's space is given back when it was served and passed on."""
+
+    def __init__(self, epoch: int, start: int, buckets: Buckets, *, passes_on: bool) -> None:
+        self.epoch, self.start, self.buckets = epoch, start, buckets
+        self._passes_on = passes_on
+        self._left = np.array([buckets.rows_of(number) for number in range(buckets.count)])
+        self._moved = np.zeros(buckets.count, bool)
+        self._freed = np.zeros(buckets.count, bool)
+        self._lock = threading.Lock()
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.buckets.rows
+
+    def holds(self, epoch: int, place: int) -> bool:
+        """Whether a row can be had from here."""
+        if epoch != self.epoch or not self.start <= place < self.stop:
+            return False
+        return self.has((place - self.start) // self.buckets.bucket_rows)
+
+    def has(self, number: int) -> bool:
+        """Whether there is such a bucket, and its space wasn't given back."""
+        return number < self.buckets.count and not self._freed[number]
+
+    @property
+    def left(self) -> int:
+        """Rows that weren't handed out yet."""
+        return int(np.maximum(self._left, 0).sum())
+
+    def unmoved(self) -> list[int]:
+        """Buckets whose rows aren't in the next epoch yet."""
+        with self._lock:
+            return np.flatnonzero(~self._moved).tolist()
+
+    def served(self, number: int, rows: int) -> None:
+        """So many more rows of a bucket were handed out."""
+        with self._lock:
+            self._left[number] -= rows
+        self._free(number)
+
+    def moved(self, number: int) -> None:
+        """A bucket's rows are in the next epoch."""
+        with self._lock:
+            self._moved[number] = True
+        self._free(number)
+
+    def _free(self, number: int) -> None:
+        with self._lock:
+            done = self._left[number] <= 0 and (self._moved[number] or not self._passes_on)
+            free = done and not self._freed[number]
+            if free:
+                self._freed[number] = True
+        if free:
+            self.buckets.free(number)
+
+
+def move(bucket: Bucket, first: int, places: Places, epoch: int, into: Buckets, chunk_rows: int) -> None:
+    """Put a bucket's rows, whose places in ``epoch`` begin at ``first``, where the next epoch has them."""
+    rows = len(bucket.order)
+    for low in range(0, rows, chunk_rows):
+        high = min(low + chunk_rows, rows)
+        items = places.items(epoch, first + low, first + high)
+        _, next_places = places.of(epoch + 1, items)
+        into.scatter(bucket.rows, next_places, bucket.order[low:high])

@@ -1,0 +1,91 @@
+"""One pass over the source: every row that will be served goes to the bucket of its place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.errors import ScratchError
+from vaxseq.loading.scatter.buckets import Buckets
+from vaxseq.loading.scatter.draws import Draws
+from vaxseq.loading.scatter.source import ItemSource
+from vaxseq.plan.places import Places
+
+Ids = npt.NDArray[np.int64]
+Step = Callable[[], int]
+
+_THREADS = 3  # one waits for the disk while two work
+
+
+def scatter(
+    source: ItemSource, places: Places, epoch: int, start: int, buckets: Buckets, folder: Path, chunk_rows: int,
+    advance: Callable[[int], None],
+) -> None:  # fmt: skip
+    """Fill ``buckets`` with the rows of places ``start`` and on; ``advance`` is told rows of the source as they go.
+
+    Raises:
+        ScratchError: the disk is full.
+        MissingValueError, OSError: as the reader says.
+    """
+    stop = start + buckets.rows
+    if places.plan.resampling is None:
+        steps = _by_formula(source, places, epoch, (start, stop), buckets, chunk_rows)
+    else:
+        draws = Draws(places, source.index.n, epoch, start, stop, folder)
+        steps = _by_draws(source, draws, buckets, chunk_rows)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="vaxseq-scatter") as pool:
+        waiting: list[Future[int]] = []
+        try:
+            for step in steps:
+                waiting.append(pool.submit(step))
+                if len(waiting) > _THREADS:
+                    advance(waiting.pop(0).result())
+                if not threading.main_thread().is_alive():  # the program ends: nobody waits for this epoch any more
+                    raise ScratchError("scratch: the program ended while an epoch was scattered")
+            for one in waiting:
+                advance(one.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _by_formula(
+    source: ItemSource, places: Places, epoch: int, span: tuple[int, int], buckets: Buckets, chunk_rows: int
+) -> Iterator[Step]:
+    start, stop = span
+    whole = places.whole and (start, stop) == (0, places.count)
+
+    def step(low: int, high: int) -> int:
+        items = source.items(low, high)
+        kept, found = places.of(epoch, items)
+        if not whole:
+            inside = np.flatnonzero((found >= start) & (found < stop))
+            kept, found = inside if kept is None else kept[inside], found[inside] - start
+        wanted = items if kept is None else items[kept]
+        buckets.scatter(source.read(wanted), found)
+        return high - low
+
+    for low, high in source.chunks(chunk_rows):
+        yield lambda low=low, high=high: step(low, high)  # type: ignore[misc]
+
+
+def _by_draws(source: ItemSource, draws: Draws, buckets: Buckets, chunk_rows: int) -> Iterator[Step]:
+    by_item = source.index.ascending
+
+    def step(items: Ids, places: Ids) -> int:
+        once, which = np.unique(items, return_inverse=True)
+        if not by_item:
+            order = np.argsort(source.index.select(once), kind="stable")
+            once, which = once[order], np.argsort(order)[which]
+        buckets.scatter(source.read(once), places, which)
+        return len(items)
+
+    for items, places in draws:
+        for low in range(0, len(items), chunk_rows):
+            part = slice(low, low + chunk_rows)
+            yield lambda items=items[part], places=places[part]: step(items, places)  # type: ignore[misc]

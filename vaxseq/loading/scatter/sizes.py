@@ -1,0 +1,35 @@
+"""How much is held and moved at once, from the memory that there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_BUCKET_SHARE = 1 / 32  # of the memory: two buckets are held, one more comes, and what moves them
+_MOST_BYTES = 40 << 20
+_LEAST_BYTES = 64 << 10
+_MOST_BUCKETS = 1 << 16  # a bucket's number is to fit 16 bits, which sort quickly
+_PIECE_BYTES = 256 << 10  # what a chunk puts into a bucket, on average: less is slow to write
+_CHUNK_SHARE = 1 / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Rows of a bucket, and of a chunk that is scattered at once."""
+
+    bucket_rows: int
+    chunk_rows: int
+
+    @classmethod
+    def of(cls, rows: int, row_bytes: int, memory_bytes: int | None) -> Sizes:
+        """For so many rows of so many bytes each.
+
+        >>> Sizes.of(30_000_000, 88, 1 << 30)
+        Sizes(bucket_rows=381300, chunk_rows=122016)
+        """
+        memory = memory_bytes or 1 << 30
+        bucket = int(min(max(memory * _BUCKET_SHARE, _LEAST_BYTES), _MOST_BYTES))
+        bucket = max(bucket, -(-rows * row_bytes // _MOST_BUCKETS))
+        buckets = max(1, -(-rows * row_bytes // bucket))
+        most = int(max(memory * _CHUNK_SHARE, _LEAST_BYTES))
+        chunk = min(max(_PIECE_BYTES * buckets, 16 << 20), most)
+        return cls(max(1, bucket // row_bytes), max(1, chunk // row_bytes))

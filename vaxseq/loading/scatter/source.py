@@ -1,0 +1,75 @@
+"""Items of a reader in the order in which they are quick to read: as their row ids ascend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.expressions.values import Mask
+from vaxseq.frame.buffers import BufferPool
+from vaxseq.loading.readers.frame import Arrays
+from vaxseq.plan.rows import RowIndex
+
+Ids = npt.NDArray[np.int64]
+
+_SPARSE = 4  # a range that holds fewer than one wanted row in 4 is gathered, not read through
+
+
+class ItemReader(Protocol):
+    """Arrays of rows, one for each field, by row id."""
+
+    def row_bytes(self) -> int: ...
+
+    def empty(self, rows: int) -> Arrays: ...
+
+    def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays: ...
+
+    def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays: ...
+
+
+class ItemSource:
+    """Reads items by their positions in an index; chunks of them come in the order of their row ids."""
+
+    def __init__(self, reader: ItemReader, index: RowIndex, chunk_rows: int) -> None:
+        self.reader, self.index = reader, index
+        self._memory = BufferPool(reader.empty, chunk_rows, 3)
+        self._by_row: npt.NDArray[np.integer] | None = None
+
+    def chunks(self, rows: int) -> Iterator[tuple[int, int]]:
+        """(start, stop) of chunks, for ``items``: of about so many rows of the data each, the rows between included."""
+        index = self.index
+        dense = index.n / max(1, index.row_stop) if index.ascending else 1.0
+        yield from index.chunks(max(1, int(rows * max(dense, 1 / _SPARSE))))
+
+    def items(self, start: int, stop: int) -> Ids:
+        """The item positions of a chunk."""
+        if self.index.ascending:
+            return np.arange(start, stop)
+        return self._order[start:stop].astype(np.int64)
+
+    def read(self, items: Ids) -> Arrays:
+        """The rows of ascending items (of a chunk's, where row ids don't ascend), in their order."""
+        if not len(items):
+            return self.reader.empty(0)
+        out = self._memory.arrays(len(items))
+        index = self.index
+        if index.ascending and int(items[-1] - items[0]) == len(items) - 1:
+            start, stop, mask = index.span(int(items[0]), int(items[-1]) + 1)
+            if stop - start <= _SPARSE * len(items):
+                return self.reader.read(start, stop, mask, out=out)
+        ids = index.select(items)
+        start, stop = int(ids[0]), int(ids[-1]) + 1
+        if not index.ascending or stop - start > _SPARSE * len(ids):
+            return self.reader.gather(ids, out=out)
+        mask = np.zeros(stop - start, bool)
+        mask[ids - start] = True
+        return self.reader.read(start, stop, mask, out=out)
+
+    @property
+    def _order(self) -> npt.NDArray[np.integer]:
+        if self._by_row is None:
+            self._by_row = np.argsort(self.index.select(np.arange(self.index.n)), kind="stable").astype(np.uint32)
+        return self._by_row
