@@ -76,7 +76,7 @@ def assert_same(one: Any, other: Any) -> None:
 
 
 def scattered(sequence: Sequence) -> Scattered:
-    found = sequence._passes.current.loader._ordered  # type: ignore[attr-defined]
+    found = sequence._epochs.current.loader._ordered  # type: ignore[attr-defined]
     assert isinstance(found, Scattered)
     return found
 
@@ -201,7 +201,7 @@ def test_a_disk_with_little_room_takes_an_epoch_in_parts(data: str, little_memor
 
 
 def test_what_fits_in_memory_is_not_scattered(data: str) -> None:
-    assert make(data)._passes.current.loader._ordered is None  # type: ignore[attr-defined]
+    assert make(data)._epochs.current.loader._ordered is None  # type: ignore[attr-defined]
     assert (
         Sequence(vaex.from_arrays(x=np.arange(9.0)), inputs=["x"], shuffle=True)
         ._pipeline.way(  # in memory already
