@@ -204,7 +204,7 @@ def test_what_fits_in_memory_is_not_scattered(data: str) -> None:
     assert make(data)._passes.current.loader._ordered is None  # type: ignore[attr-defined]
     assert (
         Sequence(vaex.from_arrays(x=np.arange(9.0)), inputs=["x"], shuffle=True)
-        ._finishing.way(  # in memory already
+        ._pipeline.way(  # in memory already
             make(data)._plan
         )
         .kind

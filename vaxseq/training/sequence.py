@@ -28,8 +28,9 @@ from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
-from vaxseq.training.balancing import draws_of
+from vaxseq.training.balancing import draws_of, targets_of
 from vaxseq.training.batches import BatchMaker, named_arrays
+from vaxseq.training.class_weights import ClassWeights, class_weights
 from vaxseq.training.description import Description, describe
 from vaxseq.training.epoch_dataset import EpochDataset
 from vaxseq.training.examples import Examples, examples_of
@@ -64,7 +65,8 @@ class Sequence(Shown, EpochDataset):
         pad: fill the last batch with rows of weight 0, so that all batches have one shape. For fit; Keras
             divides a loss by the rows of a batch, the padded ones included.
         on_missing: "error", or "drop" to leave out rows whose target or weight is missing.
-        class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name.
+        class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name; a number that
+            never comes by in the rows served is refused, for which the target is read until all have.
         balance: class -> share: an epoch draws rows so that the classes of the target come in these shares, exactly;
             as many draws as there are rows of the classes with a share above 0. Classes by number, or by name; all
             must be named. Or the name of a column of weights: a row is drawn in proportion, the nearest whole number
@@ -183,13 +185,22 @@ class Sequence(Shown, EpochDataset):
             )
         pipeline = Pipeline(
             self._items,
-            partial(BatchMaker, self._recipe, class_weight, classes),
+            partial(BatchMaker, self._recipe, self._class_weights(class_weight, classes, served)),
             read_ahead,
             augment,
             _pool(augment, augment_workers),
             scratch,
         )
         self._serve(pipeline, plan, partial(_content, served, window, self._items))
+
+    def _class_weights(self, wanted: Mapping[Any, float] | None, classes: Any, served: Query) -> ClassWeights | None:
+        if wanted is None:
+            return None
+        targets = tuple(field for field in self._items.fields if field.role == "target")
+        made = class_weights(wanted, targets, classes)
+        if classes is None:
+            made.check(targets_of(self._items, targets[0], self._source, served.recipe))
+        return made
 
     @property
     def num_rows(self) -> int:
