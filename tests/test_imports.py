@@ -44,7 +44,7 @@ ROOMS = {
     "display": set(),
     "errors": set(),
 }  # and errors, every room
-DOORS = {
+DOORS = {"vaxseq", "sklearn", "steps", "testing"}  # public modules that users import, not rooms
     "vaxseq",
     "sklearn",
     "steps",

@@ -149,8 +149,8 @@ def test_a_program_that_ends_does_not_wait_for_an_epoch(data: str) -> None:
         "def slow(*given, **named): time.sleep(0.05); return read(*given, **named)\n"
         "FrameReader.read = slow\n"
         "made = Sequence(sys.argv[1], inputs=['a'], batch_size=4, shuffle='global', read_ahead=8)\n"
-        "made._epochs.current.loader._chunk_for(0, 0)\n"
-        "for index in range(3): made._epochs.current.loader._chunk_for(0, index)\n"
+        "made._epochs.whole.loader._chunk_for(0, 0)\n"
+        "for index in range(3): made._epochs.whole.loader._chunk_for(0, index)\n"
         "time.sleep(0.3); print('done', flush=True)\n"
     )
     running = subprocess.Popen([sys.executable, "-c", code, data], stdout=subprocess.PIPE, text=True)
