@@ -45,11 +45,6 @@ ROOMS = {
     "errors": set(),
 }  # and errors, every room
 DOORS = {"vaxseq", "sklearn", "steps", "testing"}  # public modules that users import, not rooms
-    "vaxseq",
-    "sklearn",
-    "steps",
-    "testing",
-}  # public modules, not rooms: what users import stands there, and nothing else
 AT_MOST = 17
 
 # The same inside features/: a definition doesn't know how it is fitted, nor a state how it is shown.

@@ -85,10 +85,6 @@ class BatchMaker:
         return torch.from_numpy(part)
 
 
-def _one_or_dict(arrays: dict[str, Any]) -> Any:
-    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
-
-
 def named_arrays(fields: tuple[Field, ...], batch: Batch) -> list[npt.NDArray[Any]]:
     """A batch's arrays, one for each field, as NumPy has them."""
     found = []
