@@ -13,6 +13,7 @@ import random
 from pathlib import Path
 from typing import Any, ClassVar
 
+import fastavro
 import h5py
 import hypothesis.strategies as st
 import numpy as np
@@ -21,6 +22,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from pyarrow import orc
 
 from vaxseq.convert import convert
 from vaxseq.convert.readers import readers
@@ -211,6 +213,25 @@ class TestNpz(ReaderContract):
         )
 
 
+class TestOrc(ReaderContract):
+    suffix = ".orc"
+    kinds = ("bool", "int64", "int8", "float64", "float32", "text", "date", "decimal")
+
+    def save(self, table: pa.Table, path: Path) -> None:
+        orc.write_table(table, path)
+
+
+class TestAvro(ReaderContract):
+    suffix = ".avro"
+    kinds = ("bool", "int64", "float64", "text")
+    types: ClassVar[dict[str, str]] = {"bool": "boolean", "int64": "long", "float64": "double", "text": "string"}
+
+    def save(self, table: pa.Table, path: Path) -> None:
+        fields = [{"name": name, "type": ["null", self.types[name]]} for name in table.column_names]
+        with open(path, "wb") as file:
+            fastavro.writer(file, {"type": "record", "name": "r", "fields": fields}, table.to_pylist())
+
+
 def written(value: Any, kind: pa.DataType) -> str:
     """A value as a text file has it."""
     if isinstance(value, dt.timedelta):
@@ -341,7 +362,9 @@ def _numpy(kind: pa.DataType) -> np.dtype[Any]:
 
 
 def test_every_reader_and_writer_has_its_contract_here() -> None:
-    assert set(readers()) >= {"arrow", "csv", "hdf5", "jsonl", "memory", "npy", "parquet"}
+    assert set(readers()) >= {
+        "arrow", "avro", "csv", "duckdb", "excel", "hdf5", "jsonl", "matlab", "memory", "npy", "orc", "parquet",
+    }  # fmt: skip
     assert set(writers()) == {"arrow", "hdf5"}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.commit import clear, commit, empty, publish, published, recover
+from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
@@ -20,6 +20,7 @@ from vaxseq.convert.noted import noted_in
 from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
 from vaxseq.convert.readers import check_options, readers
 from vaxseq.convert.readers.base import Unit
+from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.sorting import check_sort
@@ -61,6 +62,9 @@ def convert(
         sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
             begins again, unless the option ``key`` names a column of the result without missing and equal values: then
             rows come in its order, and the run goes on if the result still has as many rows between the same keys.
+            Without ``uri`` the query is over files, ``select ... from 'a.parquet' join read_csv('b.csv') using (k)``:
+            DuckDB runs it in this process, in the memory that the option ``memory_limit`` names (half of what is free,
+            at most 4 GiB), and spills the rest beside the target.
         uri: where to ask: ``postgresql://user@host/database``, or ``sqlite:///path/to/file.db``. The password comes
             from PGPASSWORD or the variable that the option ``password_env`` names, and is never shown or stored.
         schema: types, nullability, bounds and categories that the rows must obey; a Schema, a YAML file or a mapping.
@@ -103,7 +107,7 @@ def convert(
     2
     """
     plan = _plan(locals())
-    work = plan.target.with_name(plan.target.name + ".partial")
+    work = working_folder(plan.target)
     with ExitStack() as stack:
         check_work(work, plan.target)
         plan.target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,6 +144,11 @@ def convert(
     return manifest
 
 
+def working_folder(target: Path) -> Path:
+    """Where a conversion keeps what it has done so far."""
+    return target.with_name(target.name + ".partial")
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     job: Job
@@ -174,7 +183,7 @@ def _plan(given: dict[str, Any]) -> _Plan:
     if writer is not None and given["target_format"] not in (None, writer.name):
         raise OptionError(f"convert: option target_format; got {given['target_format']!r} for {target}. Leave it out.")
     images = "images" if "images" in given["reader_options"] else None
-    sources = find_sources(_query(given) or given["sources"], given["format"] or images)
+    sources = find_sources(_query(given, target) or given["sources"], given["format"] or images)
     if images and given["reader_options"].get("labels") is not None:  # part of what the source is
         sources = tuple(replace(one, data=os.fspath(given["reader_options"]["labels"])) for one in sources)
     check_apart(target, sources)
@@ -206,19 +215,21 @@ def _plan(given: dict[str, Any]) -> _Plan:
     )  # fmt: skip
 
 
-def _query(given: dict[str, Any]) -> Query | None:
+def _query(given: dict[str, Any], target: Path) -> Query | FileQuery | None:
     """The query that is asked for in place of files."""
     if given["sql"] is None and given["uri"] is None and given["sources"] is not None:
         return None
     for name in ("sql", "uri"):
-        if not isinstance(given[name], str):
+        if not isinstance(given[name], str) and not (name == "uri" and given[name] is None):
             raise OptionError(
-                f"convert: option {name}; got {type(given[name]).__name__}, expected text. "
-                "Name sources, or pass sql= and uri=."
+                f"convert: option {name}; got {type(given[name]).__name__}, expected text. Name sources, or pass sql=, "
+                "and uri= where a database is asked."
             )
     if given["sources"] is not None:
         raise OptionError("convert: got both sources and sql=. Convert them apart; the target is passed as target=.")
     options = given["reader_options"]
+    if given["uri"] is None:
+        return FileQuery(given["sql"], os.fspath(working_folder(target) / "spill"), options.get("key"))
     return Query(given["sql"], given["uri"], options.get("key"), options.get("password_env"))
 
 
@@ -246,15 +257,22 @@ def _finished(plan: _Plan, work: Path, key: str, left: tuple[str, dict[str, Any]
     """
     note = Stage.ready_note(work)
     made_by = (Stage.header(work) or {}).get("key") if note is not None else None
-    if note is None and left is not None:
+    if note is not None:
+        left = None
+    elif left is not None:
         made_by, note = left
-    if note is None:
+    else:
         return None
     there = left is not None or published(plan.target, note)
     if made_by == key and plan.resume and plan.restartable:
-        manifest = Manifest.from_dict(note["manifest"], str(plan.target)) if left else publish(work, plan.target, note)
+        if left is not None:
+            forget(work)
+            return Manifest.from_dict(note["manifest"], str(plan.target))
+        manifest = publish(work, plan.target, note)
         clear(work)
         return manifest
+    if left is not None:
+        forget(work)
     if there:
         empty(work)
         if made_by == key and plan.append and not plan.again:
@@ -367,6 +385,11 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
         )
         declared = plan.job.schema is not None and one.name in plan.job.schema
         columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else zoned)
+    old_names = {new: old for old, new in plan.job.rename.items()}
+    forms = {old_names.get(name, name): form for name, form in before.forms.items()}
+    options = plan.job.options
+    if forms and all("forms" in readers()[one.format].options for one in plan.job.sources):
+        options = {**options, "forms": {**forms, **options.get("forms", {})}}
     words: dict[str, list[str]] = {}
     for path in before.paths() if before.format == "arrow" else []:
         with pa.memory_map(str(path)) as source:
@@ -377,7 +400,7 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
                     if pa.types.is_dictionary(batch.schema.field(name).type):
                         values = batch.column(name).dictionary.to_pylist()
                         words[name] = max(words.get(name, []), values, key=len)
-    return replace(plan.job, schema=Schema(tuple(columns))), words
+    return replace(plan.job, schema=Schema(tuple(columns)), options=options), words
 
 
 def _numbered_units(plan: _Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
+from vaxseq.loading.block_buffers import BlockBuffers
 from vaxseq.loading.readers.frame import Arrays, take_rows
 from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
@@ -137,8 +137,9 @@ class Loader(Generic[Made]):
         self._chunks_ahead = min(ahead, max(threads, -(-read_ahead // self.chunk_batches))) if read_ahead else 0
         chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
         self._order = OrderCache(plan, chunks * self.chunk_batches)
-        self._buffers = _Buffers(self._load_buffer)
+        self._buffers = BlockBuffers(self._load_buffer, ahead=bool(read_ahead))
         self._recycler = BufferPool(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
+        self._block_memory = BufferPool(reader.empty, plan.block_items * plan.buffer_blocks, 3)
         self._lock = threading.Lock()
         self._chunks: dict[tuple[int, int], _Chunk[Made]] = {}
         self._ready: dict[tuple[int, int], Made] = {}
@@ -301,15 +302,16 @@ class Loader(Generic[Made]):
 
     def _from_buffers(self, epoch: int, start: int, stop: int, out: Arrays | None) -> Arrays:
         arrays = self._reader.empty(stop - start) if out is None else out
-        for buffer in self._plan.blocks(epoch).buffers(start, stop):
+        blocks = self._plan.blocks(epoch)
+        for buffer in blocks.buffers(start, stop):
             low, high = max(start, buffer.start), min(stop, buffer.stop)
             places = buffer.places(low, high)
-            for array, stored in zip(arrays, self._buffers.get(epoch, buffer), strict=True):
+            for array, stored in zip(arrays, self._buffers.get(blocks, buffer), strict=True):
                 take_rows(stored, places, out=array[low - start : high - start])
         return arrays
 
     def _load_buffer(self, buffer: Buffer) -> Arrays:
-        arrays, at = self._reader.empty(buffer.stop - buffer.start), 0
+        arrays, at = self._block_memory.arrays(buffer.stop - buffer.start), 0
         for low, high in buffer.ranges():
             self._range(low, high, [array[at : at + high - low] for array in arrays])
             at += high - low
@@ -323,37 +325,6 @@ def within(index: int, plan: BatchPlan) -> int:
     if not 0 <= place < size:
         raise IndexError(f"batch {index}: expected 0 to {size - 1}")
     return place
-
-
-class _Buffers:
-    """The last used buffers of a block shuffle, each loaded once though several threads ask for it."""
-
-    _ROOM = 3
-
-    def __init__(self, load: Callable[[Buffer], Arrays]) -> None:
-        self._load = weakref.WeakMethod(load)
-        self._kept: OrderedDict[tuple[int, int], Future[Arrays]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, epoch: int, buffer: Buffer) -> Arrays:
-        key = (epoch, buffer.number)
-        with self._lock:
-            future = self._kept.get(key)
-            mine = future is None
-            if future is None:
-                future = self._kept[key] = Future()
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._ROOM:
-                self._kept.popitem(last=False)
-        if mine:
-            load: Any = self._load()
-            try:
-                future.set_result(load(buffer))
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the buffer gets it, too
-                with self._lock:
-                    self._kept.pop(key, None)
-                future.set_exception(error)
-        return future.result()
 
 
 class _Chunk(Generic[Made]):

@@ -108,6 +108,11 @@ class Asked(NamedTuple):
     purpose: Purpose | None
     call: FrameType | None
 
+    @property
+    def called(self) -> str | None:
+        """The method that the user called, if it is one of Keras's own."""
+        return None if self.call is None else self.call.f_code.co_name
+
     def argument(self, name: str) -> Any:
         """An argument that fit, evaluate or predict was called with, or ``self``; None if it has none of that name."""
         return None if self.call is None else self.call.f_locals.get(name)

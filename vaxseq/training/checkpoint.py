@@ -42,6 +42,7 @@ class Checkpoint:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._lock = FolderLock(self.folder)
+        self._last: Saved | None = None  # the last whole state
 
     def open(self, owner: Any) -> None:
         """Makes the folder ready to be saved into by this training alone.
@@ -66,8 +67,8 @@ class Checkpoint:
         self._lock.release()
 
     def save(self, model: keras.Model, record: Mapping[str, Any]) -> None:
-        """Add the model's state, with ``record`` (plain values), in the place of the older of the two."""
-        held = self._read(_RECORD)
+        """Add the model's state, with ``record`` (plain values), to the one that was saved or loaded last."""
+        held = self._last
         number = 1 if held is None else int(held.record["number"]) + 1
         weights = self.folder / f"state-{number}.weights.h5"
         with _without_distribution():
@@ -80,6 +81,7 @@ class Checkpoint:
         if held is not None:
             self._write(_BEFORE, held.record)
         self._write(_RECORD, content)
+        self._last = Saved(content, weights)
         kept = {weights} if held is None else {weights, held.weights}
         for old in self.folder.glob("state-*.weights.h5"):
             if old not in kept:
@@ -91,7 +93,7 @@ class Checkpoint:
         Raises:
             PositionError: all of it is damaged, or of another model; it says what differs.
         """
-        damages: list[str] = []
+        self._last, damages = None, list[str]()
         for name in (_RECORD, _BEFORE):
             try:
                 found = self._read(name)
@@ -102,6 +104,7 @@ class Checkpoint:
                     for damage in damages:
                         _log.error("%s Training goes on from the state before it.", damage)
                     _check_model(found, model)
+                    self._last = found
                     return found
             except _DamagedError as error:
                 damages.append(str(error))

@@ -44,6 +44,7 @@ class EpochDataset(Adapter):
         self._epochs = Epochs(pipeline.loader, plan)
         self._joining = Joining(self._epochs)
         self._read_for = threading.local()
+        self._looks: dict[bool, list[Batch]] = {}
 
     @property
     def _plan(self) -> BatchPlan:
@@ -133,7 +134,9 @@ class EpochDataset(Adapter):
 
     def to_tf(self) -> Any:
         """A tf.data.Dataset over the same batches in the same order; each pass over it is the next epoch."""
-        return tf_dataset(lambda: iter(self), self._looked_at(), None if self._epochs.rest_is_due else len(self))
+        return tf_dataset(
+            lambda: iter(self), self._looked_at(self._plan), None if self._epochs.rest_is_due else len(self)
+        )
 
     @property
     def workers(self) -> int:
@@ -171,38 +174,36 @@ class EpochDataset(Adapter):
 
     def _dataset_for(self, asked: Asked | None) -> Any:
         run = None if asked is None else self._run(asked.iterator)
-        looked_at = self._looked_at()
+        evaluates = asked is not None and asked.purpose in ("evaluate", "predict")
+        looked_at = self._looked_at(self._epochs.evaluation_plan if evaluates else self._plan)
         if asked is not None and run is not None and asked.purpose == "fit":
             run.check(asked)
             looked_at = list(run.weighed(iter(looked_at)))
-        elif len(looked_at[0]) == 3 and looked_at[0][1] is None:
-            looked_at = [batch[:1] for batch in looked_at]  # weights are of no use without targets
-
-        def passes() -> Iterator[Batch]:
-            batches = iter(self) if run is None else self._batches_of(run)
-            return map(_only_inputs, batches) if len(looked_at[0]) == 1 else batches
-
-        return tf_dataset(passes, looked_at, None)
+        if evaluates:
+            looked_at = [_with_use_for_weights(batch) for batch in looked_at]
+        return tf_dataset(lambda: iter(self) if run is None else self._batches_of(run), looked_at, None)
 
     def _run(self, iterator: Any) -> Run:
         return run_of(iterator, lambda: Run(self._epochs, self._joining, has_targets=self._pipeline.has_targets))
 
     def _batches_of(self, run: Run) -> Iterator[Batch]:
         if run.looks:
-            return run.weighed(iter(self._looked_at()))
+            return run.weighed(iter(self._looked_at(self._plan)))
         if run.current is None:  # asked for without a beginning
             return iter(self)
-        return run.weighed(self._through(run.current))
+        batches = run.weighed(self._through(run.current))
+        return map(_with_use_for_weights, batches) if run.evaluates else batches
 
-    def _looked_at(self) -> list[Batch]:
-        """Batches of the shapes and types to come; read only if the shapes may change on the way."""
+    def _looked_at(self, plan: BatchPlan) -> list[Batch]:
+        """Batches of the shapes and types to come; read only if these may change on the way, and once."""
         if self._plain and self._pipeline.augment is None:
-            return [self._pipeline.blank(self._plan)]
-        aside = Pass(0, self._epochs.whole)
-        return [next(self._through(aside))] if self._plain else [*self._first_two(aside)]
-
-    def _first_two(self, aside: Pass) -> Iterator[Batch]:
-        return (batch for _, batch in zip(range(2), self._through(aside), strict=False))
+            return [self._pipeline.blank(plan)]
+        whole = plan is self._plan
+        if whole not in self._looks:
+            aside = Pass(0, self._epochs.whole) if whole else self._epochs.evaluation()
+            batches = min(plan.num_batches, 1 if self._plain else 2)  # where two differ in a length, others may too
+            self._looks[whole] = [batch for _, batch in zip(range(batches), self._through(aside), strict=False)]
+        return self._looks[whole]
 
     @property
     def _plain(self) -> bool:
@@ -238,5 +239,6 @@ def _standard(batch: Any) -> Any:
     return (batch,) if isinstance(batch, np.ndarray) else batch
 
 
-def _only_inputs(batch: Batch) -> Batch:
-    return batch[:1]
+def _with_use_for_weights(batch: Batch) -> Batch:
+    """Without targets weights have none, and JAX and tf.data no form for what is between."""
+    return batch[:1] if len(batch) == 3 and batch[1] is None else batch

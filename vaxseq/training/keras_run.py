@@ -34,9 +34,9 @@ class Run:
 
     def __init__(self, epochs: Epochs, joining: Joining, *, has_targets: bool) -> None:
         self._epochs, self._joining, self._has_targets = epochs, joining, has_targets
-        self._begun = False
+        self._checked = self._begun = False
         self._class_weight: dict[int, float] | None = None
-        self.looks = False
+        self.looks = self.evaluates = False
         self.current: Pass | None = None
 
     def begin(self, asked: Asked) -> None:
@@ -45,12 +45,12 @@ class Run:
         Raises:
             OptionError: an argument of the call that a Sequence has no use for.
         """
+        self.check(asked)
         self.looks = asked.purpose == "look"
         if self.looks:
             return
-        if not self._begun:
-            self.check(asked)
-        if asked.purpose in ("evaluate", "predict"):
+        self.evaluates = asked.purpose in ("evaluate", "predict")
+        if self.evaluates:
             self.current = self._epochs.evaluation()
             if asked.purpose == "predict":
                 self._joining.predicts()
@@ -81,8 +81,11 @@ class Run:
         Raises:
             OptionError: naming the argument.
         """
+        if self._checked:
+            return
+        self._checked = True
         refuse_auto_sharding()
-        call = asked.purpose
+        call = asked.called
         for name in ("y", "sample_weight"):
             if call in ("fit", "evaluate") and asked.argument(name) is not None:
                 raise OptionError(f"{call}({name}=): a Sequence's batches hold it already. Leave it out.")

@@ -16,6 +16,7 @@ from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
 from vaxseq.features.program.names import plain_names
 from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
+from vaxseq.features.tables.served import served_table
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
 from vaxseq.loading.loader import within
@@ -27,8 +28,9 @@ from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
-from vaxseq.training.balancing import draws_of
-from vaxseq.training.batches import BatchMaker
+from vaxseq.training.balancing import draws_of, targets_of
+from vaxseq.training.batches import BatchMaker, named_arrays
+from vaxseq.training.class_weights import ClassWeights, class_weights
 from vaxseq.training.description import Description, describe
 from vaxseq.training.epoch_dataset import EpochDataset
 from vaxseq.training.examples import Examples, examples_of
@@ -63,7 +65,8 @@ class Sequence(Shown, EpochDataset):
         pad: fill the last batch with rows of weight 0, so that all batches have one shape. For fit; Keras
             divides a loss by the rows of a batch, the padded ones included.
         on_missing: "error", or "drop" to leave out rows whose target or weight is missing.
-        class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name.
+        class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name; a number that
+            never comes by in the rows served is refused, for which the target is read until all have.
         balance: class -> share: an epoch draws rows so that the classes of the target come in these shares, exactly;
             as many draws as there are rows of the classes with a share above 0. Classes by number, or by name; all
             must be named. Or the name of a column of weights: a row is drawn in proportion, the nearest whole number
@@ -182,13 +185,22 @@ class Sequence(Shown, EpochDataset):
             )
         pipeline = Pipeline(
             self._items,
-            partial(BatchMaker, self._recipe, class_weight, classes),
+            partial(BatchMaker, self._recipe, self._class_weights(class_weight, classes, served)),
             read_ahead,
             augment,
             _pool(augment, augment_workers),
             scratch,
         )
         self._serve(pipeline, plan, partial(_content, served, window, self._items))
+
+    def _class_weights(self, wanted: Mapping[Any, float] | None, classes: Any, served: Query) -> ClassWeights | None:
+        if wanted is None:
+            return None
+        targets = tuple(field for field in self._items.fields if field.role == "target")
+        made = class_weights(wanted, targets, classes)
+        if classes is None:
+            made.check(targets_of(self._items, targets[0], self._source, served.recipe))
+        return made
 
     @property
     def num_rows(self) -> int:
@@ -239,6 +251,26 @@ class Sequence(Shown, EpochDataset):
         (10, 7, {'where=x > 2': 3}, 2)
         """
         return describe(self._served, self._items, self._pipeline, self._plan, seconds=seconds)
+
+    def show(self, rows: int = 3, *, index: int = 0, epoch: int = 0) -> Display:
+        """The first rows of a batch as a table, raw values beside what the model gets.
+
+        Args:
+            rows: how many, at most.
+            index: of the batch.
+            epoch: whose order the batch is of.
+
+        >>> import numpy as np, vaex
+        >>> Sequence(vaex.from_arrays(x=np.arange(4.0) / 3), inputs=["x"], batch_size=2).show(1).rows[1]
+        ('x', '0', '0')
+        """
+        if isinstance(rows, bool) or rows < 1:
+            raise OptionError(f"show rows: got {rows!r}, expected at least 1")
+        ids = self.row_ids(index, epoch)[:rows]
+        arrays = named_arrays(self._served.recipe.fields, self.batch(epoch, index))
+        title = f"Batch {within(index, self._plan):,} of epoch {epoch}, its first {len(ids)} of {len(arrays[0]):,} rows"
+        fields = self._served.recipe.fields
+        return served_table(self._fitted, self._source, fields, [one[: len(ids)] for one in arrays], ids, title)
 
     def shuffle_quality(self, *, epoch: int = 0) -> ShuffleQuality:
         """How near the order of an epoch comes to a uniform shuffle: measured, each figure beside the uniform one.

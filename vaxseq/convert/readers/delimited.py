@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert import places, text
+from vaxseq.convert import archives, places, text
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.layouts import encoding
@@ -58,7 +58,8 @@ class TextReader(Reader):
             raise bad_option(
                 self.where, "encoding", self.set["encoding"], "an encoding's name, like 'latin-1'"
             ) from error
-        self.splittable = plain and not streams.is_compressed(self.source.path) and not places.is_url(self.source.path)
+        packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
+        self.splittable = plain and not packed and not places.is_url(self.source.path)
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
         if self.splittable and footer:
