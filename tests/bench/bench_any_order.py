@@ -47,7 +47,7 @@ def served(options: argparse.Namespace, **asked: Any) -> Figures:
     sequence = vaxseq.Sequence(
         options.folder / "columns.hdf5", inputs=COLUMNS, targets="y", batch_size=options.batch, store=store, **asked
     )
-    found: Figures = {"way": str(sequence._finishing.way(sequence._plan))}
+    found: Figures = {"way": str(sequence._pipeline.way(sequence._plan))}
     for epoch, name in ((0, "first_epoch"), (1, "rows_s")):
         begun, rows = time.perf_counter(), 0
         for number in range(len(sequence)):

@@ -373,6 +373,7 @@ SERVED = {
 
 
 @pytest.mark.backend
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
 def test_exits_give_the_same_batches_in_the_same_order(name):
     torch, tf = pytest.importorskip("torch"), pytest.importorskip("tensorflow")
@@ -423,6 +424,7 @@ def leaves(batch) -> list:
     return found
 
 
+@pytest.mark.slow
 def test_weights_without_targets_have_no_form_in_tf_data():
     pytest.importorskip("tensorflow")
     with pytest.raises(OptionError, match="weights but no targets"):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vaxseq.cli._options import Columns, Json, Output, Overwrite, Quiet, Scheduler, Where, listed
+from vaxseq.cli._options import Columns, Json, Output, Overwrite, Quiet, ReaderOptions, Scheduler, Where, listed
 
 
 def convert(
@@ -49,9 +49,7 @@ def convert(
     format: Annotated[str | None, typer.Option(help="The sources' format, when names don't tell.")] = None,
     target_format: Annotated[str | None, typer.Option(help="arrow or hdf5, of a folder's fragments.")] = None,
     path_column: Annotated[str | None, typer.Option(help="A column for each row's source path.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="A reader's option, like delimiter=';' or null_values=?.")
-    ] = None,
+    option: ReaderOptions = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="Take all options that notices offer and that lose nothing.")
     ] = False,
@@ -84,7 +82,9 @@ def convert(
     try:
         with cluster(scheduler) as executor:
             if accept:
-                run = partial(convert_accepting, taken=lambda offered: _say(f"accepted: {as_arguments(offered)}"))
+                run = partial(
+                    convert_accepting, taken=lambda offered: _say(f"accepted: {as_arguments(offered)}", quiet)
+                )
             manifest = run(
                 sources or None, target, sql=sql, uri=uri, sort_by=listed(sort_by),
                 executor=executor, schema=schema, columns=listed(columns),
@@ -104,5 +104,6 @@ def convert(
     show(said, *notes, json=json, quiet=quiet, data={"path": target, **manifest.to_dict()})
 
 
-def _say(said: str) -> None:
-    typer.echo(said, err=True)
+def _say(said: str, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(said, err=True)

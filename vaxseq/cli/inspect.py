@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from vaxseq.cli._options import Json, Quiet
+from vaxseq.cli._options import Json, Quiet, ReaderOptions
 
 
 def inspect(
     data: Annotated[str, typer.Argument(help="A dataset, or any file that convert reads.", show_default=False)],
-    option: Annotated[
-        list[str] | None, typer.Option(help="A reader's option for raw text, as convert takes it.", show_default=False)
-    ] = None,
+    option: ReaderOptions = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.commit import clear, commit, empty, publish, published, recover
+from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
@@ -275,15 +275,22 @@ def _finished(plan: _Plan, work: Path, key: str, left: tuple[str, dict[str, Any]
     """
     note = Stage.ready_note(work)
     made_by = (Stage.header(work) or {}).get("key") if note is not None else None
-    if note is None and left is not None:
+    if note is not None:
+        left = None
+    elif left is not None:
         made_by, note = left
-    if note is None:
+    else:
         return None
     there = left is not None or published(plan.target, note)
     if made_by == key and plan.resume and plan.restartable:
-        manifest = Manifest.from_dict(note["manifest"], str(plan.target)) if left else publish(work, plan.target, note)
+        if left is not None:
+            forget(work)
+            return Manifest.from_dict(note["manifest"], str(plan.target))
+        manifest = publish(work, plan.target, note)
         clear(work)
         return manifest
+    if left is not None:
+        forget(work)
     if there:
         empty(work)
         if made_by == key and plan.append and not plan.again:
@@ -398,6 +405,11 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
         )
         declared = plan.job.schema is not None and one.name in plan.job.schema
         columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else zoned)
+    old_names = {new: old for old, new in plan.job.rename.items()}
+    forms = {old_names.get(name, name): form for name, form in before.forms.items()}
+    options = plan.job.options
+    if forms and all("forms" in readers()[one.format].options for one in plan.job.sources):
+        options = {**options, "forms": {**forms, **options.get("forms", {})}}
     words: dict[str, list[str]] = {}
     for path in before.paths() if before.format == "arrow" else []:
         with pa.memory_map(str(path)) as source:
@@ -408,7 +420,7 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
                     if pa.types.is_dictionary(batch.schema.field(name).type):
                         values = batch.column(name).dictionary.to_pylist()
                         words[name] = max(words.get(name, []), values, key=len)
-    return replace(plan.job, schema=Schema(tuple(columns))), words
+    return replace(plan.job, schema=Schema(tuple(columns)), options=options), words
 
 
 def _numbered_units(plan: _Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:

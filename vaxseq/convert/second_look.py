@@ -83,6 +83,7 @@ def _counted(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     if pa.types.is_null(column.type):
         return pa.array([], pa.string()), np.zeros(0, np.int64)
     if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()  # those of pieces that were read again differ
         codes = pa.chunked_array([chunk.indices for chunk in column.chunks], pa.int32())
         found = pc.value_counts(codes.drop_null())
         words = column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())

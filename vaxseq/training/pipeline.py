@@ -47,7 +47,7 @@ class Pipeline:
         """Whether batches hold targets."""
         return any(field.role == "target" for field in self.items.fields)
 
-    def loader(self, plan: BatchPlan, sequential: bool = False) -> Batches[Batch]:
+    def loader(self, plan: BatchPlan, sequential: bool = False, *, warn: bool = True) -> Batches[Batch]:
         """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one."""
         # what is left of an epoch may need weights where the whole doesn't, or the other way round
         maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
@@ -60,8 +60,8 @@ class Pipeline:
             if plan.in_order and augmenter is None and not plan.padded:
                 return SliceLoader(reader, plan, finish, plain=maker.plain)
         index, way = self.items.index, self.way(plan)
-        ordered = Scattered(reader, index, plan, way) if way.kind == "scattered" else None
-        if way.kind == "one by one":
+        ordered = Scattered(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
+        if way.kind == "one by one" and warn and not sequential:
             warn_of_cost(reader, index, plan, way)
         make = partial(Loader, reader, index, plan, self.read_ahead, finish, sequential=sequential, ordered=ordered)
         if self.pool is not None:
