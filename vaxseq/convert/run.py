@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.commit import clear, commit, empty, publish, published, recover
+from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
@@ -257,15 +257,22 @@ def _finished(plan: _Plan, work: Path, key: str, left: tuple[str, dict[str, Any]
     """
     note = Stage.ready_note(work)
     made_by = (Stage.header(work) or {}).get("key") if note is not None else None
-    if note is None and left is not None:
+    if note is not None:
+        left = None
+    elif left is not None:
         made_by, note = left
-    if note is None:
+    else:
         return None
     there = left is not None or published(plan.target, note)
     if made_by == key and plan.resume and plan.restartable:
-        manifest = Manifest.from_dict(note["manifest"], str(plan.target)) if left else publish(work, plan.target, note)
+        if left is not None:
+            forget(work)
+            return Manifest.from_dict(note["manifest"], str(plan.target))
+        manifest = publish(work, plan.target, note)
         clear(work)
         return manifest
+    if left is not None:
+        forget(work)
     if there:
         empty(work)
         if made_by == key and plan.append and not plan.again:
