@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import vaex
-from vaxseq.frame.allowance import memory_allowed, memory_room
 
+from vaxseq.dataset.allowance import memory_allowed, memory_room
 from vaxseq.errors import MissingValueError, OptionError, ScratchError
 from vaxseq.loading.scatter import choice, folder
 from vaxseq.training.sequence import Sequence
