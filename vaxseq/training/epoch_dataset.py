@@ -169,7 +169,7 @@ class EpochDataset(Adapter):
             return self._lazily(self.__iter__)
         run = self._run(asked.iterator)
         if asked.purpose == "look":
-            return self._lazily(lambda: run.weighed(iter(self._looked_at())))
+            return self._lazily(lambda: run.weighed(iter(self._looked_at(self._plan))))
         return self._lazily(lambda: self._batches_of(run))
 
     def _dataset_for(self, asked: Asked | None) -> Any:
