@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.features.program.recipe import Recipe
+from vaxseq.features.program.recipe import Field, Recipe
 from vaxseq.loading.loader import Loaded
 from vaxseq.loading.readers.frame import Arrays
 from vaxseq.training.backend import keras
@@ -82,6 +83,16 @@ class BatchMaker:
         if isinstance(part, dict):
             return {name: torch.from_numpy(array) for name, array in part.items()}
         return torch.from_numpy(part)
+
+
+def named_arrays(fields: tuple[Field, ...], batch: Batch) -> list[npt.NDArray[Any]]:
+    """A batch's arrays, one for each field, as NumPy has them."""
+    found = []
+    for field in fields:
+        part = batch[{"input": 0, "target": 1, "weight": 2}[field.role]]
+        one = part[field.name] if isinstance(part, Mapping) else part
+        found.append(np.asarray(one.cpu() if hasattr(one, "cpu") else one))
+    return found
 
 
 def _one_or_dict(arrays: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
 from vaxseq.features.program.names import plain_names
 from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
+from vaxseq.features.tables.served import served_table
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
 from vaxseq.loading.loader import within
@@ -28,7 +29,7 @@ from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
 from vaxseq.training.balancing import draws_of, targets_of
-from vaxseq.training.batches import BatchMaker
+from vaxseq.training.batches import BatchMaker, named_arrays
 from vaxseq.training.class_weights import ClassWeights, class_weights
 from vaxseq.training.description import Description, describe
 from vaxseq.training.epoch_dataset import EpochDataset
@@ -250,6 +251,26 @@ class Sequence(Shown, EpochDataset):
         (10, 7, {'where=x > 2': 3}, 2)
         """
         return describe(self._served, self._items, self._pipeline, self._plan, seconds=seconds)
+
+    def show(self, rows: int = 3, *, index: int = 0, epoch: int = 0) -> Display:
+        """The first rows of a batch as a table, raw values beside what the model gets.
+
+        Args:
+            rows: how many, at most.
+            index: of the batch.
+            epoch: whose order the batch is of.
+
+        >>> import numpy as np, vaex
+        >>> Sequence(vaex.from_arrays(x=np.arange(4.0) / 3), inputs=["x"], batch_size=2).show(1).rows[1]
+        ('x', '0', '0')
+        """
+        if isinstance(rows, bool) or rows < 1:
+            raise OptionError(f"show rows: got {rows!r}, expected at least 1")
+        ids = self.row_ids(index, epoch)[:rows]
+        arrays = named_arrays(self._served.recipe.fields, self.batch(epoch, index))
+        title = f"Batch {within(index, self._plan):,} of epoch {epoch}, its first {len(ids)} of {len(arrays[0]):,} rows"
+        fields = self._served.recipe.fields
+        return served_table(self._fitted, self._source, fields, [one[: len(ids)] for one in arrays], ids, title)
 
     def shuffle_quality(self, *, epoch: int = 0) -> ShuffleQuality:
         """How near the order of an epoch comes to a uniform shuffle: measured, each figure beside the uniform one.

@@ -45,11 +45,16 @@ class Records:
 
     def arrays(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """Each field's array by name."""
+        values, rows = self.values(records)
+        return fill(self._recipe, self._recipe.program.run(values), rows, may_miss=self._may_miss)
+
+    def values(self, records: Any) -> tuple[dict[str, Value], int]:
+        """The program's columns, those of the past included, and how many records there are."""
         values, rows = self._values(records)
         if self._past:
             run = HistoryRun(self._past)
             values |= {name: Value(column) for name, column in run.block(values, rows).items()}
-        return fill(self._recipe, self._recipe.program.run(values), rows, may_miss=self._may_miss)
+        return values, rows
 
     def _values(self, records: Any) -> tuple[dict[str, Value], int]:
         if isinstance(records, pa.RecordBatch):
