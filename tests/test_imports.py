@@ -44,12 +44,7 @@ ROOMS = {
     "display": set(),
     "errors": set(),
 }  # and errors, every room
-DOORS = {
-    "vaxseq",
-    "sklearn",
-    "steps",
-    "testing",
-}  # public modules, not rooms: what users import stands there, and nothing else
+DOORS = {"vaxseq", "sklearn", "steps", "testing"}  # public modules that users import, not rooms
 AT_MOST = 17
 
 # The same inside features/: a definition doesn't know how it is fitted, nor a state how it is shown.
