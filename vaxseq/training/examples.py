@@ -55,7 +55,12 @@ def examples_of(
     if stored is None:
         index = served.index
         return Examples(
-            FrameReader(served.source, served.recipe), index, served.recipe.fields, index.select, index.nbytes, "rows"
+            FrameReader(served.source, served.recipe, served.rounding),
+            index,
+            served.recipe.fields,
+            index.select,
+            index.nbytes,
+            "rows",
         )
     ids = stored.row_ids()
     rows = AllRows(stored.rows)
@@ -69,7 +74,10 @@ def _windows(served: Query, stored: StoreFile | None, window: Window) -> Example
     if stored is None:
         index = window.index(starts, lengths)
         reader = window_reader(
-            served.recipe, window, index, lambda fields: FrameReader(served.source, served.recipe.of_fields(fields))
+            served.recipe,
+            window,
+            index,
+            lambda fields: FrameReader(served.source, served.recipe.of_fields(fields), served.rounding),
         )
         return _of_windows(reader, index, lambda rows: rows)
     if stored.shuffle_seed is not None:
