@@ -38,6 +38,7 @@ class Examples:
     nbytes: int
     unit: str
     order: str = ""  # the store's own, if it is shuffled
+    windows: WindowIndex | None = None
 
 
 def examples_of(
@@ -96,4 +97,4 @@ def _of_windows(reader: Any, index: WindowIndex, rows_of: Callable[[Ids], Ids]) 
         windows = index.windows(numbers)
         return rows_of(windows.starts + windows.rows + index.horizon - 1)
 
-    return Examples(reader, AllRows(index.n), tuple(reader.fields), row_ids, index.nbytes, "windows")
+    return Examples(reader, AllRows(index.n), tuple(reader.fields), row_ids, index.nbytes, "windows", windows=index)
