@@ -29,6 +29,7 @@ from vaxseq.features.program.virtual import virtual_columns
 from vaxseq.features.records.encoding import Encoding, encoding_recipe, encodings
 from vaxseq.features.records.inverse import undone
 from vaxseq.features.records.records import Records
+from vaxseq.features.records.schema import record_schema
 from vaxseq.features.tables.comparison import definitions_compared, fits_compared
 from vaxseq.features.tables.explanation import explanation
 from vaxseq.features.tables.plot import plot_feature
@@ -219,6 +220,15 @@ class FittedFeatures(Fitted, Shown):
             MissingValueError: a missing value where the definition doesn't say what then.
         """
         return self._encoded.arrays(records)
+
+    def record_schema(self) -> dict[str, Any]:
+        """JSON Schema of one record, with the columns that the inputs read: for services, forms and checks.
+
+        >>> fs = FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "a", "steps": ["standardize"]}]}}})
+        >>> fs.fit({"a": [1.0, 3.0]}, progress=False).record_schema()["properties"]
+        {'a': {'type': 'number'}}
+        """
+        return record_schema(self)
 
     def encodings(self) -> tuple[Encoding, ...]:
         """What `encode_records` gives, array by array, and which steps are left for the layer."""
