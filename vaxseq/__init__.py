@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.convert import convert as convert
     from vaxseq.convert import inspect as inspect
     from vaxseq.dataset.manifest import Manifest as Manifest
+    from vaxseq.dataset.verifying import verify as verify
     from vaxseq.errors import VaxseqError as VaxseqError
     from vaxseq.features import FeatureSet as FeatureSet
     from vaxseq.features import FittedFeatures as FittedFeatures
@@ -63,6 +64,7 @@ _EXPORTS = {
     "profile": "vaxseq.profile",
     "report": "vaxseq.report.reporting",
     "split": "vaxseq.split",
+    "verify": "vaxseq.dataset.verifying",
 }
 
 __all__ = sorted(_EXPORTS)  # noqa: PLE0605

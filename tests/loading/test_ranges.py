@@ -34,8 +34,7 @@ def read(column: Any, **options: Any) -> Any:
 def test_whole_numbers_that_are_rounded_are_told_with_an_example(column, example):
     with pytest.warns(UserWarning, match=f"input 'inputs', 'a': {example} in float32, .* identifiers") as told:
         read(column)
-    assert len(told) == 1
-    assert told[0].filename == __file__
+    assert [one.filename for one in told if one.category is UserWarning] == [__file__]
 
 
 def test_they_are_told_once_for_each_column():
@@ -43,7 +42,7 @@ def test_they_are_told_once_for_each_column():
     data = vs.Sequence(frame, inputs=["a", "b", "c"], batch_size=4)
     with pytest.warns(UserWarning, match="in float32") as told:
         list(data)
-    assert len(told) == 2
+    assert len([one for one in told if one.category is UserWarning]) == 2
     list(data)
 
 
@@ -83,7 +82,7 @@ def test_a_definition_s_dtype_is_what_counts():
         if kind == "float64":
             assert np.asarray(data[0][0]).tolist() == [[1.0, 1.0], [1e39, BIG + 1]]
         else:
-            with pytest.raises(FeatureTypeError, match="1e.39 in row 1"):
+            with pytest.raises(FeatureTypeError, match="got 1e.39, expected at most"):
                 data[0]
 
 

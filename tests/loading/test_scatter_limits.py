@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import vaex
 
+from vaxseq.dataset.allowance import memory_allowed, memory_room
 from vaxseq.errors import MissingValueError, OptionError, ScratchError
-from vaxseq.frame.allowance import memory_allowed, memory_room
 from vaxseq.loading.scatter import choice, folder
 from vaxseq.training.sequence import Sequence
 
@@ -149,8 +149,8 @@ def test_a_program_that_ends_does_not_wait_for_an_epoch(data: str) -> None:
         "def slow(*given, **named): time.sleep(0.05); return read(*given, **named)\n"
         "FrameReader.read = slow\n"
         "made = Sequence(sys.argv[1], inputs=['a'], batch_size=4, shuffle='global', read_ahead=8)\n"
-        "made._passes.current.loader._chunk_for(0, 0)\n"
-        "for index in range(3): made._passes.current.loader._chunk_for(0, index)\n"
+        "made._epochs.whole.loader._chunk_for(0, 0)\n"
+        "for index in range(3): made._epochs.whole.loader._chunk_for(0, index)\n"
         "time.sleep(0.3); print('done', flush=True)\n"
     )
     running = subprocess.Popen([sys.executable, "-c", code, data], stdout=subprocess.PIPE, text=True)

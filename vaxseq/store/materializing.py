@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.seal import seal_file
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
 from vaxseq.expressions import name_of, names_of
@@ -245,8 +246,7 @@ class _Run:
                 buckets = range(-(-self._index.n // self._bucket_rows))
                 calls = ((f"bucket {k}", (description, k)) for k in buckets if f"bucket {k}" not in done)
                 _run_all(executor, writing.settle_bucket, calls, finished)
-        with open(self._part, "rb+") as file:
-            os.fsync(file.fileno())
+        seal_file(self._part)
         os.replace(self._part, self._path)
         self._clear()
 

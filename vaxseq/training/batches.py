@@ -85,10 +85,6 @@ class BatchMaker:
         return torch.from_numpy(part)
 
 
-def _one_or_dict(arrays: dict[str, Any]) -> Any:
-    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
-
-
 def named_arrays(fields: tuple[Field, ...], batch: Batch) -> list[npt.NDArray[Any]]:
     """A batch's arrays, one for each field, as NumPy has them."""
     found = []
@@ -97,3 +93,7 @@ def named_arrays(fields: tuple[Field, ...], batch: Batch) -> list[npt.NDArray[An
         one = part[field.name] if isinstance(part, Mapping) else part
         found.append(np.asarray(one.cpu() if hasattr(one, "cpu") else one))
     return found
+
+
+def _one_or_dict(arrays: dict[str, Any]) -> Any:
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays

@@ -44,6 +44,7 @@ class EpochDataset(Adapter):
         self._epochs = Epochs(pipeline.loader, plan)
         self._joining = Joining(self._epochs)
         self._read_for = threading.local()
+        self._looks: dict[bool, list[Batch]] = {}
 
     @property
     def _plan(self) -> BatchPlan:
@@ -167,6 +168,8 @@ class EpochDataset(Adapter):
         if asked is None:
             return self._lazily(self.__iter__)
         run = self._run(asked.iterator)
+        if asked.purpose == "look":
+            return self._lazily(lambda: run.weighed(iter(self._looked_at(self._plan))))
         return self._lazily(lambda: self._batches_of(run))
 
     def _dataset_for(self, asked: Asked | None) -> Any:
@@ -192,14 +195,15 @@ class EpochDataset(Adapter):
         return map(_with_use_for_weights, batches) if run.evaluates else batches
 
     def _looked_at(self, plan: BatchPlan) -> list[Batch]:
-        """Batches of the shapes and types to come; read only if the shapes may change on the way."""
+        """Batches of the shapes and types to come; read only if these may change on the way, and once."""
         if self._plain and self._pipeline.augment is None:
             return [self._pipeline.blank(plan)]
-        aside = Pass(0, self._epochs.whole) if plan is self._plan else self._epochs.evaluation()
-        return [next(self._through(aside))] if self._plain else [*self._first_two(aside)]
-
-    def _first_two(self, aside: Pass) -> Iterator[Batch]:
-        return (batch for _, batch in zip(range(2), self._through(aside), strict=False))
+        whole = plan is self._plan
+        if whole not in self._looks:
+            aside = Pass(0, self._epochs.whole) if whole else self._epochs.evaluation()
+            batches = min(plan.num_batches, 1 if self._plain else 2)  # where two differ in a length, others may too
+            self._looks[whole] = [batch for _, batch in zip(range(batches), self._through(aside), strict=False)]
+        return self._looks[whole]
 
     @property
     def _plain(self) -> bool:

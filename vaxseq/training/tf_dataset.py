@@ -12,6 +12,7 @@ from vaxseq.training.backend import keras
 from vaxseq.training.batches import Batch
 from vaxseq.training.torch_dataset import imported
 
+_AHEAD = 2  # batches
 _TOGETHER, _TOGETHER_BYTES = 64, 8 << 20  # batches that enter at once: each time costs a millisecond
 
 
@@ -51,7 +52,7 @@ def tf_dataset(passes: Callable[[], Iterator[Batch]], looked_at: list[Batch], le
 
         return tf.data.Dataset.range((rows + size - 1) // size).map(batch)
 
-    batches = chunks.flat_map(cut)
+    batches = chunks.flat_map(cut).prefetch(_AHEAD)  # cut in another thread than the one that trains
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False  # they take longer than they save
     batches = batches.with_options(options)
