@@ -143,7 +143,10 @@ class Hdf5Reader(TypedReader):
 
     def estimate_bytes(self) -> int:
         """What the arrays unpack to."""
-        return sum(_unpacked(place) for place in self._columns.values())
+        try:
+            return sum(_unpacked(place) for place in self._columns.values())
+        except _DAMAGE as error:
+            raise SourceError(f"{self.where}: can't read the HDF5 file: {error}. The file is damaged.") from error
 
     def _read(self, name: str, place: Any, start: int, stop: int) -> pa.Array:
         where = f"{self.where}: {name!r}"

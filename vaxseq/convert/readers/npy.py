@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 _PIECE_BYTES = 32 << 20
 _DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, OverflowError, NotImplementedError,
 TypeError,
-           RuntimeError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+           RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 class NpyReader(TypedReader):
