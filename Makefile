@@ -17,7 +17,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types backends bounds wheel bench clean
+.PHONY: help demo check test lint format types backends bounds wheel bench clean
 
 help:  ## show this page
 	@echo "Usage: make TARGET [ARGS=...]"; echo
@@ -26,7 +26,13 @@ help:  ## show this page
 demo: .venv/ready-demo  ## run the main job on the shipped samples: convert, fit, train, score
 	$(BIN)/vaxseq demo --output demo-output $(ARGS)
 
-test: .venv/ready-test  ## run the tests, with the doctests, the README and the notebooks, on JAX
+# What is run after each change: no servers, no browser, nothing that trains or that takes seconds.
+QUICK := not slow and not server and not browser and not backend and not bench
+
+check: lint types  ## run what takes two minutes: style, types and the quick tests
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "$(QUICK)" tests $(ARGS)
+
+test: .venv/ready-test  ## run all tests, with the doctests, the README and the notebooks, on JAX
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --doctest-modules tests vaxseq $(ARGS)
 
 backends: backend-torch backend-tensorflow  ## run the tests that exercise Keras on torch and on tensorflow

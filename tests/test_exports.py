@@ -13,8 +13,8 @@ import vaxseq
 
 CONTRACT = {
     "convert", "Manifest", "open", "FeatureSet", "FittedFeatures", "FittedLayer", "split", "Sequence", "Window",
-    "ResumeTraining", "materialize", "profile", "Profile", "explore", "Exploration", "report", "VaxseqError",
-    "draft", "folds", "verify",
+    "ResumeTraining", "materialize", "profile", "Profile", "explore", "Exploration", "inspect", "report", "VaxseqError",
+    "draft", "export", "folds", "verify",
 }  # fmt: skip
 
 

@@ -24,6 +24,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vaxseq"
 ROOMS = {
     "cli": {"reference", "demo", "vaxseq", "convert", "features", "display"},
     "demo": {"vaxseq"},
+    "testing": {"features", "expressions"},
+    "steps": {"features", "expressions"},
+    "sklearn": {"loading", "features", "frame"},
     "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
     "reference": set(),
     "profile": {"training", "loading", "features", "frame", "expressions", "display"},
@@ -41,6 +44,7 @@ ROOMS = {
     "display": set(),
     "errors": set(),
 }  # and errors, every room
+DOORS = {"vaxseq", "sklearn", "steps", "testing"}  # public modules that users import, not rooms
 AT_MOST = 17
 
 # The same inside features/: a definition doesn't know how it is fitted, nor a state how it is shown.
@@ -49,7 +53,7 @@ FEATURES = ["facade", "tables", "records", "learning", "history", "program", "de
 # Packages that only some rooms may import; a user's script, which the demo is, makes Keras models.
 GUARDED = {
     "vaex": {"frame"},
-    "keras": {"training", "demo"},
+    "keras": {"training", "demo", "testing"},
     "torch": {"training"},
     "jax": {"training"},
     "tensorflow": {"training"},
@@ -108,7 +112,7 @@ OURS = [one for one in ALL if one.imported.split(".")[0] == "vaxseq"]
 
 def test_every_room_is_in_the_table_and_they_are_few() -> None:
     assert {room_of(module) for module in SOURCES} == set(ROOMS)
-    assert len(set(ROOMS) - {"vaxseq"}) <= AT_MOST
+    assert len(set(ROOMS) - DOORS) <= AT_MOST
 
 
 def test_the_table_only_points_down() -> None:

@@ -71,6 +71,17 @@ def _own_lines(error: BaseException | None) -> Iterator[str]:
             yield f"{'line ' if cell else f'{frame.filename}:'}{frame.lineno}: {frame.line}"
 
 
+def warn(message: str) -> None:
+    """A ``UserWarning`` at the line of the user's that led here, not at one of ours."""
+    import inspect
+    import warnings
+
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "vaxseq":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
 class SourceError(VaxseqError, OSError):
     """A source can't be read."""
 

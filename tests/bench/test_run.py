@@ -24,7 +24,17 @@ LEFT_OUT = [
 @pytest.mark.slow
 def test_the_loading_benchmarks_run(tmp_path: Path) -> None:
     script = Path(__file__).with_name("run.py")
-    command = [sys.executable, str(script), "--rows", "20000", "--large-rows", "60000", "--rounds", "1"]
+    command = [
+        sys.executable,
+        str(script.with_name("forked.py")),
+        str(script),
+        "--rows",
+        "20000",
+        "--large-rows",
+        "60000",
+        "--rounds",
+        "1",
+    ]
     command += ["--seconds", "0.01", "--data", str(tmp_path / "data"), "--output", str(tmp_path)]
     command += ["--only", "in-order", "filtered", "fit-jax", "cold", "--without", *LEFT_OUT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, "MPLBACKEND": "Agg"})

@@ -86,7 +86,7 @@ class Fit:
             rows += self.rows
         found: dict[str, Any] = {"rows": rows, "wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         if self.kind in ("store", "lazy"):
-            from vaxseq.training.probe import timed_fit
+            from vaxseq.training.timed_fit import timed_fit
 
             steps = timed_fit(self.model, self.sequence, least_s / 2, shuffle=False)
             found["waiting"] = None if steps.waited_s is None else steps.waited_s / steps.seconds

@@ -151,7 +151,7 @@ def test_the_shell_completes_verbs_and_options() -> None:
     def completed(words: str, place: int) -> list[str]:
         return run(_VAXSEQ_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(place)).stdout.split()
 
-    assert completed("vaxseq ex", 1) == ["explore"]
+    assert completed("vaxseq explo", 1) == ["explore"]
     assert completed("vaxseq report --sp", 2) == ["--split"]
     # without a look at the processes above, which may be no shell's
     shown = run("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")

@@ -61,6 +61,8 @@ targets:
     vaxseq.convert(folder / "raw", folder / "flights.arrow", progress=False)
     frame = vaxseq.open(folder / "flights.arrow")
     vaxseq.FeatureSet.load(folder / "features.yaml").fit(frame, progress=False).save(folder / "fitted.json")
+    for month in ("may", "june"):
+        (folder / f"fitted-{month}.json").write_text((folder / "fitted.json").read_text())
     for name, part in vaxseq.split(frame, {"train": 0.5, "test": 0.5}).items():
         part.export_arrow(str(folder / f"{name}.arrow"), as_stream=False)
     return folder

@@ -101,7 +101,7 @@ def small_units(monkeypatch):
 @pytest.mark.usefixtures("small_units")
 def test_a_type_that_shows_late_gives_the_same_as_one_that_shows_early(tmp_path, first, late) -> None:
     cell = {"int": lambda i: str(i), "null": lambda _: "", "date": lambda i: f"2021-01-{i % 28 + 1:02d}"}[first]
-    rows = [f"{i},{cell(i)},w{i % 3}\n" for i in range(400)] + [f"400,{late},w\n"]
+    rows = [f"{i},{cell(i)},w{i % 3}\n" for i in range(120)] + [f"120,{late},w\n"]
     kinds, values = csv_types(tmp_path, "i,x,w\n" + "".join(rows))
     kinds_reversed, values_reversed = csv_types(tmp_path, "i,x,w\n" + "".join(rows[::-1]))
     assert kinds == kinds_reversed
@@ -383,8 +383,8 @@ def test_mistakes_are_named(tmp_path) -> None:
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"a\n" + b"1\n" * 10_000)[:-20])
     with pytest.raises(SourceError, match="damaged or cut off"):
         convert(tmp_path / "cut.csv.gz", target, progress=False)
-    (tmp_path / "other.csv").write_text("a,c\n1,2\n")
-    with pytest.raises(SchemaError, match=r"missing \['b'\], extra \['c'\]"):
+    (tmp_path / "other.csv").write_text("c,d\n1,2\n")
+    with pytest.raises(SchemaError, match=r"other\.csv: no column is in .*flights\.csv, too; got \['c', 'd'\]"):
         convert([source, tmp_path / "other.csv"], target, progress=False)
     assert not target.exists()
 

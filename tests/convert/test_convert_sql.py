@@ -117,7 +117,7 @@ def test_a_late_type_and_mistakes_are_named(tmp_path, database, monkeypatch) -> 
         ("select 1", "sqlite:///no.db", SourceError, "no such database file; got 'no.db'"),
         ("select 1", "mysql://me:hidden@host/db", OptionError, "got the scheme 'mysql', expected postgresql://"),
         (" ", uri, OptionError, "option sql; got an empty query"),
-        ("select 1", None, OptionError, "option uri; got NoneType"),
+        ("select 1", 3, OptionError, "option uri; got int"),
     ]:
         with pytest.raises(kind, match=message) as caught:
             convert(target=tmp_path / "o.arrow", sql=sql, uri=address, progress=False)

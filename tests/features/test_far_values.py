@@ -13,7 +13,7 @@ import vaex
 
 from vaxseq.errors import ExpressionError, FeatureTypeError
 from vaxseq.features import FeatureSet, FittedFeatures
-from vaxseq.features.records.column_values import Intake
+from vaxseq.features.records.record_column import RecordColumn
 
 LARGE = 2**63 + 5
 YEAR = {"version": 1, "inputs": {"x": {"features": [{"name": "y", "expr": "t.dt.year"}]}}}
@@ -36,9 +36,9 @@ def test_a_time_beyond_the_columns_unit_is_refused(raw: Any) -> None:
 
 def test_times_at_the_edge_and_in_coarser_units_are_right() -> None:
     for day in (dt.date(2262, 4, 10), dt.date(1678, 1, 1), dt.date(1970, 1, 1)):
-        assert Intake("t", "datetime64[ns]").many([day]).data[0] == np.datetime64(day)
-    assert Intake("t", "datetime64[s]").many([dt.date(9999, 1, 1)]).data[0] == np.datetime64("9999-01-01")
-    assert Intake("t", "timedelta64[ns]").many([np.timedelta64(5, "h")]).data[0] == np.timedelta64(5, "h")
+        assert RecordColumn("t", "datetime64[ns]").many([day]).data[0] == np.datetime64(day)
+    assert RecordColumn("t", "datetime64[s]").many([dt.date(9999, 1, 1)]).data[0] == np.datetime64("9999-01-01")
+    assert RecordColumn("t", "timedelta64[ns]").many([np.timedelta64(5, "h")]).data[0] == np.timedelta64(5, "h")
 
 
 def test_large_categories_are_known_wherever_they_come_from(tmp_path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, MissingValueError, OptionError
 from vaxseq.features import FeatureSet, FittedFeatures
-from vaxseq.features.records.column_values import Intake
+from vaxseq.features.records.record_column import RecordColumn
 from vaxseq.frame import source_of
 
 ROWS = 400
@@ -283,7 +283,7 @@ def test_no_records_give_no_rows(fitted: FittedFeatures) -> None:
     ],
 )
 def test_times_in_their_many_forms(raw: Any, expected: str) -> None:
-    for value in (Intake("t", "datetime64[ns]").one(raw), Intake("t", "datetime64[ns]").many([raw])):
+    for value in (RecordColumn("t", "datetime64[ns]").one(raw), RecordColumn("t", "datetime64[ns]").many([raw])):
         assert value.data.dtype == "M8[ns]"
         assert str(value.data[0]) == str(np.datetime64(expected, "ns"))
 
@@ -298,7 +298,7 @@ def test_times_in_their_many_forms(raw: Any, expected: str) -> None:
 def test_nothing_but_missing_values(type_name: str, raw: Any) -> None:
     if "[3]" in type_name and not (isinstance(raw, list) and raw[0] is None):
         return
-    value = Intake("x", type_name).many(raw)
+    value = RecordColumn("x", type_name).many(raw)
     assert value.is_missing().tolist() == [True, True]
 
 
@@ -313,9 +313,9 @@ def test_the_benchmark_runs(root: Path) -> None:
 
 def test_a_record_is_rounded_to_its_column_first() -> None:
     for value in (
-        Intake("x", "float32").one(0.1),
-        Intake("x", "float32").many([0.1]),
-        Intake("x", "float32").many(pa.array([0.1])),
+        RecordColumn("x", "float32").one(0.1),
+        RecordColumn("x", "float32").many([0.1]),
+        RecordColumn("x", "float32").many(pa.array([0.1])),
     ):
         assert value.data.dtype == np.float32 and value.data[0] == np.float32(0.1)
-    assert Intake("n", "int16").many([3.0]).data.dtype == np.int16
+    assert RecordColumn("n", "int16").many([3.0]).data.dtype == np.int16

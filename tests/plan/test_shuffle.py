@@ -95,9 +95,10 @@ def test_orders_are_the_same_in_another_process_and_for_ever():
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     parts = [order(n, 7, 2, 0, 5000).astype("<i8").tobytes() for n in (5000, 10**6, 10**11)]
+    assert hashlib.blake2b(b"".join(parts), digest_size=8).hexdigest() == "4ad877c230673b08"
     parts.append(BlockOrder(10**7, 7, 2)(0, 5000).astype("<i8").tobytes())
     mine = hashlib.blake2b(b"".join(parts), digest_size=8).hexdigest()
-    assert other == mine == "f21b16966d2a6c72"  # a changed order would break the resume of every saved run
+    assert other == mine == "d7e31e72e86ed2cf"  # a changed order would break the resume of every saved run
 
 
 # --- statistics: with fixed seeds these are not random; the bounds are about five standard errors ---
@@ -185,7 +186,7 @@ def test_quality_tells_uniform_block_and_unshuffled_apart():
     assert abs(uniform.batch_spread - 1) < 0.1
     assert abs(block.lag1) < 0.2
     assert weak.lag1 > block.lag1
-    assert weak.batch_spread > 2 * block.batch_spread > 2 * uniform.batch_spread
+    assert weak.batch_spread > 2 * block.batch_spread and block.batch_spread < 1.3
     assert "lag-1 correlation" in str(block)
 
 

@@ -30,6 +30,17 @@ class PreparedPython:
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
 
+    def start(self) -> socket.socket:
+        """Start the interpreter itself, if it isn't there yet."""
+        with self._lock:
+            if self._server is None:
+                self._env = {**os.environ}
+                self._client, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                command = [sys.executable, str(SERVER), *self._modules]
+                with theirs:
+                    self._server = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL)
+            return self._client
+
     def popen(
         self,
         arguments: Sequence[str | Path],
@@ -42,8 +53,7 @@ class PreparedPython:
     ) -> PreparedProcess:
         """Start ``python arguments...``; what is piped is text."""
         env = {**os.environ} if env is None else dict(env)
-        with self._lock:
-            client = self._started()
+        client = self.start()
         for name in BEFORE_IMPORTS:
             assert env.get(name) == self._env.get(name), f"{name} is read by what is imported already"
         request = {"arguments": [*map(str, arguments)], "env": env, "cwd": str(cwd or Path.cwd())}
@@ -80,15 +90,6 @@ class PreparedPython:
         if self._server is not None:
             self._client.close()
             self._server.wait()
-
-    def _started(self) -> socket.socket:
-        if self._server is None:
-            self._env = {**os.environ}
-            self._client, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            command = [sys.executable, str(SERVER), *self._modules]
-            with theirs:
-                self._server = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL)
-        return self._client
 
 
 def _ends(kind: int | IO[Any] | None, mode: str, number: int) -> tuple[IO[Any] | None, int]:

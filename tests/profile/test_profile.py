@@ -27,7 +27,7 @@ from vaxseq.profile.advice import Bigger, Facts, advise
 from vaxseq.profile.files import packed_files
 from vaxseq.profile.measurement import Stage
 from vaxseq.profile.profiling import _Under, _waiting
-from vaxseq.training.probe import Steps
+from vaxseq.training.timed_fit import Steps
 
 ROWS = 60_000
 SECONDS = 1.5
@@ -336,9 +336,9 @@ def test_a_model_that_is_not_built_yet() -> None:
 def test_the_sequence_is_as_before() -> None:
     sequence = vaxseq.Sequence(vaex.from_arrays(**table(4096)), inputs=X, targets="y", batch_size=512, shuffle="global")
     before = np.asarray(sequence[1][0])
-    epoch = sequence._passes.latch.epoch
+    epoch = sequence.epoch
     vaxseq.profile(sequence, seconds=0.3)
-    assert sequence._passes.latch.epoch == epoch
+    assert sequence.epoch == epoch
     np.testing.assert_array_equal(before, np.asarray(sequence.batch(epoch, 1)[0]))
 
 

@@ -22,6 +22,7 @@ import typer
 import vaxseq as vs
 from vaxseq import errors
 from vaxseq.cli import app, main, verbs
+from vaxseq.convert.forms import forms
 from vaxseq.convert.mapping import types_table
 from vaxseq.convert.readers import readers
 from vaxseq.dataset.schema import Schema
@@ -176,6 +177,11 @@ def readers_table() -> str:
     return "\n".join(lines)
 
 
+def forms_table() -> str:
+    lines = ["| form | cells are | written as |", "|---|---|---|"]
+    return "\n".join([*lines, *(row(f"`{name}`", form.of, form.says) for name, form in forms().items())])
+
+
 def topics_table() -> str:
     lines = ["| topic | what it is about |", "|---|---|"]
     lines += [row(f"[{topic}](vaxseq/reference/{topic}.md)", about) for topic, about in topics().items()]
@@ -185,6 +191,7 @@ def topics_table() -> str:
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "errors": (PAGES / "errors.md", errors_table),
     "expressions": (PAGES / "expressions.md", expressions_table),
+    "forms": (PAGES / "sources.md", forms_table),
     "names": (PAGES / "python.md", names_table),
     "readers": (PAGES / "sources.md", readers_table),
     "steps": (PAGES / "steps.md", steps_table),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
@@ -30,8 +29,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Any:
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+def pool(forkserver) -> Any:
+    with ProcessPoolExecutor(2, mp_context=forkserver) as pool:
         yield pool
 
 
@@ -65,11 +64,11 @@ def die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_worker_is_told(data, tmp_path, monkeypatch) -> None:
+def test_a_killed_worker_is_told(data, tmp_path, monkeypatch, forkserver) -> None:
     fresh(monkeypatch, tmp_path / "three")
     monkeypatch.setattr(scan, "scan_elsewhere", die)
     with (
-        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as killed,
+        ProcessPoolExecutor(1, mp_context=forkserver) as killed,
         pytest.raises(SourceError, match="explore: a worker process ended while it read"),
     ):
         vs.explore(data, executor=killed, progress=False)

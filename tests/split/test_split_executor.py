@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
@@ -38,8 +37,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Any:
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+def pool(forkserver) -> Any:
+    with ProcessPoolExecutor(2, mp_context=forkserver) as pool:
         yield pool
 
 
@@ -85,10 +84,10 @@ def die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_worker_is_told(data, monkeypatch, tmp_path: Path) -> None:
+def test_a_killed_worker_is_told(data, monkeypatch, tmp_path: Path, forkserver) -> None:
     monkeypatch.setattr(scan, "_of_unit", die)
     with (
-        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as killed,
+        ProcessPoolExecutor(1, mp_context=forkserver) as killed,
         pytest.raises(SourceError, match="split: a worker process ended while it read"),
     ):
         vs.split(data, SHARES, by="group", key="device", executor=killed)

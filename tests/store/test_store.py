@@ -82,6 +82,21 @@ def test_a_shuffled_store_holds_every_row_once(frame: Any, tmp_path: Path, small
     np.testing.assert_array_equal(again.row_ids(), stored.row_ids())
 
 
+@pytest.mark.parametrize("scratch", ["auto", "folder", None])
+def test_scratch_changes_nothing_in_a_shuffled_store(
+    frame: Any, tmp_path: Path, small_units: None, scratch: str | None
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    options = {**PLAIN, "where": "x0 > 0.2", "shuffle_seed": 3, "progress": False}
+    stored = materialize(frame, None, tmp_path / "s.h5", **options)
+    chosen = folder if scratch == "folder" else scratch
+    other = materialize(frame, None, tmp_path / "t.h5", **options, scratch=chosen)
+    for one, expected in zip([*other.arrays(), other.row_ids()], [*stored.arrays(), stored.row_ids()], strict=True):
+        np.testing.assert_array_equal(one, expected)
+    assert not list(folder.iterdir())
+
+
 @pytest.mark.parametrize("seed", [None, 1])
 def test_an_executor_writes_the_same_bytes(
     frame: Any, tmp_path: Path, small_units: None, seed: int | None, forkserver: BaseContext
@@ -138,7 +153,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(
 
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(StoreError, match=r"needs 0\.00 GB, the disk has 0\.00 GB free\. Make room"):
+    with pytest.raises(StoreError, match=r"needs 0\.00 GB in .*, whose disk has 0\.00 GB free\. Make room"):
         materialize(frame, None, tmp_path / "s.h5", **PLAIN, progress=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d.hdf5"]
 

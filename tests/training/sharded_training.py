@@ -36,7 +36,7 @@ class Recorded(vs.Sequence):
         x, _, *weight = batch = super().__getitem__(index)
         real = np.asarray(weight[0]) > 0 if weight else np.ones(len(x), bool)
         rows = np.rint(np.asarray(x)[real, 0] * 1024).astype(int).tolist()
-        self.rows.setdefault(str(self._passes.latch.epoch), {})[index] = rows
+        self.rows.setdefault(str(self.epoch), {})[index] = rows
         return batch
 
 

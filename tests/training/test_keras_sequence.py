@@ -38,7 +38,7 @@ class Watched(Sequence):
 
     def __getitem__(self, index):
         batch = super().__getitem__(index)
-        self.log.append((self._passes.latch.epoch, np.asarray(batch[0])[:, 0].astype(int).tolist()))
+        self.log.append((self.epoch, np.asarray(batch[0])[:, 0].astype(int).tolist()))
         return batch
 
 
@@ -210,15 +210,26 @@ def test_threads_end_with_the_object():
         time.sleep(0.02)
 
 
-def test_a_hint_is_given_once_when_fit_permutes_batches(caplog):
-    data = Sequence(frame(300_000), inputs=["a"], targets="y", batch_size=1024)
-    order = np.random.default_rng(0).permutation(len(data))
+def test_a_hint_is_given_once_when_fit_would_permute_batches(caplog):
+    data = Sequence(frame(), inputs=["a"], targets="y", batch_size=8)
     with caplog.at_level(logging.WARNING, "vaxseq"):
-        for i in order.tolist() * 2:
-            data[i]
-    assert [record.message[:12] for record in caplog.records] == ["fit permutes"]
+        for _ in range(2):
+            model(True).fit(data, verbose=0)
+        model(True).fit(watched(), verbose=0)
+        model(True).fit(watched(shuffle=False), shuffle=False, verbose=0)
+    said = [record.message[:31] for record in caplog.records if record.name == "vaxseq"]
+    assert said == ["fit trains in the data's order:"]
+
+
+def test_batches_read_out_of_order_have_no_position():
+    data = watched()
+    for i in (2, 0):
+        data[i]
     with pytest.raises(PositionError, match="out of order"):
         data.position()
+    for i in (1, 3, 4):
+        data[i]
+    assert data.position()["epoch"] == 1
 
 
 def test_repr_says_what_is_served():

@@ -29,8 +29,8 @@ from typer.core import TyperGroup
 
 # The order in which a person meets the verbs; others follow by name.
 _ORDER = (
-    "convert", "inspect", "verify", "explore", "draft", "schema", "check", "fit", "preview", "split", "materialize",
-    "profile", "report", "demo",
+    "convert", "inspect", "verify", "explore", "draft", "schema", "check", "fit", "preview", "explain", "diff", "split",
+    "materialize", "profile", "report", "export", "demo",
 )  # fmt: skip
 
 
@@ -161,10 +161,20 @@ def _explained(error: Exception, verb: str | None) -> tuple[int, str]:
     from vaxseq.errors import VaxseqError
 
     if isinstance(error, VaxseqError):
-        return 2, _as_options("\n".join([str(error), *getattr(error, "__notes__", [])]), verb)
+        said = _as_options("\n".join([str(error), *getattr(error, "__notes__", [])]), verb)
+        return 2, said + _to_type(error, verb)
     if isinstance(error, OSError):
         return 2, f"{error.filename or 'vaxseq'}: {error.strerror or error}"
     return 1, f"unexpected {type(error).__name__}: {error}\nThis is a fault in vaxseq. --debug shows where."
+
+
+def _to_type(error: Any, verb: str | None) -> str:
+    """The options that let a conversion go on, as they are typed."""
+    if verb != "convert" or not error.options:
+        return ""
+    from vaxseq.convert import as_arguments
+
+    return f"\n  {as_arguments(error.options)}"
 
 
 def _warn(*warning: Any, **_: Any) -> None:

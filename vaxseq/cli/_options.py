@@ -33,6 +33,12 @@ Scheduler = Annotated[
     str | None,
     typer.Option("--scheduler", help="tcp://..., a Dask scheduler whose workers do the work.", show_default=False),
 ]
+ReaderOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", help="A reader's option, like delimiter=';' or null_values=?; may repeat.", show_default=False
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Another seed, another random order.")]
 Seconds = Annotated[float, typer.Option("--seconds", help="About how long a profile may take; 0: none.")]
 

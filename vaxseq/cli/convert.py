@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
-from vaxseq.cli._options import Columns, Json, Output, Overwrite, Quiet, Scheduler, Where, listed
+from vaxseq.cli._options import Columns, Json, Output, Overwrite, Quiet, ReaderOptions, Scheduler, Where, listed
 
 
 def convert(
@@ -30,6 +31,10 @@ def convert(
     sort_by: Annotated[
         list[str] | None, typer.Option(help="Columns to sort by, separated by commas; may repeat.", show_default=False)
     ] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option(help="A grid of times: '{order_by: t, every: 10s, group_by: id}'.", show_default=False),
+    ] = None,
     scheduler: Scheduler = None,
     schema: Annotated[str | None, typer.Option(help="A YAML file of names, types, bounds and categories.")] = None,
     columns: Columns = None,
@@ -44,9 +49,10 @@ def convert(
     format: Annotated[str | None, typer.Option(help="The sources' format, when names don't tell.")] = None,
     target_format: Annotated[str | None, typer.Option(help="arrow or hdf5, of a folder's fragments.")] = None,
     path_column: Annotated[str | None, typer.Option(help="A column for each row's source path.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="A reader's option, like delimiter=';' or null_values=?.")
-    ] = None,
+    option: ReaderOptions = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take all options that notices offer and that lose nothing.")
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -58,6 +64,8 @@ def convert(
     """
     from vaxseq.cli._cluster import cluster
     from vaxseq.cli._output import show
+    from vaxseq.cli._reader_options import mapping, pair, read_options
+    from vaxseq.convert import as_arguments, convert_accepting
     from vaxseq.convert import convert as run
     from vaxseq.errors import OptionError, printable
 
@@ -66,15 +74,21 @@ def convert(
         many = f"{len(given_paths)} path{'' if len(given_paths) == 1 else 's'}"
         raise OptionError(f"convert: got {many}, expected sources and a target. Name the target last.")
     *sources, target = given_paths
-    given = dict(_option(one) for one in option or ())
+    given = read_options(option)
     if images is not None:
         given["images"] = images
+    if resample is not None:
+        given["resample"] = mapping(resample, "--resample")
     try:
         with cluster(scheduler) as executor:
+            if accept:
+                run = partial(
+                    convert_accepting, taken=lambda offered: _say(f"accepted: {as_arguments(offered)}", quiet)
+                )
             manifest = run(
                 sources or None, target, sql=sql, uri=uri, sort_by=listed(sort_by),
                 executor=executor, schema=schema, columns=listed(columns),
-                rename=dict(_pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
+                rename=dict(pair(one, "--rename") for one in rename or ()), where=where, on_bad_rows=on_bad_rows,
                 resume=resume, overwrite=overwrite, append=append, again=again, workers=workers, format=format,
                 target_format=target_format, path_column=path_column, progress=not (quiet or json), **given,
             )  # fmt: skip
@@ -86,27 +100,10 @@ def convert(
     left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""
     size = sum(os.path.getsize(path) for path in manifest.paths())
     said = f"{target}: {manifest.n_rows:,} rows, {len(manifest.schema.columns)} columns, {size / 1e6:,.1f} MB{left}"
-    show(said, json=json, quiet=quiet, data={"path": target, **manifest.to_dict()})
+    notes = [f"notice: {one}" + (f"\n  {as_arguments(one.options)}" if one.options else "") for one in manifest.notices]
+    show(said, *notes, json=json, quiet=quiet, data={"path": target, **manifest.to_dict()})
 
 
-def _pair(given: str, name: str) -> tuple[str, str]:
-    from vaxseq.errors import OptionError
-
-    key, mark, value = given.partition("=")
-    if not mark or not key:
-        raise OptionError(f"convert: {name}; got {given!r}, expected key=value.")
-    return key, value
-
-
-def _option(given: str) -> tuple[str, Any]:
-    """A value is YAML, so that true, 3 and [a, b] mean what they say; what YAML can't read is text."""
-    import yaml
-
-    key, value = _pair(given, "--option")
-    if value in ("\\t", "\t"):
-        return key, "\t"
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return key, value
-    return key, read if isinstance(read, bool | int | str | list) else value  # a lone ? is a mapping to YAML
+def _say(said: str, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(said, err=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from vaxseq.convert.accepting import convert_accepting
 from vaxseq.convert.inspection import inspect
+from vaxseq.convert.raw_look import as_arguments
 from vaxseq.convert.run import convert
 
-__all__ = ["convert", "inspect"]
+__all__ = ["as_arguments", "convert", "convert_accepting", "inspect"]

@@ -19,6 +19,8 @@ from vaxseq.convert.forms.looking import read_column
 from vaxseq.convert.forms.saying import Decided
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
+from vaxseq.convert.resampled import resampled_drafts
+from vaxseq.convert.resampling import Resample
 from vaxseq.convert.second_look import Seen
 from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, Stage
@@ -62,7 +64,7 @@ def commit(
     stage: Stage, work: Path, target: Path, format_name: str, *, folder: bool, declared: Schema | None,
     sources: tuple[SourcePrint, ...], reread: Reread, before: Manifest | None = None,
     sort_by: tuple[str, ...] = (), fragment_bytes: int | None = None, overwrite: bool = False,
-    noted: Noted | None = None,
+    noted: Noted | None = None, resample: Resample | None = None,
 ) -> Manifest:  # fmt: skip
     """Makes the dataset of the staged rows and moves it to ``target`` in one step."""
     _settle(stage, reread)
@@ -79,9 +81,13 @@ def commit(
     if sort_by:
         rows_in_order = _Tables(stage, drafts, types, schema, words, reread, seen.forms)
         drafts = sorted_drafts(rows_in_order, work, schema, words, sort_by, fragment_bytes)
+    if resample is not None:
+        tables = _Tables(stage, drafts, types, schema, words, reread, seen.forms, seen.forms)
+        drafts, schema = resampled_drafts(tables, work, schema, words, resample, fragment_bytes)
+        types = dict(zip(schema.names, schema.types, strict=True))
     manifest = Manifest(
         _with_units(Schema.from_arrow(schema, declared), noted.units),
-        stage.rows,
+        stage.rows if resample is None else sum(draft.rows for draft in drafts),
         (),
         format_name,
         sources,

@@ -11,21 +11,39 @@ import h5py
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert.readers import open_reader
+from vaxseq.convert.raw_look import Facts, as_arguments, look_at
+from vaxseq.convert.readers import open_reader, readers
 from vaxseq.convert.readers.base import Reader
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
+from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import type_name
+from vaxseq.display.html import Heading
+from vaxseq.display.tables import Display
 from vaxseq.errors import DatasetError
 from vaxseq.expressions.values import from_raw
 
 
-def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Facts about a dataset or any file that `convert` reads, as plain values; reads every row once, in bounded memory.
+def inspect(source: str | os.PathLike[str], **reader_options: Any) -> Facts:
+    r"""What a dataset or a file holds; of raw text, what `convert` would make of it.
+
+    Text (CSV, JSON lines) of any size is looked at in a second or two: its first rows as they stand and as they would
+    become, types, units, forms, what is likely but not certain, and the command to run. The notices' options may be
+    passed here, too. Of everything else each row is read once, in bounded memory.
+
+    Returns:
+        A mapping of plain values that shows itself as a table, in a notebook too.
 
     Raises:
         SourceError: it can't be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(f"{folder}/a.csv").write_text("t,kw\n12/1/2021,1\n12/31/2021,2\n")
+    ...     [one["type"] for one in inspect(f"{folder}/a.csv")["columns"]]
+    ['date', 'int64']
     """
+    path = source
     where = Path(path)
     manifest = None
     if where.is_file():
@@ -39,11 +57,14 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     given = [str(one) for one in manifest.paths()] if manifest is not None else str(path)
     sources = find_sources(given, None)
     check_sources(sources, {})
+    if manifest is None and all(readers()[one.format].is_text for one in sources):
+        size = sum(fingerprint(one).size_bytes for one in sources)
+        return look_at(sources, str(path), size, reader_options)
     columns: dict[str, _Tally] = {}
     obstacles: list[str] = []
     rows = 0
-    for source in sources:
-        with open_reader(source, {}) as reader:
+    for one in sources:
+        with open_reader(one, {}) as reader:
             obstacles += [one for one in [_obstacle(reader)] if one and one not in obstacles]
             for table in _tables(reader):
                 rows += table.num_rows
@@ -51,7 +72,7 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
                     columns.setdefault(name, _Tally()).add(table[name])
     declared = {one.name: one for one in manifest.schema.columns} if manifest is not None else {}
     size = sum(fingerprint(source).size_bytes for source in sources)
-    return {
+    return DatasetFacts({
         "path": str(path), "format": manifest.format if manifest else sources[0].format, "rows": rows,
         "size_bytes": size,
         "fragments": len(sources), "memory_maps": not obstacles, "obstacles": obstacles,
@@ -62,7 +83,35 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
              "unit": declared[name].unit if name in declared else None, **one.facts()}
             for name, one in columns.items()
         ],
-    }  # fmt: skip
+        "notices": [one.to_dict() for one in manifest.notices] if manifest else [],
+    })  # fmt: skip
+
+
+class DatasetFacts(Facts):
+    """What a dataset holds."""
+
+    def _display(self) -> Display:
+        numbers = ("missing", "min", "max", "mean")
+        headings = (Heading("column"), Heading("type", "code"), *(Heading(name, "number") for name in numbers))
+        rows = tuple(
+            (one["name"] + (f" ({one['unit']})" if one["unit"] else ""), one["type"],
+             f"{one['missing']:,}" if one["missing"] else "", *(_written(one[key]) for key in numbers[1:]))
+            for one in self["columns"]
+        )  # fmt: skip
+        files = f"{self['fragments']:,} file{'' if self['fragments'] == 1 else 's'}"
+        title = f"{self['path']}: {self['rows']:,} rows, {self['size_bytes'] / 1e6:,.1f} MB, {files}, {self['format']}"
+        maps = "It memory-maps." if self["memory_maps"] else "It doesn't memory-map: " + " ".join(self["obstacles"])
+        notices = [Notice.from_dict(one) for one in self["notices"]]
+        notes = [f"notice: {one}" + (f"  {as_arguments(one.options)}" if one.options else "") for one in notices]
+        return Display(title, headings, rows, (*notes, maps), dict(self))
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):  # a time
+        return value.replace("T", " ")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _tables(reader: Reader) -> Iterator[pa.Table]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import pyarrow as pa
 
@@ -12,10 +13,13 @@ from vaxseq.convert.piece import Job, UnitReader, chosen, declared_types
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Request, Unit
 from vaxseq.convert.readers.delimited import TextReader
-from vaxseq.convert.second_look import FindLine, look_again
-from vaxseq.convert.stage import PieceKey
+from vaxseq.convert.readers.stored import ArraysReader
+from vaxseq.convert.second_look import FindLine, Seen, footer_among, look_again
+from vaxseq.convert.stage import PieceKey, Stage
+from vaxseq.convert.staged import Reread
 from vaxseq.dataset.notice import Notice
 
+_MOST_FOOTERS = 3  # lines at the end that may be totals and remarks
 _MOST_SOURCES = 1000  # whose layouts are looked at for notices
 
 
@@ -25,22 +29,57 @@ def noted_in(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -> Not
     units: dict[str, str] = {}
     notices: list[Notice] = []
     forms: dict[str, str] = {}
-    if all(readers()[source.format].is_text for source in job.sources):
-        for index in range(min(len(job.sources), _MOST_SOURCES)):
-            reader = own.reader(index)
-            assert isinstance(reader, TextReader)
-            notices += [one for one in reader.notices if one not in notices]
-            for old, new in chosen(job, reader).items():
-                if (mark := reader.column_units().get(old)) is not None:
-                    units.setdefault(new, mark)
+    every_text = all(readers()[source.format].is_text for source in job.sources)
+    for index, source in enumerate(job.sources[:_MOST_SOURCES]):
+        if not issubclass(readers()[source.format], TextReader | ArraysReader):
+            continue
+        reader = cast("TextReader", own.reader(index))  # or one of arrays, or one that is melted
+        notices += [one for one in reader.notices if one not in notices]
+        for old, new in chosen(job, reader).items():
+            if (mark := reader.column_units().get(old)) is not None:
+                units.setdefault(new, mark)
+            if every_text:
                 if (form := reader.forms.get(old)) is not None:
                     forms.setdefault(new, form)
                 subjects.setdefault(new, reader.subject(old))
+    notices += _lacking(job, own)
     for name in declared_types(job):
         subjects.pop(name, None)
     subjects = {name: one for name, one in subjects.items() if name not in forms}
     find = _finder(job, own, unit)
-    return Noted(lambda stage, reread: look_again(stage, subjects, reread, find), tuple(notices), units, forms)
+    last_rows = cast("TextReader", own.reader(0)).last_rows(_MOST_FOOTERS) if subjects and len(job.sources) == 1 else []
+    above = any({"units_rows", "header_rows"} & set(one.options) for one in notices)
+
+    def look(stage: Stage, reread: Reread) -> Seen:
+        seen = look_again(stage, subjects, reread, find)
+        if above:  # the cells of that line are all that is odd about its columns
+            seen.notices = [one for one in seen.notices if " others: " not in one.message]
+        kept, footer = footer_among(seen.notices, last_rows)
+        if footer:
+            shown = ", ".join(list(last_rows[0].values())[:4])
+            lines = "line looks" if footer == 1 else f"{footer} lines look"
+            said = f"the last {lines} like totals or a remark, not like a row: {shown}"
+            kept.insert(0, Notice(None, said, (), {"skip_footer": footer}))
+        seen.notices = kept
+        return seen
+
+    return Noted(look, tuple(notices), units, forms)
+
+
+def _lacking(job: Job, own: UnitReader) -> list[Notice]:
+    """A notice for each column that some of the sources don't have."""
+    count = min(len(job.sources), _MOST_SOURCES)
+    if count == 1:
+        return []
+    names = [set(chosen(job, own.reader(index)).values()) for index in range(count)]
+    found = []
+    for name in sorted(set.union(*names)):
+        without = [own.job.sources[index].name for index in range(count) if name not in names[index]]
+        if without:
+            shown = ", ".join(without[:3]) + (", ..." if len(without) > 3 else "")
+            said = f"{len(without):,} of {count:,} sources don't have it, where it is missing: {shown}"
+            found.append(Notice(name, said))
+    return found
 
 
 def _finder(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -> FindLine:

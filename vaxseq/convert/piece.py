@@ -87,11 +87,10 @@ class UnitReader:
         reader = self.reader(unit.source)
         names = chosen(self.job, reader)
         given = {*names.values(), *constants(self.job, reader.source)}
-        if given != set(types):
-            missing, extra = sorted(set(types) - given), sorted(given - set(types))
+        if extra := sorted(given - set(types)):
             raise SchemaError(
-                f"{reader.where}: other columns than in {self.job.sources[0].name}; missing {missing}, extra {extra}. "
-                f"Choose the common ones with columns=, or convert the files apart."
+                f"{reader.where}: column {extra[0]!r} isn't in the dataset, whose columns are {sorted(types)}. "
+                "Choose columns with columns=, or convert the files apart."
             )
         for number, piece in enumerate(reader.pieces(unit, skip), skip):
             yield self._finish(reader, unit, number, piece, names, types)
@@ -113,6 +112,10 @@ class UnitReader:
         parsed.bad = [
             BadRow(one.row, names.get(one.column or "", one.column), one.value, one.reason) for one in parsed.bad
         ]
+        for name in types:  # what this source lacks is missing in its rows
+            if name not in parsed.table.column_names and name not in constants(self.job, reader.source):
+                kind = types[name] if declared is not None and name in declared else pa.null()
+                parsed.table = parsed.table.append_column(name, pa.nulls(parsed.table.num_rows, kind))
         if not reader.is_text:
             for name in parsed.table.column_names:
                 _retype(parsed, name, types.get(name), declared is not None and name in declared, reader.where)
@@ -155,7 +158,8 @@ class UnitReader:
             got = f"; got {worst.value!r}" if worst.value is not None else ""
             raise BadRowError(
                 f"{worst.source}: line {worst.line}:{at} {worst.reason}{got}. "
-                f"Correct the row or the schema, or set the bad rows aside with on_bad_rows='reject'."
+                f"Correct the row or the schema, or set the bad rows aside with on_bad_rows='reject'.",
+                options={"on_bad_rows": "reject"},
             )
         return found
 
@@ -175,7 +179,7 @@ def chosen(job: Job, reader: Reader) -> dict[str, str]:
         ColumnNotFoundError: a chosen or renamed column isn't there.
     """
     names = reader.schema_names()
-    for asked in (*(job.columns or ()), *job.rename):
+    for asked in (*(job.columns or ()), *job.rename) if len(job.sources) == 1 else ():
         if asked not in names and asked not in constants(job, reader.source):
             raise ColumnNotFoundError(f"{reader.where}: no column {asked!r}.{did_you_mean(asked, names)}")
     kept = [name for name in (job.columns or names) if name in names]
@@ -184,7 +188,8 @@ def chosen(job: Job, reader: Reader) -> dict[str, str]:
             others = [one for one in kept if one not in reader.unreadable()]
             raise SchemaError(
                 f"{reader.where}: column {name!r}: {reason}. Choose the columns to convert, without it: "
-                f"columns={others}."
+                f"columns={others}.",
+                options={"columns": others},
             )
     return {name: job.rename.get(name, name) for name in kept}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from vaxseq.convert import archives
 from vaxseq.convert.addresses import is_url, secrets_of, shown
 from vaxseq.errors import MissingExtraError, SourceError, SourceNotFoundError
 
@@ -121,6 +122,8 @@ def open_bytes(path: str, *, stream: bool = False) -> Any:
 
     It can be sought unless ``stream`` says that it is read from its start, which any web server can serve.
     """
+    if (packed := archives.parts(path)) is not None:
+        return archives.open_member(*packed)
     if not is_url(path):
         return open(path, "rb")
     system, inside = filesystem(path)
@@ -163,6 +166,8 @@ class _Remote(io.RawIOBase):
 
 def size_of(path: str) -> int:
     """Bytes there; 0 where a server doesn't say."""
+    if (packed := archives.parts(path)) is not None:
+        return archives.stamp(*packed)[0]
     if not is_url(path):
         return os.path.getsize(path)
     system, inside = filesystem(path)
@@ -172,6 +177,8 @@ def size_of(path: str) -> int:
 
 def stamp(path: str) -> tuple[int, bytes]:
     """Size, and bytes that change when the source does: a file's edges and time of change, a URL's entity tag."""
+    if (packed := archives.parts(path)) is not None:
+        return archives.stamp(*packed)
     if not is_url(path):
         check_readable(path)
         with explained(path), open(path, "rb") as file:
@@ -189,7 +196,7 @@ def stamp(path: str) -> tuple[int, bytes]:
 
 def content(path: str) -> bytes:
     """Bytes that a copy of the source gives, too: a file's size and parts of it, a URL's entity tag."""
-    if is_url(path):
+    if is_url(path) or archives.parts(path) is not None:
         return stamp(path)[1]
     with explained(path), open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -211,7 +218,7 @@ def find(path: str) -> list[tuple[str, str | None]]:
         names = sorted(os.path.join(folder, name) for folder, _, files in os.walk(path) for name in files)
         shown_names = [name for name in names if not _hidden(Path(name).relative_to(path).parts)]
         return [(name, path) for name in shown_names if is_file(name)]
-    if os.path.exists(path):
+    if os.path.exists(path) or archives.parts(path) is not None:
         check_readable(path)
         return [(path, None)]
     matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []

@@ -20,8 +20,10 @@ from vaxseq.convert.noted import noted_in
 from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
 from vaxseq.convert.readers import check_options, readers
 from vaxseq.convert.readers.base import Unit
+from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.convert.readers.sql import Query
+from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sorting import check_sort
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
@@ -32,7 +34,7 @@ from vaxseq.convert.writers import writer_for, writers
 from vaxseq.dataset.manifest import Manifest, SourcePrint
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.display.progress import FileProgress
-from vaxseq.errors import DatasetError, OptionError, SchemaError, did_you_mean
+from vaxseq.errors import ColumnNotFoundError, DatasetError, OptionError, SchemaError, did_you_mean
 
 _FRAGMENT_BYTES = 1 << 30
 
@@ -44,7 +46,8 @@ def convert(
     columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
     on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False,
     again: bool = False, workers: int = 1,
-    sort_by: str | Iterable[str] | None = None, executor: Executor | None = None, progress: bool = True,
+    sort_by: str | Iterable[str] | None = None, resample: Mapping[str, Any] | Resample | None = None,
+    executor: Executor | None = None, progress: bool = True,
     format: str | None = None, path_column: str | None = None, target_format: str | None = None,
     fragment_bytes: int = _FRAGMENT_BYTES,
     **reader_options: Any,
@@ -61,6 +64,9 @@ def convert(
         sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
             begins again, unless the option ``key`` names a column of the result without missing and equal values: then
             rows come in its order, and the run goes on if the result still has as many rows between the same keys.
+            Without ``uri`` the query is over files, ``select ... from 'a.parquet' join read_csv('b.csv') using (k)``:
+            DuckDB runs it in this process, in the memory that the option ``memory_limit`` names (half of what is free,
+            at most 4 GiB), and spills the rest beside the target.
         uri: where to ask: ``postgresql://user@host/database``, or ``sqlite:///path/to/file.db``. The password comes
             from PGPASSWORD or the variable that the option ``password_env`` names, and is never shown or stored.
         schema: types, nullability, bounds and categories that the rows must obey; a Schema, a YAML file or a mapping.
@@ -70,6 +76,11 @@ def convert(
         sort_by: columns of the dataset to sort the rows by, in bounded memory and three times the dataset's room on the
             disk. Equal rows keep their order, missing values come last. When it is stopped, the sort begins again, but
             not the reading.
+        resample: puts each series on a grid of times, gaps as missing rows: ``{"order_by": "t", "every":
+            "10s", "group_by": "device", "how": "mean", "fill_forward": 3, "max_gap": "1h"}``. A row stands for the time
+            from its own up to the next; its value is the mean of numbers and the last of anything else unless ``how``
+            (by column, or one for all) says sum, min, max, first, last or count. A value is carried forward over as
+            many empty steps, and gaps longer than ``max_gap`` stay without rows. Rows are sorted by series and time.
         on_bad_rows: "error" stops at a row that doesn't fit; "reject" sets it aside in ``<target>.rejects.parquet``.
         resume: goes on with what an earlier, unfinished call left.
         overwrite: replaces a dataset that is there, when the new one is whole. Nothing else is ever replaced.
@@ -103,7 +114,7 @@ def convert(
     2
     """
     plan = _plan(locals())
-    work = plan.target.with_name(plan.target.name + ".partial")
+    work = working_folder(plan.target)
     with ExitStack() as stack:
         check_work(work, plan.target)
         plan.target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,14 +141,22 @@ def convert(
         shown = stack.enter_context(
             FileProgress(plan.target.name, [one.size_bytes for one in prints], stage.rows, show=plan.progress)
         )
+        if plan.resample is not None:
+            plan.resample.check(stage.types)
         if plan.sort_by:
             check_sort(plan.sort_by, stage.types)
         copies = (1 if plan.format == "arrow" else 2) + (2 if plan.sort_by else 0)  # staged as Arrow, runs, sorted
+        copies += plan.resample is not None
         check_space(plan.target, own, sum(one.size_bytes for one in prints), copies)
         pool = executor or (stack.enter_context(process_pool(workers)) if workers > 1 and plan.parallel else None)
         manifest = _run(plan, prints, stage, work, before, own, pool if plan.parallel else None, shown)
         clear(work)
     return manifest
+
+
+def working_folder(target: Path) -> Path:
+    """Where a conversion keeps what it has done so far."""
+    return target.with_name(target.name + ".partial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +174,7 @@ class _Plan:
     restartable: bool
     parallel: bool
     sort_by: tuple[str, ...]
+    resample: Resample | None
 
 
 def _plan(given: dict[str, Any]) -> _Plan:
@@ -174,7 +194,7 @@ def _plan(given: dict[str, Any]) -> _Plan:
     if writer is not None and given["target_format"] not in (None, writer.name):
         raise OptionError(f"convert: option target_format; got {given['target_format']!r} for {target}. Leave it out.")
     images = "images" if "images" in given["reader_options"] else None
-    sources = find_sources(_query(given) or given["sources"], given["format"] or images)
+    sources = find_sources(_query(given, target) or given["sources"], given["format"] or images)
     if images and given["reader_options"].get("labels") is not None:  # part of what the source is
         sources = tuple(replace(one, data=os.fspath(given["reader_options"]["labels"])) for one in sources)
     check_apart(target, sources)
@@ -195,6 +215,13 @@ def _plan(given: dict[str, Any]) -> _Plan:
     restartable = all(source.restartable for source in sources)
     sort_by = given["sort_by"] or ()
     sort_by = (sort_by,) if isinstance(sort_by, str) else tuple(sort_by)
+    resample = Resample.of(given["resample"])
+    if resample is not None:
+        if sort_by:
+            raise OptionError(
+                "convert: option resample; got it with sort_by, but rows on a grid have an order of their own."
+            )
+        sort_by = resample.sort_by
     if sort_by and given["append"]:
         raise OptionError("convert: option sort_by; got it with append, which leaves earlier rows where they are.")
     parallel = all(source.path is not None for source in sources)
@@ -202,23 +229,25 @@ def _plan(given: dict[str, Any]) -> _Plan:
     return _Plan(
         job, target, writer is None, name, given["overwrite"], given["append"], given["again"],
         given["resume"], given["progress"],
-        given["fragment_bytes"], restartable, parallel, sort_by,
+        given["fragment_bytes"], restartable, parallel, sort_by, resample,
     )  # fmt: skip
 
 
-def _query(given: dict[str, Any]) -> Query | None:
+def _query(given: dict[str, Any], target: Path) -> Query | FileQuery | None:
     """The query that is asked for in place of files."""
     if given["sql"] is None and given["uri"] is None and given["sources"] is not None:
         return None
     for name in ("sql", "uri"):
-        if not isinstance(given[name], str):
+        if not isinstance(given[name], str) and not (name == "uri" and given[name] is None):
             raise OptionError(
-                f"convert: option {name}; got {type(given[name]).__name__}, expected text. "
-                "Name sources, or pass sql= and uri=."
+                f"convert: option {name}; got {type(given[name]).__name__}, expected text. Name sources, or pass sql=, "
+                "and uri= where a database is asked."
             )
     if given["sources"] is not None:
         raise OptionError("convert: got both sources and sql=. Convert them apart; the target is passed as target=.")
     options = given["reader_options"]
+    if given["uri"] is None:
+        return FileQuery(given["sql"], os.fspath(working_folder(target) / "spill"), options.get("key"))
     return Query(given["sql"], given["uri"], options.get("key"), options.get("password_env"))
 
 
@@ -277,7 +306,9 @@ def _key(plan: _Plan, now: tuple[SourcePrint, ...]) -> str:
     prints = [(one.name, one.digest) for one in now]
     job = replace(plan.job, sources=(), schema=None)
     schema = plan.job.schema and plan.job.schema.to_dict()
-    return key_of([prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by])
+    return key_of(
+        [prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by, str(plan.resample)]
+    )
 
 
 def _stage(plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
@@ -304,12 +335,21 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
     """Columns in order, each of the smallest type that the first look asks for."""
     job = plan.job
     types: dict[str, pa.DataType] = {}
+    known: set[str] = set()
     for number, source in enumerate(job.sources):
-        if number and readers()[source.format].is_text:
-            continue  # its columns are compared when its turn comes
         reader = own.reader(number)
-        seen = reader.schema()
         names = chosen(job, reader)
+        known |= {*reader.schema_names(), *constants(job, source)}
+        apart = bool(names) and not set(names.values()) & set(types)
+        if number and apart:
+            raise SchemaError(
+                f"{reader.where}: no column is in {job.sources[0].name}, too; got {sorted(names)}. "
+                "Convert the files apart, or name the columns alike with names=."
+            )
+        if number and readers()[source.format].is_text:  # its types are told when its turn comes
+            types |= {new: fixed.get(new, pa.null()) for new in names.values() if new not in types}
+            continue
+        seen = reader.schema()
         for old, new in names.items():
             if "\0" in new:
                 raise SchemaError(
@@ -326,6 +366,10 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
                 )
             # text is tried as a category; a column of many values gives it up
             types[new] = CATEGORY if is_text(wider) and new not in fixed else wider
+    for asked in (*(job.columns or ()), *job.rename):
+        if asked not in known:
+            where = own.reader(0).where
+            raise ColumnNotFoundError(f"{where}: no column {asked!r}.{did_you_mean(asked, known)}")
     parts: dict[str, list[str | None]] = {}
     for source in job.sources:
         for name, value in constants(job, source).items():
@@ -361,6 +405,11 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
         )
         declared = plan.job.schema is not None and one.name in plan.job.schema
         columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else zoned)
+    old_names = {new: old for old, new in plan.job.rename.items()}
+    forms = {old_names.get(name, name): form for name, form in before.forms.items()}
+    options = plan.job.options
+    if forms and all("forms" in readers()[one.format].options for one in plan.job.sources):
+        options = {**options, "forms": {**forms, **options.get("forms", {})}}
     words: dict[str, list[str]] = {}
     for path in before.paths()[::-1] if before.format == "arrow" else []:
         with pa.memory_map(str(path)) as source:
@@ -371,7 +420,7 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
                     if pa.types.is_dictionary(batch.schema.field(name).type):
                         words[name] = batch.column(name).dictionary.to_pylist()
                 break
-    return replace(plan.job, schema=Schema(tuple(columns))), words
+    return replace(plan.job, schema=Schema(tuple(columns)), options=options), words
 
 
 def _numbered_units(plan: _Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:
@@ -452,6 +501,6 @@ def _run(
     return commit(
         stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
         declared=plan.job.schema, sources=prints,
-        reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by,
+        reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by, resample=plan.resample,
         fragment_bytes=plan.fragment_bytes if plan.folder else None, overwrite=plan.overwrite,
     )  # fmt: skip

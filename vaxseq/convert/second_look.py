@@ -5,7 +5,7 @@ It comes after the first pass and only where that found text; numbers are looked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,7 +40,7 @@ def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, fi
         if is_text(stage.types[name]) and (look := _glance(stage, name, subject)) is not None:
             looks[name] = look
     extremes = {
-        name: _Extremes() for name in subjects
+        name: Extremes() for name in subjects
         if pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name])
     }  # fmt: skip
     places: dict[tuple[str, str], list[PieceKey]] = {}
@@ -83,6 +83,7 @@ def _counted(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     if pa.types.is_null(column.type):
         return pa.array([], pa.string()), np.zeros(0, np.int64)
     if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()  # those of pieces that were read again differ
         codes = pa.chunked_array([chunk.indices for chunk in column.chunks], pa.int32())
         found = pc.value_counts(codes.drop_null())
         words = column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
@@ -101,7 +102,7 @@ def _examples(look: Look) -> Iterable[str]:
 
 
 def _said(
-    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, Look], extremes: Mapping[str, _Extremes],
+    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, Look], extremes: Mapping[str, Extremes],
     places: Mapping[tuple[str, str], list[PieceKey]], find: FindLine,
 ) -> Seen:  # fmt: skip
     seen = Seen()
@@ -121,7 +122,23 @@ def _said(
     return seen
 
 
-class _Extremes:
+def footer_among(notices: Sequence[Notice], last_rows: Sequence[Mapping[str, str]]) -> tuple[list[Notice], int]:
+    """The notices without those that the last rows alone explain, and how many of these rows are a footer."""
+    for count in range(1, len(last_rows) + 1):
+        cells = [set(map(str.strip, row.values())) for row in last_rows[:count]]
+        inside = [one for one in notices if (odd := _odd(one)) and len(odd) <= count and odd <= set().union(*cells)]
+        if inside and all(any(_odd(one) & row for one in inside) for row in cells):
+            return [one for one in notices if one not in inside], count
+    return list(notices), 0
+
+
+def _odd(notice: Notice) -> set[str]:
+    """The cells of a column that aren't what the others are."""
+    marks = notice.options.get("null_values", {})
+    return {cell for cells in marks.values() for cell in cells} if " others: " in notice.message else set()
+
+
+class Extremes:
     """The smallest and largest number of a column, and how often a logger's mark of a missing value is one of them."""
 
     def __init__(self) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from vaxseq.convert import places
+from vaxseq.convert import archives, places
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Source
+from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.readers.streams import bare_suffix
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
@@ -28,7 +29,7 @@ def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
     """
     if format_name is not None and format_name not in readers():
         raise OptionError(f"convert: option format; got {format_name!r}.{did_you_mean(format_name, readers())}")
-    if isinstance(given, Query):
+    if isinstance(given, Query | FileQuery):
         return (given.source(),)
     if isinstance(given, str | os.PathLike):
         given = [given]
@@ -93,6 +94,7 @@ def _files(path: str, format_name: str | None) -> list[Source]:
         raise SourceNotFoundError(
             f"{places.shown(path)}: {what}. Check the path.{near if what == 'no such file' else ''}"
         )
+    found = [one for name, root in found for one in _unpacked(name, root, format_name)]
     known = [(name, root) for name, root in found if root is None or format_name or _format_of(name)]
     if not known:
         raise SourceNotFoundError(
@@ -114,6 +116,20 @@ def _fragments(path: str) -> list[tuple[str, str | None]]:
     return [(str(one), None) for one in manifest.paths()]
 
 
+def _unpacked(path: str, root: str | None, format_name: str | None) -> list[tuple[str, str | None]]:
+    """The text files in a zip archive, read as they lie there; any other file as it is."""
+    if format_name is not None or not archives.is_archive(path):
+        return [(path, root)]
+    inside = archives.members(path)
+    texts = [name for name in inside if readers()[_format_of(name) or "parquet"].is_text]
+    if not texts:
+        shown = [os.path.relpath(name, path) for name in inside[:5]]
+        raise SourceError(
+            f"{path}: no CSV or JSON file in the archive; got {shown}. Unpack it, and convert the folder."
+        )
+    return [(name, root if root is not None else path) for name in texts]
+
+
 def _source(path: str, format_name: str | None, root: str | None) -> Source:
     found = format_name or _format_of(path)
     if found is None:
@@ -121,6 +137,10 @@ def _source(path: str, format_name: str | None, root: str | None) -> Source:
         raise SourceError(
             f"{places.shown(path)}: unknown format; got suffix {Path(path).suffix!r}, expected one of {known}. "
             "Pass format=."
+        )
+    if archives.parts(path) is not None and not readers()[found].is_text:
+        raise SourceError(
+            f"{path}: {found} is read at any place of the file, which an archive doesn't allow. Unpack it."
         )
     folders = places.below(path, root)[:-1] if root else ()
     partitions = tuple(

@@ -58,7 +58,7 @@ def merged_options(notices: Iterable[Notice]) -> dict[str, Any]:
 def _joined(known: Any, value: Any) -> Any:
     if isinstance(known, Mapping) and isinstance(value, Mapping):
         both = {key: _joined(known[key], value[key]) for key in known if key in value}
-        return {**value, **known, **both}
+        return {**known, **{key: one for key, one in value.items() if key not in known}, **both}
     if isinstance(known, list) and isinstance(value, list):
         return [*known, *(one for one in value if one not in known)]
     return known

@@ -142,6 +142,10 @@ def from_raw(raw: Any) -> Value:
         return masked(np.ascontiguousarray(raw.data), np.ma.getmaskarray(raw))
     if isinstance(raw, np.ndarray) and raw.dtype.kind in "biufMm":
         return Value(_native(raw))
+    if isinstance(raw, np.ndarray) and raw.dtype.kind == "c":
+        raise FeatureTypeError(
+            f"got {raw.dtype}, expected real numbers. Make two columns of it, of the real and the imaginary part."
+        )
     return from_raw(pa.array(raw, from_pandas=True))
 
 

@@ -7,7 +7,7 @@ What is declared, learned, computed, served and shown stands below, in a folder 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -30,6 +30,10 @@ from vaxseq.features.program.virtual import virtual_columns
 from vaxseq.features.records.encoding import Encoding, encoding_recipe, encodings
 from vaxseq.features.records.inverse import undone
 from vaxseq.features.records.records import Records
+from vaxseq.features.records.schema import record_schema
+from vaxseq.features.tables.comparison import definitions_compared, fits_compared
+from vaxseq.features.tables.explanation import explanation
+from vaxseq.features.tables.plot import plot_feature
 from vaxseq.features.tables.preview import preview
 from vaxseq.features.tables.summary import definition_table, fitted_table
 from vaxseq.frame import bind, frame_of, source_of
@@ -82,6 +86,14 @@ class FeatureSet(Shown, Definition):
             FeatureTypeError: steps or inputs that can't take what reaches them. All problems are listed.
         """
         fitting.check(self, frame)
+
+    def diff(self, other: FeatureSet) -> Display:
+        """A table of what changed from this definition to another.
+
+        Raises:
+            OptionError: the other isn't a feature set.
+        """
+        return definitions_compared(self, other)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the definition file, with its comments if it was read from one.
@@ -211,6 +223,15 @@ class FittedFeatures(Fitted, Shown):
         """
         return self._encoded.arrays(records)
 
+    def record_schema(self) -> dict[str, Any]:
+        """JSON Schema of one record, with the columns that the inputs read: for services, forms and checks.
+
+        >>> fs = FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "a", "steps": ["standardize"]}]}}})
+        >>> fs.fit({"a": [1.0, 3.0]}, progress=False).record_schema()["properties"]
+        {'a': {'type': 'number'}}
+        """
+        return record_schema(self)
+
     def encodings(self) -> tuple[Encoding, ...]:
         """What `encode_records` gives, array by array, and which steps are left for the layer."""
         return encodings(self)
@@ -271,6 +292,53 @@ class FittedFeatures(Fitted, Shown):
         It shows itself in a terminal and in a notebook.
         """
         return fitted_table(self)
+
+    def explain(self, record: Any, *, features: str | Sequence[str] | None = None) -> Display:
+        """A table of how a record becomes its features: the raw value, each step with what it learned, what is served.
+
+        It shows itself in a terminal and in a notebook; ``plain()`` gives it as plain values.
+
+        Args:
+            record: one record, as `transform_records` takes it. Of several the last is explained, and features that
+                look back see the others.
+            features: names of those to explain, as ``"distance"`` or ``"numeric.distance"``; all inputs' by default.
+
+        Raises:
+            OptionError: no record, or no such feature.
+            ColumnNotFoundError, FeatureTypeError: as `transform_records`.
+
+        >>> fs = FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "a", "steps": ["standardize"]}]}}})
+        >>> fitted = fs.fit({"a": [1.0, 3.0]}, progress=False)
+        >>> [row[2] for row in fitted.explain({"a": 5.0}).rows[1:]]
+        ['5', '3', '3']
+        """
+        return explanation(self, record, features=features)
+
+    def plot(self, name: str, frame: Any = None, *, ax: Any = None) -> Any:
+        """Draws a feature before and after its steps, with what they learned as lines. Returns matplotlib Axes.
+
+        Without a frame, what the steps make of the range that they know; of categories their training rows.
+
+        Args:
+            name: the feature, as ``"distance"`` or ``"numeric.distance"``.
+            frame: a table or a dataset's path, of which up to 65,536 rows are drawn.
+            ax: Axes to draw on, two of numbers.
+
+        Raises:
+            MissingExtraError: matplotlib isn't installed.
+            OptionError: no such feature, or one that isn't a number and has no categories.
+        """
+        return plot_feature(self, name, frame, ax=ax)
+
+    def diff(self, other: FittedFeatures) -> Display:
+        """A table of what changed from this fit to another: rows, missing shares, centres, spreads, values.
+
+        Moves are in spreads of this fit, shares in the population stability index, so that a person can judge them.
+
+        Raises:
+            OptionError: the other isn't fitted features.
+        """
+        return fits_compared(self, other)
 
     def preview(self, frame: Any, *, rows: int = 1024, where: str | None = None) -> Display:
         """A table of the first rows as a model would get them: ranges, first values, and what looks wrong.

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.allowance import lines_of, memory_allowed, memory_room
 from vaxseq.errors import DatasetError
-from vaxseq.frame.allowance import lines_of, memory_allowed, memory_room
 
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _HELD_BYTES = 32 << 20

@@ -69,12 +69,12 @@ class MappedArrow(DatasetArrowIPCFile):
         reader = pa.ipc.open_file(pa.py_buffer(content))
         batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
         table = pa.Table.from_batches(batches, schema=reader.schema)
-        pairs = zip(table.schema.names, table.columns, strict=True)
-        self._columns = {name: ArrayColumn(one) if is_array(one.type) else one for name, one in pairs}
+        columns = zip(table.schema.names, table.columns, strict=True)
+        self._columns = {name: ArrayColumn(one) if is_array(one.type) else one for name, one in columns}
 
     def shape(self, column: str) -> tuple[int, ...]:
         """Shape of one row."""
-        one = self[column]
+        one = self._columns[column]
         return tuple(one.shape[1:]) if isinstance(one, ArrayColumn) else ()
 
     def chunk_iterator(self, *given: Any, **options: Any) -> Iterator[Any]:
@@ -93,7 +93,7 @@ class MappedHdf5(Hdf5MemoryMapped):
     snake_name = "vaxseq-hdf5"
 
     file_map: dict[str, Any]
-    mapping_map: dict[str, Any]
+    mapping_map: dict[str, memoryview]
 
     def __init__(self, path: str, **options: Any) -> None:
         self.mark = Mark.of(path)
@@ -115,8 +115,7 @@ class MappedHdf5(Hdf5MemoryMapped):
     def _get_mapping(self, path: str) -> memoryview:
         if path not in self.mapping_map:
             self.mapping_map[path], _ = map_file(path)
-        mapping: memoryview = self.mapping_map[path]
-        return mapping
+        return self.mapping_map[path]
 
     def _let_go(self) -> None:
         if self._all_mmapped:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vaxseq.errors import ColumnNotFoundError, SelectionError, did_you_mean
+from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, SelectionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
 from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
@@ -100,7 +100,10 @@ class Source:
             if name not in self._empty:
                 # vaex's own functions don't all take zero rows, so a virtual column is cut from one row
                 probe = min(1, self.n_rows) if name in self._virtual else 0
-                self._empty[name] = self.read([name], 0, probe)[name].slice(0, 0)
+                try:
+                    self._empty[name] = self.read([name], 0, probe)[name].slice(0, 0)
+                except FeatureTypeError as error:
+                    raise FeatureTypeError(f"column {name!r}: {error}") from error
         return {name: self._empty[name] for name in names}
 
     def types(self) -> dict[str, str]:
@@ -112,7 +115,7 @@ class Source:
         try:
             value = self.empty([name])[name]
         except TypeError as error:
-            return f"unreadable: {error}"
+            return f"unreadable: {error.__cause__ or error}"
         if value.kind == "text":
             return "text"
         shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""

@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import vaex.array_types
-import vaex.arrow.dataset
 import vaex.cache
 import vaex.column
 import vaex.dataframe

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
+from vaxseq.loading.block_buffers import BlockBuffers
 from vaxseq.loading.readers.frame import Arrays, take_rows
 from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
@@ -109,7 +109,8 @@ class Loader(Generic[Made]):
     threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
     holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
     the same for the batches of a chunk; ``cut``, where no more is to be done, takes a chunk's arrays apart by batch
-    size. So many ``threads`` read ahead, each a chunk. With ``ordered``, batches in turn come from there.
+    size. So many ``threads`` read ahead, each a chunk. With ``ordered``, batches in turn come from there. If it is
+    ``sequential``, every epoch is asked for from its beginning on, and nothing is read ahead behind its end.
     """
 
     def __init__(
@@ -123,10 +124,12 @@ class Loader(Generic[Made]):
         cut: Callable[[Arrays, int], list[Made]] | None = None,
         threads: int = _THREADS,
         ordered: OrderedRows | None = None,
+        sequential: bool = False,
     ) -> None:
         self._reader, self._index, self._plan = reader, index, plan
         self.finish, self._finish_all, self._cut = finish, finish_all, cut
         self._threads_ahead, self._ordered = threads, ordered
+        self._sequential = sequential
         self.row_bytes = reader.row_bytes()
         rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
@@ -134,8 +137,9 @@ class Loader(Generic[Made]):
         self._chunks_ahead = min(ahead, max(threads, -(-read_ahead // self.chunk_batches))) if read_ahead else 0
         chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
         self._order = OrderCache(plan, chunks * self.chunk_batches)
-        self._buffers = _Buffers(self._load_buffer)
+        self._buffers = BlockBuffers(self._load_buffer, ahead=bool(read_ahead))
         self._recycler = BufferPool(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
+        self._block_memory = BufferPool(reader.empty, plan.block_items * plan.buffer_blocks, 3)
         self._lock = threading.Lock()
         self._chunks: dict[tuple[int, int], _Chunk[Made]] = {}
         self._ready: dict[tuple[int, int], Made] = {}
@@ -183,7 +187,9 @@ class Loader(Generic[Made]):
         with self._lock:
             key = (epoch, index // self.chunk_batches)
             self._turns = self._turns + 1 if self._next == (epoch, index) else 0
-            in_turn = self._turns >= _IN_ORDER_AFTER_BATCHES
+            in_turn = self._sequential or self._turns >= _IN_ORDER_AFTER_BATCHES
+            if self._sequential and index == 0:
+                self._chunks.clear()  # of an epoch that wasn't read to its end
             # batches of a chunk in hand are served without coming here, so the next to come is the one after it
             stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches) if in_turn else index + 1
             self._next = (epoch + 1, 0) if stop == self._plan.num_batches else (epoch, stop)
@@ -205,6 +211,8 @@ class Loader(Generic[Made]):
         keys = []
         chunks = -(-self._plan.num_batches // self.chunk_batches)
         for _ in range(self._chunks_ahead):
+            if self._sequential and key[1] + 1 == chunks:
+                break
             key = (key[0], key[1] + 1) if key[1] + 1 < chunks else (key[0] + 1, 0)
             keys.append(key)
         return keys
@@ -294,15 +302,16 @@ class Loader(Generic[Made]):
 
     def _from_buffers(self, epoch: int, start: int, stop: int, out: Arrays | None) -> Arrays:
         arrays = self._reader.empty(stop - start) if out is None else out
-        for buffer in self._plan.blocks(epoch).buffers(start, stop):
+        blocks = self._plan.blocks(epoch)
+        for buffer in blocks.buffers(start, stop):
             low, high = max(start, buffer.start), min(stop, buffer.stop)
             places = buffer.places(low, high)
-            for array, stored in zip(arrays, self._buffers.get(epoch, buffer), strict=True):
+            for array, stored in zip(arrays, self._buffers.get(blocks, buffer), strict=True):
                 take_rows(stored, places, out=array[low - start : high - start])
         return arrays
 
     def _load_buffer(self, buffer: Buffer) -> Arrays:
-        arrays, at = self._reader.empty(buffer.stop - buffer.start), 0
+        arrays, at = self._block_memory.arrays(buffer.stop - buffer.start), 0
         for low, high in buffer.ranges():
             self._range(low, high, [array[at : at + high - low] for array in arrays])
             at += high - low
@@ -316,37 +325,6 @@ def within(index: int, plan: BatchPlan) -> int:
     if not 0 <= place < size:
         raise IndexError(f"batch {index}: expected 0 to {size - 1}")
     return place
-
-
-class _Buffers:
-    """The last used buffers of a block shuffle, each loaded once though several threads ask for it."""
-
-    _ROOM = 3
-
-    def __init__(self, load: Callable[[Buffer], Arrays]) -> None:
-        self._load = weakref.WeakMethod(load)
-        self._kept: OrderedDict[tuple[int, int], Future[Arrays]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, epoch: int, buffer: Buffer) -> Arrays:
-        key = (epoch, buffer.number)
-        with self._lock:
-            future = self._kept.get(key)
-            mine = future is None
-            if future is None:
-                future = self._kept[key] = Future()
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._ROOM:
-                self._kept.popitem(last=False)
-        if mine:
-            load: Any = self._load()
-            try:
-                future.set_result(load(buffer))
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the buffer gets it, too
-                with self._lock:
-                    self._kept.pop(key, None)
-                future.set_exception(error)
-        return future.result()
 
 
 class _Chunk(Generic[Made]):

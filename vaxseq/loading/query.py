@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
 from vaxseq.expressions import name_of, names_of, parse, text_of
+from vaxseq.expressions.values import Value
 from vaxseq.features.program.recipe import Columns, Recipe, Role, column_recipe
 from vaxseq.frame import source_of
 from vaxseq.loading.selection import select_rows
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from vaxseq.features import FittedFeatures
 
 OnMissing = Literal["error", "drop"]
+
+_ALL_ROWS, _SAMPLES, _SAMPLE_ROWS = 65_536, 64, 64
 
 
 class Query:
@@ -63,21 +66,54 @@ class Query:
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """Of the data, the selection of rows and the features, apart, so that a message can tell which differs."""
+        """Of the data, the selection of rows and the features, apart, so that a message can tell which differs.
+
+        The data are known by their files' names, sizes and times.
+        """
         columns = set(self.recipe.program.columns)
         if self.where is not None:
             columns |= parse(self.where, where="where").names
+        features = repr(self.plain) if self.fitted is None else self.fitted.to_json()
+        return {
+            "data": self.source.fingerprint(columns),
+            "selection": self._selection_fingerprint,
+            "features": _digest(features + self._fields),
+        }
+
+    @cached_property
+    def content(self) -> dict[str, str]:
+        """Of the rows selected, the features and the data: the same for a copy of the files in another place.
+
+        The data are known by their number of rows and by the values in samples of them.
+        """
+        columns = self.recipe.program.columns
+        digest = hashlib.blake2b(repr((self.source.n_rows, sorted(columns))).encode(), digest_size=16)
+        for start, stop in _samples(self.source.n_rows):
+            for name, value in sorted(self.source.read(columns, start, stop).items()):
+                digest.update(f"|{name}|{value.kind}|".encode())
+                digest.update(_bytes_of(value))
+            mask = self.source.filter_mask(start, stop)
+            digest.update(b"" if mask is None else mask.tobytes())
+        learned = None if self.fitted is None else json.loads(self.fitted.to_json())
+        features = repr(self.plain) if learned is None else json.dumps([learned["definition"], learned["learned"]])
+        return {
+            "data": digest.hexdigest(),
+            "selection": self._selection_fingerprint,
+            "features": _digest(features + self._fields),
+        }
+
+    @property
+    def _selection_fingerprint(self) -> str:
         rows: Any = self._rows
         if rows is not None and not isinstance(rows, slice):
             picked = np.ascontiguousarray(rows)
             rows = f"{picked.dtype}{picked.shape}{hashlib.blake2b(picked.tobytes(), digest_size=16).hexdigest()}"
         where = None if self.where is None else parse(self.where, where="where").text
-        features = repr(self.plain) if self.fitted is None else self.fitted.to_json()
-        return {
-            "data": self.source.fingerprint(columns),
-            "selection": _digest(json.dumps([where, str(rows), self._on_missing])),
-            "features": _digest(features + repr([(f.role, f.name, str(f.dtype), f.shape) for f in self.recipe.fields])),
-        }
+        return _digest(json.dumps([where, str(rows), self._on_missing]))
+
+    @property
+    def _fields(self) -> str:
+        return repr([(field.role, field.name, str(field.dtype), field.shape) for field in self.recipe.fields])
 
     def _make_recipe(self) -> Recipe:
         inputs, targets, sample_weight = self.plain
@@ -126,6 +162,21 @@ def _listed(columns: Any) -> list[str]:
     if isinstance(columns, Mapping):
         return [name for one in columns.values() for name in _listed(one)]
     return list(columns)
+
+
+def _samples(rows: int) -> list[tuple[int, int]]:
+    """Ranges of rows over the whole of them, the first and the last included; all rows, if they are few."""
+    if rows <= _ALL_ROWS:
+        return [(0, rows)]
+    starts = np.linspace(0, rows - _SAMPLE_ROWS, _SAMPLES).astype(np.int64).tolist()
+    return [(start, start + _SAMPLE_ROWS) for start in starts]
+
+
+def _bytes_of(value: Value) -> bytes:
+    if value.kind == "text":
+        return json.dumps(value.data.to_pylist()).encode()
+    missing = value.is_missing()
+    return missing.tobytes() + np.ascontiguousarray(value.data[~missing]).tobytes()  # a hole's bytes are anything
 
 
 def _digest(text: str) -> str:

@@ -141,6 +141,8 @@ def _without_missing(source: Source, index: RowIndex, present: Recipe) -> RowInd
 
 
 def _refuse_empty(index: RowIndex, source: Source, part: str) -> None:
+    if source.n_rows == 0:
+        raise SelectionError("rows: the frame is empty; got 0 rows, expected at least one. Check what it was made of.")
     if index.n == 0:
         raise SelectionError(
             f"rows: {part} leaves none of the frame's {source.n_rows:,} rows. Loosen it, or check its units."

@@ -1,7 +1,7 @@
 """Orders of an epoch as pure functions of (n, seed, epoch): no permutation array is held, so n can be 10^11.
 
-*global*: a keyed bijection of [0, n). *block*: blocks of neighbouring items in the order of a bijection, then every
-item of a buffer of several blocks by another one, so reading stays nearly sequential.
+*global*: a keyed bijection of [0, n). *block*: blocks of neighbouring items, dealt to buffers at random
+but evenly over the data, then every item of a buffer by a bijection, so reading stays nearly sequential.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Buffer:
     All buffers of an epoch share one permutation, each begun at a place of its own: which rows meet in a buffer is
     what the order of blocks decides, so nothing is lost, and an id costs next to nothing.
 
-    ``blocks`` are ascending block numbers, shape (n_blocks,), each ``block_items`` positions but for the last block
-    of all; their positions laid end to end are the buffer's places 0, ..., stop - start - 1.
+    ``blocks`` are ascending block numbers, each ``block_items`` positions but for the ``short`` one, which lacks some;
+    their positions laid end to end are the buffer's places 0, ..., stop - start - 1.
     """
 
     number: int
@@ -63,7 +63,8 @@ class Buffer:
     stop: int
     blocks: Positions
     block_items: int
-    n: int
+    short: int
+    lacking: int
     capacity: int
     key: int
     turn: int
@@ -71,9 +72,13 @@ class Buffer:
     def ranges(self) -> list[tuple[int, int]]:
         """The (start, stop) positions to read, ascending, neighbours joined."""
         breaks = np.flatnonzero(np.diff(self.blocks) != 1) + 1
-        firsts = self.blocks[np.r_[0, breaks]] * self.block_items
-        lasts = (self.blocks[np.r_[breaks - 1, len(self.blocks) - 1]] + 1) * self.block_items
-        return [(int(first), min(int(last), self.n)) for first, last in zip(firsts, lasts, strict=True)]
+        firsts = self._begin(self.blocks[np.r_[0, breaks]])
+        lasts = self._begin(self.blocks[np.r_[breaks - 1, len(self.blocks) - 1]] + 1)
+        return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+
+    def _begin(self, blocks: Positions) -> Positions:
+        """The first position of these blocks."""
+        return np.asarray(blocks * self.block_items - self.lacking * (blocks > self.short), np.int64)
 
     def places(self, start: int, stop: int) -> Positions:
         """Where in the ranges laid end to end the order items [start, stop) are, int64; within this buffer."""
@@ -87,8 +92,13 @@ class Buffer:
 
     def positions(self, start: int, stop: int) -> Positions:
         """The positions of order items [start, stop), int64; within this buffer."""
-        block, within = np.divmod(self.places(start, stop), self.block_items)
-        return np.asarray(self.blocks[block] * self.block_items + within, np.int64)
+        places = self.places(start, stop)
+        if self.lacking:
+            at = int(np.searchsorted(self.blocks, self.short))
+            if at < len(self.blocks) and self.blocks[at] == self.short:
+                places += self.lacking * (places >= (at + 1) * self.block_items - self.lacking)
+        block, within = np.divmod(places, self.block_items)
+        return np.asarray(self._begin(self.blocks[block]) + within, np.int64)
 
 
 @lru_cache(maxsize=8)
@@ -105,7 +115,11 @@ def _inside(size: int, capacity: int, key: int) -> npt.NDArray[np.uint32]:
 
 @dataclass(frozen=True, slots=True)
 class BlockOrder:
-    """The block order of n items: blocks in random order, all items of a buffer of blocks in random order.
+    """The block order of n items: a buffer takes a random block of each stratum of the data, its items in random order.
+
+    Strata are equal stretches of the data, as many as a buffer has blocks, so what a buffer holds is spread over the
+    data evenly: batches of sorted data differ hardly more than those of a uniform shuffle. Source: stratified sampling
+    with proportional allocation, Cochran, "Sampling techniques", 3rd ed., ch. 5.
 
     Buffers are cut evenly, so no short last buffer is left that would hardly be shuffled.
     """
@@ -124,11 +138,49 @@ class BlockOrder:
     def n_buffers(self) -> int:
         return -(-self.n_blocks // self.buffer_blocks)
 
-    def _blocks(self) -> Bijection:
-        return Bijection(self.n_blocks, derive(_BLOCKS, self.seed, self.epoch))
+    @property
+    def _strata(self) -> tuple[int, int, int]:
+        """How many strata there are, which of them is the short one, and how many blocks that has.
+
+        It is in the middle: the buffers that go without one of its blocks keep their mean then, where data is sorted.
+        """
+        strata = -(-self.n_blocks // self.n_buffers)
+        return strata, (strata - 1) // 2, self.n_blocks - (strata - 1) * self.n_buffers
+
+    def _stratum(self, number: int) -> tuple[int, Bijection]:
+        """The first block of a stratum, and which of its blocks goes to which of the buffers that get one."""
+        _, short, size = self._strata
+        first = number * self.n_buffers - (self.n_buffers - size if number > short else 0)
+        return first, Bijection(
+            size if number == short else self.n_buffers, derive(_BLOCKS, self.seed, self.epoch, number)
+        )
+
+    def _dealt(self, number: int) -> Positions:
+        """The blocks of a buffer, ascending: one of each stratum; some buffers get none of the short one."""
+        strata, short, _ = self._strata
+        first, last = self._cut(number), self._cut(number + 1)
+        blocks = []
+        for stratum in range(strata):
+            turn = number
+            if stratum == short:
+                if last - first < strata:
+                    continue
+                turn = first - number * (strata - 1)  # so many buffers before this one got one
+            begin, order = self._stratum(stratum)
+            blocks.append(begin + int(order(turn, turn + 1)[0]))
+        return np.array(blocks, np.int64)
+
+    def _cut(self, number: int) -> int:
+        """Blocks of all buffers before this one."""
+        return self.n_blocks * number // self.n_buffers
+
+    @property
+    def _short_block(self) -> tuple[int, int]:
+        """Which block is shorter, and how many items it lacks: in the middle as well."""
+        return self.n_blocks // 2, self.n_blocks * self.block_items - self.n
 
     def _short(self) -> tuple[int, int]:
-        return _short_block(self)
+        return _short_place(self)
 
     def buffer_of(self, item: int) -> int:
         """The number of the buffer that holds order item ``item``."""
@@ -142,14 +194,14 @@ class BlockOrder:
         return _buffer(self, number)
 
     def _make(self, number: int) -> Buffer:
-        first, last = (self.n_blocks * (number + side) // self.n_buffers for side in (0, 1))
+        first, last = self._cut(number), self._cut(number + 1)
         short, lacking = self._short()
         start, stop = (block * self.block_items - (lacking if block > short else 0) for block in (first, last))
-        blocks = np.sort(self._blocks()(first, last))
+        blocks = self._dealt(number)
         capacity = -(-self.n_blocks // self.n_buffers) * self.block_items
         key = derive(_INSIDE, self.seed, self.epoch)
         turn = derive(_INSIDE, self.seed, self.epoch, number) % (stop - start)
-        return Buffer(number, start, stop, blocks, self.block_items, self.n, capacity, key, turn)
+        return Buffer(number, start, stop, blocks, self.block_items, *self._short_block, capacity, key, turn)
 
     def buffers(self, start: int, stop: int) -> list[Buffer]:
         """The buffers that order items [start, stop) touch."""
@@ -164,10 +216,17 @@ class BlockOrder:
 
 
 @lru_cache(maxsize=16)
-def _short_block(blocks: BlockOrder) -> tuple[int, int]:
-    """Where in the order of blocks the last, shorter block stands, and how many items it lacks."""
-    lacking = blocks.n_blocks * blocks.block_items - blocks.n
-    return (blocks._blocks().inverse(blocks.n_blocks - 1), lacking) if lacking else (blocks.n_blocks, 0)
+def _short_place(blocks: BlockOrder) -> tuple[int, int]:
+    """The last place in the order of blocks of the buffer that has the shorter block, and how many items that lacks."""
+    block, lacking = blocks._short_block
+    if not lacking:
+        return blocks.n_blocks, 0
+    strata, short, size = blocks._strata
+    begins = [blocks._stratum(number)[0] for number in range(strata)]
+    stratum = max(number for number, begin in enumerate(begins) if begin <= block)
+    turn = blocks._stratum(stratum)[1].inverse(block - begins[stratum])
+    buffer = -(-(turn + 1) * blocks.n_buffers // size) - 1 if stratum == short else turn
+    return blocks._cut(buffer + 1) - 1, lacking
 
 
 @lru_cache(maxsize=16)  # batches of one buffer ask for it again and again

@@ -18,7 +18,7 @@ from vaxseq.loading.loader import Loaded, Loader
 from vaxseq.loading.readers.frame import Arrays, FrameReader
 from vaxseq.profile.measurement import Stage, StageKind
 from vaxseq.profile.meters import Meter, Queue
-from vaxseq.training.probe import Insides, to_tensors
+from vaxseq.training.timed_fit import Insides, to_tensors
 
 _PAGE = 4096
 

@@ -13,7 +13,8 @@ from vaxseq.profile.meters import memory_bytes
 from vaxseq.profile.parts import measure_parts
 from vaxseq.profile.reading import Loaded, batch_order, joined, load, rows_of
 from vaxseq.profile.result import Profile
-from vaxseq.training.probe import (
+from vaxseq.training.snapshot import unchanged
+from vaxseq.training.timed_fit import (
     Steps,
     check_dataset,
     check_model,
@@ -24,9 +25,9 @@ from vaxseq.training.probe import (
     timed_fit,
     to_tensors,
 )
-from vaxseq.training.unchanged import unchanged
 
 _SMALL_ROWS = 512  # larger batches aren't tried larger
+_BEFORE_IN_TURN = 4  # batches that a Sequence reads by themselves, until it is clear that they come in turn
 _SCALE = 8
 
 
@@ -95,12 +96,13 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
 def _sequence(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Facts, Loaded]:
     """One of ours, on a copy."""
     subject = resized(dataset, dataset.batch_size)
-    loaded = load(subject, share, shuffle=shuffle)
+    inside = insides(subject)
+    # the pass over the data that scatters it is an epoch's, not a batch's
+    loaded = load(subject, share, shuffle=shuffle, skipped=_BEFORE_IN_TURN if inside.way == "scattered" else 0)
     large = None
-    if loaded.rows < _SMALL_ROWS and dataset.num_rows >= _SCALE * loaded.rows:
+    if loaded.rows < _SMALL_ROWS and dataset.num_rows >= _SCALE * loaded.rows and inside.way != "scattered":
         large = load(resized(dataset, _SCALE * dataset.batch_size), share / 2, shuffle=shuffle)
     to_tensors(loaded.kept[0])  # the first of a shape is compiled, which isn't a batch's time
-    inside = insides(subject)
     in_order = None
     if shuffle:
         in_order = load(subject, share / 2, shuffle=False).each_s
@@ -110,7 +112,10 @@ def _sequence(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Fa
     bigger = None if large is None else Bigger(large.rows, large.each_s, under.large_s)
     stored = inside.stored
     packed = [] if stored else packed_files(inside.source.files())
-    return _facts(loaded, under, stages, packed, bigger, in_order, ours=True, stored=stored), loaded
+    facts = _facts(
+        loaded, under, stages, packed, bigger, in_order, ours=True, stored=stored, one_by_one=inside.way == "one by one"
+    )
+    return facts, loaded
 
 
 def _other(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Facts, Loaded]:
@@ -156,6 +161,7 @@ def _facts(
     *,
     ours: bool,
     stored: bool,
+    one_by_one: bool = False,
 ) -> Facts:
     return Facts(
         ours=ours,
@@ -172,6 +178,8 @@ def _facts(
         bigger=bigger,
         in_order_s=in_order_s,
         children_s=loaded.children_s,
+        target_spread=loaded.target_spread,
+        one_by_one=one_by_one,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -22,8 +23,9 @@ from vaxseq.errors import OptionError, StoreError, VaxseqError
 from vaxseq.expressions import name_of, names_of
 from vaxseq.features.program.recipe import Columns, Field
 from vaxseq.loading.query import OnMissing, Query
+from vaxseq.loading.scatter.folder import Scratch, check_scratch
 from vaxseq.plan.rows import RowIndex
-from vaxseq.plan.shuffle import order
+from vaxseq.plan.shuffle import order, order_of
 from vaxseq.store import writing
 from vaxseq.store.file import StoreFile, check_replaceable, create, read
 
@@ -51,6 +53,7 @@ def materialize(
     rows: slice | npt.ArrayLike | None = None,
     on_missing: OnMissing = "error",
     shuffle_seed: int | None = None,
+    scratch: Scratch = "auto",
     overwrite: bool = False,
     executor: Executor | None = None,
     progress: bool = True,
@@ -72,6 +75,9 @@ def materialize(
         on_missing: likewise.
         shuffle_seed: write the rows in one global random order (out of core), so that a block shuffle of the
             store is as good as a global one; None keeps the data's order.
+        scratch: where a shuffled store's rows are put into their order, as many bytes as the store: a folder; "auto":
+            $VAXSEQ_SCRATCH, else beside the store; None takes no scratch and reads each row by itself, which is slow
+            where memory can't hold the data.
         overwrite: replace a store that is there; otherwise one that was made from the same is kept as it is.
         executor: where units of rows are computed: any ``concurrent.futures.Executor`` whose workers see the
             same files; None is this process.
@@ -101,7 +107,10 @@ def materialize(
     served = Query(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)
     if shuffle_seed is not None and (isinstance(shuffle_seed, bool) or shuffle_seed < 0):
         raise OptionError(f"shuffle_seed: got {shuffle_seed!r}, expected a whole number of at least 0, or None")
-    return store_of(served, Path(path), plain, shuffle_seed, overwrite=overwrite, executor=executor, progress=progress)
+    check_scratch(scratch)
+    return store_of(
+        served, Path(path), plain, shuffle_seed, scratch, overwrite=overwrite, executor=executor, progress=progress
+    )
 
 
 def store_of(
@@ -109,6 +118,7 @@ def store_of(
     path: Path,
     plain: dict[str, Any],
     shuffle_seed: int | None,
+    scratch: Scratch = "auto",
     *,
     overwrite: bool = False,
     executor: Executor | None = None,
@@ -128,7 +138,7 @@ def store_of(
                 "Pass overwrite=True to write it anew."
             )
         if any(Path(f"{path}{end}").exists() for end in (".part", ".part.journal", ".part.buckets", ".lock")):
-            with suppress(StoreError), _Run(served, path, plain, shuffle_seed, wait=False) as run:
+            with suppress(StoreError), _Run(served, path, plain, shuffle_seed, scratch, wait=False) as run:
                 run.clear()  # a run was killed after its last step but this
         return stored
     check_replaceable(path)
@@ -139,7 +149,7 @@ def store_of(
         )
     if not path.parent.is_dir():
         raise StoreError(f"{path}: the folder {path.parent} isn't there. Make it first.")
-    with _Run(served, path, plain, shuffle_seed, wait=wait) as run:
+    with _Run(served, path, plain, shuffle_seed, scratch, wait=wait) as run:
         if overwrite or not path.exists():  # another process may have made it meanwhile
             run.write(executor, progress)
     stored = read(path)
@@ -151,7 +161,14 @@ class _Run:
     """One writing of a store, beside its path until it is complete."""
 
     def __init__(
-        self, served: Query, path: Path, plain: dict[str, Any], shuffle_seed: int | None, *, wait: bool
+        self,
+        served: Query,
+        path: Path,
+        plain: dict[str, Any],
+        shuffle_seed: int | None,
+        scratch: Scratch,
+        *,
+        wait: bool,
     ) -> None:
         self._served, self._path, self._seed, self._wait = served, path, shuffle_seed, wait
         self._index: RowIndex = served.index
@@ -159,9 +176,9 @@ class _Run:
         row_bytes = sum(field.width * field.dtype.itemsize for field in fields) + 8
         self._unit_rows = max(1, min(1 << 18, _UNIT_BYTES // row_bytes))
         self._bucket_rows = max(1, _BUCKET_BYTES // row_bytes)
-        self._need_bytes = self._index.n * row_bytes * (1 if shuffle_seed is None else 2)
+        self._need_bytes = self._index.n * row_bytes
         self._part, self._journal = Path(f"{path}.part"), Path(f"{path}.part.journal")
-        self._buckets = None if shuffle_seed is None else Path(f"{path}.part.buckets")
+        self._buckets = None if shuffle_seed is None else _buckets_path(path, scratch)
         self._job = writing.Job(
             served.source.spec(), served.fitted, plain, self._index.n, str(self._part),
             None if self._buckets is None else str(self._buckets), shuffle_seed, self._bucket_rows,
@@ -217,7 +234,7 @@ class _Run:
             self._begin()
             done = set()
         description = writing.describe(self._job)
-        total = self._index.n * (1 if self._seed is None else 2)
+        total = self._index.n * (1 if self._buckets is None else 2)
         with (
             open(self._journal, "a", encoding="ascii") as journal,
             progress_bar(progress, f"materialize {self._path.name}", total, "rows") as advance,
@@ -229,7 +246,7 @@ class _Run:
                 journal.flush()
 
             _run_all(executor, writing.write_unit, self._units(description, done, advance), finished)
-            if self._seed is not None:
+            if self._buckets is not None:
                 buckets = range(-(-self._index.n // self._bucket_rows))
                 calls = ((f"bucket {k}", (description, k)) for k in buckets if f"bucket {k}" not in done)
                 _run_all(executor, writing.settle_bucket, calls, finished)
@@ -240,7 +257,7 @@ class _Run:
     def _units(
         self, description: bytes, done: set[str], advance: Callable[[int], None]
     ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        begins = np.arange(0, self._index.n, self._bucket_rows, dtype=np.int64) if self._seed is not None else None
+        begins = np.arange(0, self._index.n, self._bucket_rows, dtype=np.int64) if self._buckets is not None else None
         for number, start in enumerate(range(0, self._index.n, self._unit_rows)):
             stop = min(start + self._unit_rows, self._index.n)
             offsets = None
@@ -254,6 +271,9 @@ class _Run:
                 yield f"unit {number}", (description, start, self._rows(start, stop), offsets)
 
     def _rows(self, start: int, stop: int) -> writing.Rows:
+        if self._seed is not None and self._buckets is None:  # the rows that the store has there
+            items = order_of(self._index.n, self._seed, 0, np.arange(start, stop))
+            return writing.Rows(0, 0, None, self._index.select(items))
         if self._index.ascending:
             low, high, mask = self._index.span(start, stop)
             if high - low <= _MAX_ROWS_READ_PER_ROW * (stop - start):
@@ -262,12 +282,18 @@ class _Run:
 
     def _begin(self) -> None:
         self.clear()
-        free = shutil.disk_usage(self._path.parent).free
-        if free < self._need_bytes * 1.01:
-            raise StoreError(
-                f"{self._path}: needs {self._need_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free. "
-                "Make room, give another path, or select fewer rows."
-            )
+        needs = {self._path.parent: self._need_bytes}
+        if self._buckets is not None:
+            shared = os.stat(self._buckets.parent).st_dev == os.stat(self._path.parent).st_dev
+            folder = self._path.parent if shared else self._buckets.parent
+            needs[folder] = needs.get(folder, 0) + self._need_bytes
+        for folder, need in needs.items():
+            free = shutil.disk_usage(folder).free
+            if free < need * 1.01:
+                raise StoreError(
+                    f"{self._path}: needs {need / 1e9:.2f} GB in {folder}, whose disk has {free / 1e9:.2f} GB free. "
+                    "Make room, give another path or another scratch=, or select fewer rows."
+                )
         fields = self._served.recipe.fields
         self._journal.write_text("", encoding="ascii")  # first: what lies beside it is ours
         create(self._part, self._index.n, fields, self._served.fingerprints, self._seed, self._index.row_stop)
@@ -281,7 +307,7 @@ class _Run:
         """What a run must agree on to be gone on with; after a crash of the machine written pages may be lost."""
         boot = Path("/proc/sys/kernel/random/boot_id")
         session = boot.read_text(encoding="ascii").strip() if boot.exists() else ""
-        shape = [self._index.n, self._seed, self._unit_rows, self._bucket_rows]
+        shape = [self._index.n, self._seed, self._unit_rows, self._bucket_rows, str(self._buckets)]
         return json.dumps([self._served.fingerprints, shape, session], sort_keys=True)
 
     def _resumed(self) -> set[str] | None:
@@ -300,6 +326,18 @@ class _Run:
         for file in (self._part, self._buckets, self._journal):
             if file is not None:
                 file.unlink(missing_ok=True)
+
+
+def _buckets_path(path: Path, scratch: Scratch) -> Path | None:
+    """The file in which a shuffled store's rows are sorted; one name for one store, so that a stopped run goes on."""
+    if scratch is None:
+        return None
+    folder = os.environ.get("VAXSEQ_SCRATCH") if scratch == "auto" else os.fspath(scratch)
+    if not folder:
+        return Path(f"{path}.part.buckets")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    key = hashlib.blake2b(str(path.resolve()).encode(), digest_size=8).hexdigest()
+    return Path(folder) / f"{path.name}.{key}.buckets"
 
 
 def _run_all(

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError
 from vaxseq.training.augment_worker import Task, begin, flatten, ready, unflatten, work
 from vaxseq.training.augmenting import Augment, Batch, Key
-from vaxseq.training.slab import Layout, Slab, lay
+from vaxseq.training.shared_memory import Layout, Slab, lay
 
 _log = logging.getLogger("vaxseq")
 _AHEAD = 2  # tasks beside the ones at work: one that is read meanwhile, one that is handed out

@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from vaxseq.training.augmenting import Augment, Batch, Key, augmented
-from vaxseq.training.slab import Layout, Slab, lay
+from vaxseq.training.shared_memory import Layout, Slab, lay
 
 Form = list[Any]  # of a batch: for each part None, a dict's names, or True
 

@@ -62,7 +62,7 @@ def _balanced(
     known = np.array(sorted(numbers), np.int64)
 
     def codes() -> Iterator[npt.NDArray[np.int64]]:
-        for target in _targets(items, targets[0], source, recipe):
+        for target in targets_of(items, targets[0], source, recipe):
             found = np.rint(target.reshape(-1)).astype(np.int64)
             place = np.minimum(np.searchsorted(known, found), len(known) - 1)
             strange = np.flatnonzero(known[place] != found)
@@ -78,7 +78,7 @@ def _balanced(
     return balance(dict(zip(labels, members, strict=True)), by_label, seed=seed)
 
 
-def _targets(items: Examples, field: Field, source: Source, recipe: Recipe) -> Iterator[npt.NDArray[Any]]:
+def targets_of(items: Examples, field: Field, source: Source, recipe: Recipe) -> Iterator[npt.NDArray[Any]]:
     """The target of every item, in order, by chunks."""
     if items.unit == "rows":
         reader = FrameReader(source, recipe.only("target"))

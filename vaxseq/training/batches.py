@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.errors import OptionError, did_you_mean
 from vaxseq.features.program.recipe import Field, Recipe
 from vaxseq.loading.loader import Loaded
 from vaxseq.loading.readers.frame import Arrays
 from vaxseq.training.backend import keras
+from vaxseq.training.class_weights import ClassWeights
 
 Batch = tuple[Any, ...]
 
@@ -23,11 +23,11 @@ class BatchMaker:
     Weights are there when the recipe has a weight, when classes are weighted, or when batches are padded.
     """
 
-    def __init__(self, recipe: Recipe, class_weight: Mapping[Any, float] | None, classes: Any, padded: bool) -> None:
+    def __init__(self, recipe: Recipe, class_weight: ClassWeights | None, padded: bool) -> None:
         self._fields = recipe.fields
         self._targets = recipe.of("target")
         self._padded = padded
-        self._class_weight = _table(class_weight, self._targets, classes) if class_weight is not None else None
+        self._class_weight = class_weight
         self._torch = keras.backend.backend() == "torch"
         has_weight = any(field.role == "weight" for field in self._fields)
         self.weighted = self._padded or self._class_weight is not None or has_weight
@@ -85,36 +85,14 @@ class BatchMaker:
         return torch.from_numpy(part)
 
 
-class _ClassWeights:
-    """Weights by class value, looked up for a whole batch."""
-
-    def __init__(self, weights: Mapping[int, float]) -> None:
-        self._keys = np.array(sorted(weights), dtype=np.int64)
-        self._weights = np.array([weights[key] for key in self._keys.tolist()], dtype=np.float32)
-
-    def of(self, target: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        classes = np.rint(target).astype(np.int64)
-        place = np.minimum(np.searchsorted(self._keys, classes), len(self._keys) - 1)
-        return np.where(self._keys[place] == classes, self._weights[place], np.float32(1))
-
-
-def _table(class_weight: Mapping[Any, float], targets: tuple[Field, ...], classes: Any) -> _ClassWeights:
-    if len(targets) != 1 or targets[0].shape:
-        raise OptionError("class_weight: expected one target of one number a row. Use sample_weight instead.")
-    names = list(classes or [])
-    known: dict[int, float] = {}
-    for key, weight in class_weight.items():
-        if not weight >= 0:
-            raise OptionError(f"class_weight: got {weight!r} for class {key!r}, expected a number of at least 0")
-        if isinstance(key, str):
-            if key not in names:
-                raise OptionError(f"class_weight: no class {key!r}.{did_you_mean(key, map(str, names))}")
-            known[names.index(key)] = float(weight)
-        else:
-            known[int(key)] = float(weight)
-    if not known:
-        raise OptionError("class_weight: got an empty dict, expected a weight for at least one class")
-    return _ClassWeights(known)
+def named_arrays(fields: tuple[Field, ...], batch: Batch) -> list[npt.NDArray[Any]]:
+    """A batch's arrays, one for each field, as NumPy has them."""
+    found = []
+    for field in fields:
+        part = batch[{"input": 0, "target": 1, "weight": 2}[field.role]]
+        one = part[field.name] if isinstance(part, Mapping) else part
+        found.append(np.asarray(one.cpu() if hasattr(one, "cpu") else one))
+    return found
 
 
 def _one_or_dict(arrays: dict[str, Any]) -> Any:

@@ -13,12 +13,13 @@ from vaxseq.errors import OptionError
 from vaxseq.features.program.recipe import Role
 from vaxseq.loading.loader import Batches
 from vaxseq.loading.query import Query
+from vaxseq.plan.places import Places
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.batches import Batch
-from vaxseq.training.copying import CopyLoader
 from vaxseq.training.examples import Examples
-from vaxseq.training.finishing import Finishing
+from vaxseq.training.pipeline import Pipeline
+from vaxseq.training.slice_loader import SliceLoader
 
 _ROLES: tuple[Role, ...] = ("input", "target", "weight")
 
@@ -49,7 +50,10 @@ class Description(Shown):
         way: how batches in turn are read.
         batch_bytes, epoch_bytes: of the arrays handed out.
         memory_bytes: read ahead or held to serve batches in turn; ``index_bytes`` of the row index beside it.
-        expected_s: seconds to read an epoch with nothing else to do, from the batches read; None if none were.
+        expected_s: seconds to read an epoch with nothing else to do, from the batches read; None if none were. Of an
+            order that memory can't hold, from a few rows read, scattered and gathered: an epoch under way.
+        scratch_bytes: of a scattered order, on the disk.
+        first_batch_s: seconds until the rows of an order that memory can't hold begin to come; else None.
     """
 
     rows: int
@@ -68,6 +72,8 @@ class Description(Shown):
     memory_bytes: int
     index_bytes: int
     expected_s: float | None
+    scratch_bytes: int = 0
+    first_batch_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
@@ -92,6 +98,8 @@ class Description(Shown):
         ]
         if self.expected_s is not None:
             rows.append(("time", f"{_duration(self.expected_s)} to read, as measured now"))
+        if self.first_batch_s is not None:
+            rows.append(("first batch", f"after {_duration(self.first_batch_s)}, as measured now"))
         rows.append(Head("a batch"))
         rows += [
             (f"{one.role} {one.name}", f"{one.dtype} {('batch', *one.shape)}".replace("'", "")) for one in self.arrays
@@ -99,11 +107,15 @@ class Description(Shown):
         return Display("", (Heading("Sequence"), Heading("")), tuple(rows), (), self.to_dict())
 
 
-def describe(served: Query, items: Examples, finishing: Finishing, plan: BatchPlan, *, seconds: float) -> Description:
+def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan, *, seconds: float) -> Description:
     """See `Sequence.describe`."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
         raise OptionError(f"describe seconds: got {seconds!r}, expected a time of at least 0")
-    loader = finishing.loader(plan)
+    loader = pipeline.loader(plan, warn=False)
+    chosen, cost = pipeline.way(plan), pipeline.expectation(plan) if seconds else None
+    expected_s = None if cost is None else Places(plan).count / cost.rows_s
+    if seconds and cost is None:
+        expected_s = _expected(loader, plan, seconds)
     arrays = tuple(
         ArrayForm(role, one.name, str(one.dtype), one.shape, tuple(part.name for part in one.parts))
         for role in _ROLES
@@ -111,7 +123,7 @@ def describe(served: Query, items: Examples, finishing: Finishing, plan: BatchPl
         if one.role == role
     )
     sizes, _ = plan.sizes(plan.num_batches - 1, 1)
-    held = min(plan.num_batches, loader.chunk_batches * (1 + bool(finishing.read_ahead)))
+    held = min(plan.num_batches, loader.chunk_batches * (1 + bool(pipeline.read_ahead)))
     return Description(
         rows=served.source.n_rows,
         left_out=dict(_left_out(served, items)),
@@ -123,19 +135,21 @@ def describe(served: Query, items: Examples, finishing: Finishing, plan: BatchPl
         shard=(plan.shard_index, plan.shard_count),
         arrays=arrays,
         order=f"shuffled ({plan.shuffle}), seed {plan.seed}" if plan.shuffle else "the data's",
-        way=way_of(loader, items, plan),
+        way=str(chosen) if chosen.kind in ("scattered", "one by one") else way_of(loader, items, plan),
         batch_bytes=plan.batch_size * loader.row_bytes,
         epoch_bytes=((plan.num_batches - 1) * plan.batch_size + int(sizes[0])) * loader.row_bytes,
         memory_bytes=held * plan.batch_size * loader.row_bytes,
         index_bytes=items.nbytes,
-        expected_s=_expected(loader, plan, seconds) if seconds else None,
+        expected_s=expected_s,
+        scratch_bytes=chosen.scratch_bytes,
+        first_batch_s=None if cost is None else cost.first_batch_s,
     )
 
 
 def way_of(loader: Batches[Batch], items: Examples, plan: BatchPlan) -> str:
     """How batches that are asked for in turn are read."""
     where = "the packed store" if isinstance(items.reader, StoreReader) else "the frame"
-    if isinstance(loader, CopyLoader):
+    if isinstance(loader, SliceLoader):
         return "copied from the packed store"
     if plan.in_order:
         return f"read through from {where}"

@@ -37,6 +37,7 @@ class Examples:
     row_ids: Callable[[Ids], Ids]
     nbytes: int
     unit: str
+    order: str = ""  # the store's own, if it is shuffled
 
 
 def examples_of(
@@ -58,8 +59,9 @@ def examples_of(
         )
     ids = stored.row_ids()
     rows = AllRows(stored.rows)
+    order = "" if stored.shuffle_seed is None else f"shuffled with seed {stored.shuffle_seed}"
     reader = StoreReader(stored, served.recipe.fields)
-    return Examples(reader, rows, served.recipe.fields, lambda places: ids[places].astype(np.int64), 0, "rows")
+    return Examples(reader, rows, served.recipe.fields, lambda places: ids[places].astype(np.int64), 0, "rows", order)
 
 
 def _windows(served: Query, stored: StoreFile | None, window: Window) -> Examples:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import Any
 
 from vaxseq.errors import OptionError
-from vaxseq.plan.position import Position
+from vaxseq.training.adapter import running_call
 from vaxseq.training.backend import keras
 from vaxseq.training.checkpoint import Checkpoint
+from vaxseq.training.keras_run import Run
 from vaxseq.training.sequence import Sequence
 
 
@@ -19,8 +19,11 @@ class ResumeTraining(keras.callbacks.Callback):
 
     It saves the model's weights, the optimizer, the states of random layers, the epoch, and the batches that were
     trained on (not those that were read ahead). Other callbacks' states and an epoch's running metrics aren't saved:
-    the metrics of a resumed epoch are those of its rest. While it is there, batches come in the Sequence's own order,
-    whatever fit's ``shuffle`` is. When training is over, running the script again trains nothing more.
+    the metrics of a resumed epoch are those of its rest. When training is over, running the script again trains nothing
+    more.
+
+    The folder holds the last two states; if the last one is damaged, that is logged, and training goes on from the one
+    before it. One training at a time may write there: a lock says so, which ends with its process, however it ends.
 
     Of several ranks the first one saves, for all: what it saves holds for any number of ranks.
 
@@ -30,8 +33,9 @@ class ResumeTraining(keras.callbacks.Callback):
         every_s: save when so many seconds have passed since the last save. Without either: every 60 seconds.
 
     Raises:
-        PositionError: what was saved is of another Sequence or model.
-        OptionError: fit isn't on a Sequence, or has ``steps_per_epoch``.
+        PositionError: what was saved is of another Sequence or model; it says what differs. Or all of it is damaged.
+        OptionError: fit isn't on a Sequence, or has ``steps_per_epoch``; the folder can't be written, or another
+            training writes there.
 
     >>> callback = ResumeTraining("run", every_batches=100)
     """
@@ -53,90 +57,73 @@ class ResumeTraining(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Put the model and the Sequence where the last save left them."""
-        self._fit = _iterator_of_fit()
-        self._sequence = self._fit.data_adapter.py_dataset
-        passes = self._sequence._passes
-        passes.serve_in_turn = True
-        self._consumed = 0
-        record = self._checkpoint.record()
-        if record is None:
-            passes.latch.begin(0)
-            self._epoch = 0
+        self._sequence, self._run = _sequence_of_fit()
+        if self._saves:
+            self._checkpoint.open(self._run)
+        self._consumed = self._saved_batches = 0
+        found = self._checkpoint.load(self.model)
+        if found is None:
+            self._sequence.epoch = 0
         else:
-            position = Position.from_dict(record["position"])
-            passes.seek(position)  # refuses a foreign position before anything is changed
-            self._checkpoint.restore(self.model, record, self._sequence.batch(0, 0)[0])
-            self._epoch = passes.latch.epoch
-            self.model._initial_epoch = self._epoch
-            # Keras would run into the end of a shorter epoch: it warns, and on TensorFlow the step that finds no
-            # data still moves random seeds and the optimizer's counter on
-            self._fit._num_batches = passes.current.plan.num_batches
-        passes.trained(0)
-        self._saved_at, self._saved_batches = time.monotonic(), 0
+            self._sequence.seek(found.record["position"])  # refuses a foreign position before anything is changed
+            self._checkpoint.restore(self.model, found, self._sequence.batch(0, 0)[0])
+            self.model._initial_epoch = self._sequence.epoch
+        self._due = self._sequence.epoch
+        self._saved_at = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Check that Keras begins the epoch that is due."""
         self.model._initial_epoch = None  # or a later fit would begin here too
-        if epoch != self._epoch:
+        if epoch != self._due:
             raise OptionError(
-                f"ResumeTraining: fit begins epoch {epoch}, expected {self._epoch}. Leave out initial_epoch: it is "
+                f"ResumeTraining: fit begins epoch {epoch}, expected {self._due}. Leave out initial_epoch: it is "
                 "taken from the folder."
             )
         self._consumed = 0
-        passes = self._sequence._passes
-        passes.latch.begin(epoch)  # whatever was read between the epochs
-        passes.trained(0)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count the batch; save if it is time."""
-        passes = self._sequence._passes
-        plan = passes.of(self._epoch).plan
-        consumed = min(batch + 1, plan.num_batches)  # with steps_per_execution several at once
-        self._saved_batches += consumed - self._consumed
-        self._consumed = consumed
-        passes.trained(consumed)
+        self._saved_batches += batch + 1 - self._consumed  # with steps_per_execution several at once
+        self._consumed = batch + 1
         due = self._every_batches is not None and self._saved_batches >= self._every_batches
         due = due or (self._every_s is not None and time.monotonic() - self._saved_at >= self._every_s)
         if due:
-            self._save(Position.after(plan, self._epoch, consumed))
+            self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Go on to the next epoch."""
-        self._fit._num_batches = self._sequence._passes.whole.plan.num_batches
-        if self._consumed >= self._sequence._passes.of(self._epoch).plan.num_batches:
-            self._epoch += 1
-            self._consumed = 0
+        self._due = self._place()["epoch"]
 
     def on_train_end(self, logs: Any = None) -> None:
         """Save where training ended."""
-        passes = self._sequence._passes
-        self._save(Position.after(passes.of(self._epoch).plan, self._epoch, self._consumed))
-        passes.serve_in_turn = False
-        passes.trained(None)
+        self._save()
+        self._checkpoint.close()
         self.model._initial_epoch = None
 
-    def _save(self, position: Position) -> None:
-        if self._sequence._passes.whole.plan.shard_index == 0:
-            self._checkpoint.save(self.model, {"position": position.to_dict()})
+    @property
+    def _saves(self) -> bool:
+        return self._sequence._plan.shard_index == 0
+
+    def _place(self) -> dict[str, Any]:
+        """Behind the last batch that this fit trained on, whatever else reads the Sequence."""
+        return self._sequence.position() if self._run.current is None else self._sequence._behind(self._run.current)
+
+    def _save(self) -> None:
+        if self._saves:
+            self._checkpoint.save(self.model, {"position": self._place()})
         self._saved_at, self._saved_batches = time.monotonic(), 0
 
 
-def _iterator_of_fit() -> Any:
-    """The epoch iterator of the fit that is running: Keras shows callbacks neither the data nor its length."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        found = frame.f_locals.get("epoch_iterator")
-        if found is not None and hasattr(found, "data_adapter"):
-            break
-        frame = frame.f_back  # type: ignore[assignment]
-    else:
+def _sequence_of_fit() -> tuple[Sequence, Run]:
+    """The Sequence that the running fit reads, and its run: Keras shows callbacks neither the data nor its length."""
+    fit = running_call()
+    if fit is None:
         raise OptionError("ResumeTraining: no fit of Keras is running. Pass it to model.fit(callbacks=[...]).")
-    data = getattr(found.data_adapter, "py_dataset", None)
-    if not isinstance(data, Sequence):
+    if not isinstance(fit.data_adapter, Sequence):
         raise OptionError("ResumeTraining: fit isn't on a vaxseq.Sequence. Pass one, not wrapped in anything else.")
-    if found.steps_per_epoch:
+    if fit.steps_per_epoch:
         raise OptionError(
-            f"ResumeTraining: got steps_per_epoch={found.steps_per_epoch}, expected None: an epoch is a whole pass. "
+            f"ResumeTraining: got steps_per_epoch={fit.steps_per_epoch}, expected None: an epoch is a whole pass. "
             "Leave it out."
         )
-    return found
+    return fit.data_adapter, fit.data_adapter._run(fit)

@@ -16,39 +16,33 @@ from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
 from vaxseq.features.program.names import plain_names
 from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
+from vaxseq.features.tables.served import served_table
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
-from vaxseq.loading.loader import Batches, within
+from vaxseq.loading.loader import within
 from vaxseq.loading.query import Query
 from vaxseq.loading.scatter.expectation import Expectation
 from vaxseq.loading.scatter.folder import check_scratch
 from vaxseq.plan.plan import BatchPlan
-from vaxseq.plan.position import Position
 from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
-from vaxseq.training.backend import keras
-from vaxseq.training.balancing import draws_of
-from vaxseq.training.batches import Batch, BatchMaker
+from vaxseq.training.balancing import draws_of, targets_of
+from vaxseq.training.batches import BatchMaker, named_arrays
+from vaxseq.training.class_weights import ClassWeights, class_weights
 from vaxseq.training.description import Description, describe
-from vaxseq.training.examples import examples_of
-from vaxseq.training.exits import to_tf, to_torch
-from vaxseq.training.finishing import Finishing, rows_of
-from vaxseq.training.latch import looks
-from vaxseq.training.passes import Passes
+from vaxseq.training.epoch_dataset import EpochDataset
+from vaxseq.training.examples import Examples, examples_of
+from vaxseq.training.joining import vector
+from vaxseq.training.pipeline import Pipeline, rows_of
 from vaxseq.training.shards import shard_of
 
 if TYPE_CHECKING:
     from vaxseq.features import FittedFeatures
 
-_WORKERS = (
-    "workers={workers}, use_multiprocessing={processes}: Keras's own workers serve stale and repeated batches after "
-    "the first peek, so vaxseq reads ahead itself. Leave both out; read_ahead= sets how far."
-)
 
-
-class Sequence(Shown, keras.utils.PyDataset):
+class Sequence(Shown, EpochDataset):
     """Batches of a vaex frame for ``model.fit``, ``evaluate`` and ``predict``: lazily read, deterministic.
 
     Args:
@@ -71,7 +65,8 @@ class Sequence(Shown, keras.utils.PyDataset):
         pad: fill the last batch with rows of weight 0, so that all batches have one shape. For fit; Keras
             divides a loss by the rows of a batch, the padded ones included.
         on_missing: "error", or "drop" to leave out rows whose target or weight is missing.
-        class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name.
+        class_weight: class -> weight, multiplied into the sample weights. Classes by number, or by name; a number that
+            never comes by in the rows served is refused, for which the target is read until all have.
         balance: class -> share: an epoch draws rows so that the classes of the target come in these shares, exactly;
             as many draws as there are rows of the classes with a share above 0. Classes by number, or by name; all
             must be named. Or the name of a column of weights: a row is drawn in proportion, the nearest whole number
@@ -145,9 +140,7 @@ class Sequence(Shown, keras.utils.PyDataset):
             "balance": balance, "augment": augment, "augment_workers": augment_workers, "store": store,
             "read_ahead": read_ahead, "scratch": scratch,
         }  # fmt: skip
-        if workers > 1 or use_multiprocessing:
-            raise OptionError(_WORKERS.format(workers=workers, processes=use_multiprocessing))
-        super().__init__(workers=0)
+        super().__init__(workers=workers, use_multiprocessing=use_multiprocessing)
         if isinstance(read_ahead, bool) or read_ahead < 0 or read_ahead != int(read_ahead):
             raise OptionError(f"read_ahead: got {read_ahead!r}, expected a number of batches, 0 for none")
         check_scratch(scratch)
@@ -190,65 +183,24 @@ class Sequence(Shown, keras.utils.PyDataset):
                 f"drop_remainder: {plan.n_items:,} {self._items.unit} don't fill one step of {plan.step_items:,}. "
                 "Use a smaller batch_size, or drop_remainder=False."
             )
-        self._finishing = Finishing(
+        pipeline = Pipeline(
             self._items,
-            partial(BatchMaker, self._recipe, class_weight, classes),
+            partial(BatchMaker, self._recipe, self._class_weights(class_weight, classes, served)),
             read_ahead,
             augment,
             _pool(augment, augment_workers),
             scratch,
         )
-        self._passes = Passes(self._finishing.loader, plan)
+        self._serve(pipeline, plan, partial(_content, served, window, self._items))
 
-    def batch(self, epoch: int, index: int) -> Batch:
-        """Batch ``index`` of an epoch: pure, the same bytes from any thread, process and order of asking."""
-        return self._passes.whole.loader.batch(epoch, index)
-
-    def __getitem__(self, index: int) -> Batch:
-        """Batch ``index`` of the epoch that Keras is in."""
-        return self._passes.read(index)
-
-    def __len__(self) -> int:
-        return self._passes.current.plan.num_batches
-
-    @property
-    def num_batches(self) -> int:
-        """Batches of an epoch. Keras asks before each pass over the data, which is how epochs are told apart."""
-        return self._passes.announced()
-
-    def on_epoch_begin(self) -> None:
-        """Keras begins a pass, if only to build the model."""
-        self._passes.latch.looking(looks())
-
-    def position(self) -> dict[str, Any]:
-        """Where training is, as plain values for JSON: the batches before it were read, the ones after it weren't.
-
-        In a fit with ``ResumeTraining`` it counts the batches that were trained on. Without, Keras may read ahead
-        (TensorFlow does), so that a position taken inside a fit is too late; in a loop of your own it is exact.
-
-        Raises:
-            PositionError: batches of this epoch were read out of order.
-        """
-        return self._passes.position().to_dict()
-
-    def seek(self, position: Mapping[str, Any]) -> None:
-        """Go on from a position: the next pass is what was left of its epoch, the ones after it are whole.
-
-        The position may come from another batch size or number of shards. Keras takes the length of all epochs of
-        a fit from the first, so fit the rest of the epoch and the epochs after it apart, or use ``ResumeTraining``.
-
-        Raises:
-            PositionError: it was taken in another order: other rows, shuffle, seed or balance.
-        """
-        self._passes.seek(Position.from_dict(position))
-
-    def to_torch(self) -> Any:
-        """A torch DataLoader over the same batches in the same order; each pass over it is the next epoch."""
-        return to_torch(self)
-
-    def to_tf(self) -> Any:
-        """A tf.data.Dataset over the same batches in the same order; each pass over it is the next epoch."""
-        return to_tf(self)
+    def _class_weights(self, wanted: Mapping[Any, float] | None, classes: Any, served: Query) -> ClassWeights | None:
+        if wanted is None:
+            return None
+        targets = tuple(field for field in self._items.fields if field.role == "target")
+        made = class_weights(wanted, targets, classes)
+        if classes is None:
+            made.check(targets_of(self._items, targets[0], self._source, served.recipe))
+        return made
 
     @property
     def num_rows(self) -> int:
@@ -283,8 +235,8 @@ class Sequence(Shown, keras.utils.PyDataset):
 
         Of a window, it is the last row that its target looks at.
         """
-        plan = self._passes.current.plan if epoch is None else self._plan
-        return rows_of(self._items, plan, self._passes.latch.epoch if epoch is None else epoch, within(index, plan))
+        plan = self._epochs.current.plan if epoch is None else self._plan
+        return rows_of(self._items, plan, self.epoch if epoch is None else epoch, within(index, plan))
 
     def describe(self, *, seconds: float = 0.25) -> Description:
         """What this Sequence serves: rows in and left out, batches, shapes, order, memory, bytes and time of an epoch.
@@ -298,7 +250,27 @@ class Sequence(Shown, keras.utils.PyDataset):
         >>> told.rows, told.items, told.left_out, told.num_batches
         (10, 7, {'where=x > 2': 3}, 2)
         """
-        return describe(self._served, self._items, self._finishing, self._plan, seconds=seconds)
+        return describe(self._served, self._items, self._pipeline, self._plan, seconds=seconds)
+
+    def show(self, rows: int = 3, *, index: int = 0, epoch: int = 0) -> Display:
+        """The first rows of a batch as a table, raw values beside what the model gets.
+
+        Args:
+            rows: how many, at most.
+            index: of the batch.
+            epoch: whose order the batch is of.
+
+        >>> import numpy as np, vaex
+        >>> Sequence(vaex.from_arrays(x=np.arange(4.0) / 3), inputs=["x"], batch_size=2).show(1).rows[1]
+        ('x', '0', '0')
+        """
+        if isinstance(rows, bool) or rows < 1:
+            raise OptionError(f"show rows: got {rows!r}, expected at least 1")
+        ids = self.row_ids(index, epoch)[:rows]
+        arrays = named_arrays(self._served.recipe.fields, self.batch(epoch, index))
+        title = f"Batch {within(index, self._plan):,} of epoch {epoch}, its first {len(ids)} of {len(arrays[0]):,} rows"
+        fields = self._served.recipe.fields
+        return served_table(self._fitted, self._source, fields, [one[: len(ids)] for one in arrays], ids, title)
 
     def shuffle_quality(self, *, epoch: int = 0) -> ShuffleQuality:
         """How near the order of an epoch comes to a uniform shuffle: measured, each figure beside the uniform one.
@@ -319,61 +291,31 @@ class Sequence(Shown, keras.utils.PyDataset):
         Args:
             predictions: what ``model.predict(self)`` returned, shape (rows,), (rows, 1) or (rows, k).
             name: of the new column.
-            epoch: whose order the predictions are in; the last pass's by default.
+            epoch: whose order the predictions are in. By default that of the last ``predict``, which is epoch 0's; or
+                of the loop that read a whole epoch since.
 
         Raises:
-            OptionError: the number of rows isn't this Sequence's, the frame has a column of that name, or rows are
-                drawn several times (balance).
+            OptionError: the number of rows isn't this Sequence's, the epoch isn't clear, the frame has a column of
+                that name, or rows are drawn several times (balance).
         """
         if self._plan.resampling is not None:
             raise OptionError("attach: balance draws rows several times. Predict with a Sequence without balance.")
-        values = np.asarray(predictions)
-        if values.ndim == 2 and values.shape[1] == 1:
-            values = values[:, 0]
-        plan = self._passes.current.plan if epoch is None else self._plan
-        batches = plan.positions(self._passes.latch.epoch if epoch is None else epoch, 0, plan.num_batches)
-        if len(values) != len(batches.positions):
-            raise OptionError(
-                f"attach: got {len(values):,} predictions, expected {len(batches.positions):,}, one for each row served"
-            )
-        ends = np.cumsum(batches.sizes)
-        real = np.ones(len(values), dtype=bool)
-        for end, size, count in zip(ends, batches.sizes, batches.counts, strict=True):
-            real[end - size + count : end] = False
-        return attach_column(self._source.frame(), name, self._items.row_ids(batches.positions[real]), values[real])
-
-    @property
-    def workers(self) -> int:
-        """0: Keras reads in its own thread, and the read-ahead is ours."""
-        return 0
-
-    @workers.setter
-    def workers(self, value: int) -> None:
-        if value > 1:
-            raise OptionError(_WORKERS.format(workers=value, processes=False))
-
-    @property
-    def use_multiprocessing(self) -> bool:
-        """False, always."""
-        return False
-
-    @use_multiprocessing.setter
-    def use_multiprocessing(self, value: bool) -> None:
-        if value:
-            raise OptionError(_WORKERS.format(workers=1, processes=True))
+        values = vector(predictions)
+        places, real = self._joining.places(len(values), epoch)
+        return attach_column(self._source.frame(), name, self._items.row_ids(places), values[real])
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             "spec": self._source.spec(),
             "fitted": self._fitted,
             "options": self._options,
-            "epoch": self._passes.latch.epoch,
+            "place": self._epochs.state(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         spec: FrameSpec = state["spec"]
         self.__init__(spec.frame(), state["fitted"], **state["options"])  # type: ignore[misc]
-        self._passes.latch.begin(state["epoch"])
+        self._epochs.restore(state["place"])
 
     def _display(self) -> Display:
         return Display("", (Heading("Sequence"), Heading("")), tuple(self._described()))
@@ -384,8 +326,8 @@ class Sequence(Shown, keras.utils.PyDataset):
         of = "" if items.index.n == self._source.n_rows else f" of {self._source.n_rows:,} rows"
         shard = "" if plan.shard_count == 1 else f", shard {plan.shard_index} of {plan.shard_count}"
         order = f"shuffled ({plan.shuffle}), seed {plan.seed}" if plan.shuffle else "in the data's order"
-        chunk = self._loader.chunk_batches
-        size = chunk * plan.batch_size * self._loader.row_bytes / 1e6
+        chunk = self._epochs.whole.loader.chunk_batches
+        size = chunk * plan.batch_size * self._epochs.whole.loader.row_bytes / 1e6
         lines = [
             (items.unit, f"{items.index.n:,}{of}"),
             ("batches", f"{plan.num_batches:,} of {plan.batch_size:,} rows{shard}"),
@@ -397,7 +339,7 @@ class Sequence(Shown, keras.utils.PyDataset):
         for role in roles:
             for field in self._recipe.of(role):
                 lines.append((role, f"{field.name}: {field.dtype}, shape {('batch', *field.shape)}".replace("'", "")))
-        way = self._finishing.way(plan)
+        way = self._pipeline.way(plan)
         if way.kind != "memory":
             lines.append(("reading", str(way)))
         if (cost := self._expectation) is not None:
@@ -408,15 +350,12 @@ class Sequence(Shown, keras.utils.PyDataset):
 
     @cached_property
     def _expectation(self) -> Expectation | None:
-        return self._finishing.expectation(self._plan)
+        return self._pipeline.expectation(self._plan)
 
-    @property
-    def _plan(self) -> BatchPlan:
-        return self._passes.whole.plan
 
-    @property
-    def _loader(self) -> Batches[Batch]:
-        return self._passes.whole.loader
+def _content(served: Query, window: Window | None, items: Examples) -> dict[str, str]:
+    """Fingerprints of what is read, for a position."""
+    return {**served.content, "examples": repr((window, items.order))}
 
 
 def _pool(augment: Augment | None, workers: int) -> AugmentPool | None:

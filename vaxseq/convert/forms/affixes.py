@@ -13,9 +13,13 @@ from vaxseq.convert.forms.fields import Fields
 
 _BLANKS = r"[\x{00A0}\x{2007}\x{2009}\x{202F}]"
 _DASHES = r"[\x{2212}\x{2012}\x{2013}]"
+# before a number a currency alone, since T1 and T2 are names
+_CURRENCY = r"(?:[A-Z]{0,3}\p{Sc}|EUR|USD|CHF|GBP|JPY|AUD|CAD|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF|kr|Kr|Rs|Fr\.?)?"
+# a unit may have a figure in it (m3/h, CO2), but not a number
+_UNIT = r"[\pL\p{Sc}%\x{2030}\x{00B0}\x{2032}\x{2033}](?:\d?[^\d\s,;:]){0,11}\d?(?: [^\d\s]{1,8})?"
 _PATTERN = (
-    r"^(?P<open>\()?(?P<s>[+-]?) ?(?P<pre>[^\d\s+\-.,'()]{0,4}) ?(?P<s2>[+-]?)(?P<num>\d[\d.,' ]*|[.,]\d+)"
-    r"(?P<e>[eEdD][+-]?\d{1,3})? ?(?P<suf>[^\d\s.,()+\-][^\s]{0,11}(?: [^\d\s]{1,8})?|-)?(?P<close>\))?$"
+    r"^(?P<open>\()?(?P<s>[+-]?) ?(?P<pre>" + _CURRENCY + r") ?(?P<s2>[+-]?)(?P<num>\d[\d.,' ]*|[.,]\d+)"
+    r"(?P<e>[eEdD][+-]?\d{1,3})? ?(?P<suf>" + _UNIT + r"|-)?(?P<close>\))?$"
 )
 
 

@@ -122,7 +122,9 @@ class Look:
             name = "decimal_point" if self.decimal == "." else "decimal_comma"
             return [one for one in numbers if one.form.name == name]
         times = [one for one in found if one.form.of == "times"]
-        return numbers if numbers and {one.form.name for one in times} <= {"compact"} else found
+        if numbers and {one.form.name for one in times} <= {"compact"}:
+            return numbers
+        return times or found
 
     def nearly(self) -> list[Candidate]:
         """The forms that nearly every cell is in, those with most of them first."""

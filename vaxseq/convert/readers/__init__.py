@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from vaxseq.convert.readers.base import Reader, Source
 from vaxseq.errors import OptionError, did_you_mean
@@ -29,7 +29,26 @@ def readers() -> dict[str, type[Reader]]:
 
 def open_reader(source: Source, options: Mapping[str, Any]) -> Reader:
     """The source, open."""
-    return readers()[source.format](source, options)
+    reader = readers()[source.format](source, options)
+    for option, wrap in _WRAPPERS.items():
+        if options.get(option) is not None:
+            reader = cast("Reader", wrap()(reader, options[option]))
+    return reader
+
+
+def _joined_times() -> Any:
+    from vaxseq.convert.readers.joined_times import JoinedTimes
+
+    return JoinedTimes
+
+
+def _melted() -> Any:
+    from vaxseq.convert.readers.melted import Melted
+
+    return Melted
+
+
+_WRAPPERS = {"time_from": _joined_times, "melt": _melted}  # options that make the columns otherwise, in their order
 
 
 def check_options(formats: set[str], options: Mapping[str, Any]) -> None:
@@ -38,7 +57,7 @@ def check_options(formats: set[str], options: Mapping[str, Any]) -> None:
     Raises:
         OptionError: naming the option, and the nearest known one.
     """
-    known = {key for name in formats for key in readers()[name].options}
+    known = {key for name in formats for key in readers()[name].options} | set(_WRAPPERS)
     for key in options:
         if key not in known:
             shown = "/".join(sorted(formats))

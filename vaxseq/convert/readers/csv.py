@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,120 +14,45 @@ import pyarrow.csv as pacsv
 
 from vaxseq.convert import text
 from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, cast_exactly, is_text, join
+from vaxseq.convert.layouts.body import Spans, spans_of, without_quotes
 from vaxseq.convert.readers import scan
-from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
-from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request
+from vaxseq.convert.readers.headed import HeadedReader
 from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.schema import type_name
-from vaxseq.errors import SchemaError, SourceError
+from vaxseq.errors import SourceError
 
 _BLOCK = 1 << 20
 _COLUMN = re.compile(r"In CSV column #(\d+)")
 
 
-class CsvReader(TextReader):
+class CsvReader(HeadedReader):
     """Records of fields. One of the wrong width is a bad row; a cell that doesn't fit its column widens the column."""
 
     name = "csv"
     suffixes = (".csv", ".tsv", ".tab", ".txt", ".psv")
-    options = {
-        **TextReader.options, "delimiter": None, "header": True, "quote": '"', "escape": None, "skip_rows": 0,
-    }  # fmt: skip
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
-        for key in ("delimiter", "quote", "escape"):
-            if self.set[key] is not None and (not isinstance(self.set[key], str) or len(self.set[key].encode()) != 1):
-                raise bad_option(self.where, key, self.set[key], "one ASCII character")
-        if not isinstance(self.set["header"], bool | list | tuple):
-            raise bad_option(self.where, "header", self.set["header"], "True, False or a list of names")
-        if not isinstance(self.set["skip_rows"], int) or self.set["skip_rows"] < 0:
-            raise bad_option(self.where, "skip_rows", self.set["skip_rows"], "a whole number from 0")
-        quote, escape = self.set["quote"], self.set["escape"]
-        self._byte = (ord(quote) if quote else None, ord(escape) if escape else None)
-        head = self._head()
-        self.dialect = scan.Dialect(ord(self.set["delimiter"] or _sniff(head, self.source.path or "")), *self._byte)
         self._seen: tuple[Piece, scan.Dialect] | None = None
-        self._names, self.body_start, self.body_line = self._read_header(head)
+        self._spans: tuple[Piece, Spans | None] | None = None
         self._number_marks = text.number_marks(self.nulls)
         self._worded = self._words()
 
     def _words(self) -> dict[str, Worded]:
         """Columns whose form or marks were named."""
-        named = dict.fromkeys((*self.forms, *self.marks))
-        return {
-            name: Worded(self.forms.get(name), (*self.nulls, *self.marks.get(name, ())), self.format)
-            for name in named if name in self._names
-        }  # fmt: skip
-
-    def names(self) -> tuple[str, ...]:
-        return self._names
+        return {name: worded for name in self._names if (worded := self.worded(name)) is not None}
 
     def column_units(self) -> dict[str, str]:
         cells = (
             self._read(self.sample(), self._names, dict.fromkeys(self._names, pa.string()), []) if self._worded else {}
         )
         found = {name: one.unit(cells[name].combine_chunks()) for name, one in self._worded.items()}
-        return {name: unit for name, unit in found.items() if unit is not None}
-
-    def _read_header(self, head: bytes) -> tuple[tuple[str, ...], int, int]:
-        """Column names, and the offset and line number of the first record after them."""
-        data = np.frombuffer(head, np.uint8)
-        found = scan.records(data, self.dialect, skip_blank=False)
-        start = line = 0
-        for _ in range(self.set["skip_rows"]):
-            _, stop, at = next(found, (0, len(head), line))
-            start, line = self._after(head, stop), at + 1
-        first: list[str] = []
-        for begin, stop, at in found:
-            if stop > begin:
-                first = self._fields(head[begin:stop])
-                if self.set["header"] is True:
-                    start = self._after(head, stop)
-                    line = at + 1 + head[begin:stop].count(b"\n")
-                break
-        if not isinstance(self.set["header"], bool):
-            names = tuple(str(name) for name in self.set["header"])
-        elif self.set["header"]:
-            names = tuple(name.strip() or f"column_{number}" for number, name in enumerate(first))
-        else:
-            names = tuple(f"column_{number}" for number in range(len(first)))
-        if not names:
-            raise SourceError(
-                f"{self.where}: the file is empty; got no header line. Pass header=[...] with the column names."
-            )
-        if double := sorted({name for name in names if names.count(name) > 1}):
-            raise SchemaError(
-                f"{self.where}: line 1: column names must differ; got {double} twice. Pass header=[...] of new names."
-            )
-        return names, start, line
-
-    def _after(self, head: bytes, stop: int) -> int:
-        while stop < len(head) and head[stop] in b"\r\n":
-            stop += 1
-            if head[stop - 1] == 10:
-                break
-        return stop
-
-    def _fields(self, record: bytes) -> list[str]:
-        try:
-            line = record.decode()
-        except UnicodeDecodeError as error:
-            raise SourceError(
-                f"{self.where}: the header isn't UTF-8: {error}. Pass encoding=, for example 'latin-1'."
-            ) from error
-        quote = self.set["quote"]
-        dialect = {"delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"],
-        "quotechar": quote or None,
-                   "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE}  # fmt: skip
-        try:
-            return next(csv.reader([line.replace("\r", " ")], **dialect), [])
-        except csv.Error as error:
-            raise SourceError(
-                f"{self.where}: can't read the header line: {error}. Pass header=[...] and skip_rows=1."
-            ) from error
+        return {**self._units, **{name: unit for name, unit in found.items() if unit is not None}}
 
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
+        if (spans := self._spans_of(piece, headers=True)) is not None:
+            piece = Piece(spans.rows(), piece.start, piece.first_line)
         try:
             table = self._read(piece, self._names, dict.fromkeys(self._names, pa.string()), [])
             cells = {name: table[name].combine_chunks() for name in self._names}
@@ -144,6 +68,44 @@ class CsvReader(TextReader):
         return CATEGORY if pa.types.is_string(kind) else kind  # tried first; a column of many values gives it up
 
     def parse(self, piece: Piece, request: Request) -> Parsed:
+        spans = self._spans_of(piece, headers=False)
+        if spans is None:
+            try:
+                parsed = self._parse(piece, request, suspicious=True)
+            except _HeaderAgainError:
+                spans = self._spans_of(piece, headers=True)
+            else:
+                texts = all(is_text(kind) for kind in parsed.table.schema.types)
+                if not texts or (spans := self._spans_of(piece, headers=True)) is None:
+                    return parsed
+        else:
+            spans = self._spans_of(piece, headers=True)
+        assert spans is not None
+        return self._among(spans, piece, request)
+
+    def _among(self, spans: Spans, piece: Piece, request: Request) -> Parsed:
+        """The rows between lines that are none; those are bad rows, except comments."""
+        records = list(spans.records())
+        rows = np.array([number for number, one in enumerate(records) if one[3] is None], np.int64)
+        parsed = self._parse(Piece(spans.rows(), piece.start, piece.first_line), request)
+        bad = [replace(one, row=int(rows[one.row])) for one in parsed.bad]
+        bad += [BadRow(number, None, None, one[3]) for number, one in enumerate(records) if one[3] is not None]
+        return Parsed(parsed.table, bad, rows[parsed.ordinals()])
+
+    def _spans_of(self, piece: Piece, *, headers: bool) -> Spans | None:
+        """The piece's lines that are no rows, looked for once; the header again only where something hints at it."""
+        if self._spans is None or self._spans[0] is not piece or headers:
+            comment = self.set["comment"]
+            found = spans_of(
+                piece.raw, self._dialect_of(piece), comment=comment.encode() if comment else None,
+                header=self._header if headers else None, at_end=self._is_last(piece),
+            )  # fmt: skip
+            blank = len(self._names) > 1
+            spans = None if found is None else Spans(piece.raw, found, self._dialect_of(piece), skip_blank=blank)
+            self._spans = piece, spans
+        return self._spans[1]
+
+    def _parse(self, piece: Piece, request: Request, *, suspicious: bool = False) -> Parsed:
         types = dict(request.types)
         loose: set[str] = set()  # demanded types that some cell doesn't fit: these columns are read cell by cell
         invalid: list[tuple[int, str]] = []
@@ -154,6 +116,8 @@ class CsvReader(TextReader):
                 table = self._read(piece, request.columns, asked, invalid)
             except pa.ArrowInvalid as error:
                 name = self._blamed(error, piece)
+                if suspicious and self._spans_of(piece, headers=True) is not None:
+                    raise _HeaderAgainError from error
                 if name in request.declared or name in self._worded or is_text(types[name]):
                     loose.add(name)
                 else:
@@ -233,7 +197,8 @@ class CsvReader(TextReader):
             if (at := scan.not_utf8(piece.raw)) is not None:
                 raise SourceError(
                     f"{self.where}: the text isn't UTF-8 at byte {piece.start + at}. "
-                    f"Pass encoding=, for example 'latin-1', or repair the file."
+                    f"Pass encoding=, for example 'cp1252', or repair the file.",
+                    options={"encoding": "cp1252"},
                 )
 
         def skip(row: pacsv.InvalidRow) -> str:
@@ -273,7 +238,7 @@ class CsvReader(TextReader):
         if self._seen is None or self._seen[0] is not piece:
             quote = self.dialect.quote
             quoted = quote is not None and scan.holds(piece.raw, bytes([quote]))
-            self._seen = piece, self.dialect if quoted else replace(self.dialect, quote=None)
+            self._seen = piece, self.dialect if quoted else without_quotes(self.dialect)
         return self._seen[1]
 
     def _blamed(self, error: pa.ArrowInvalid, piece: Piece) -> str:
@@ -331,7 +296,10 @@ class CsvReader(TextReader):
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
         found = {}
         wanted = set(rows)
-        for row, (start, stop, line) in enumerate(scan.records(piece.raw, self.dialect, len(self._names) > 1)):
+        spans = self._spans_of(piece, headers=True)
+        blank = len(self._names) > 1
+        records = (one[:3] for one in spans.records()) if spans else scan.records(piece.raw, self.dialect, blank)
+        for row, (start, stop, line) in enumerate(records):
             if row in wanted:
                 found[row] = (line, bytes(piece.raw[start:stop]).decode(errors="backslashreplace"))
         first = self.first_line(piece)
@@ -343,10 +311,5 @@ def _direct(kind: pa.DataType) -> bool:
     return not (pa.types.is_duration(kind) or pa.types.is_float16(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _sniff(head: bytes, path: str) -> str:
-    """The delimiter that the first line shows most often."""
-    if path.rsplit(".", 1)[-1].lower() in ("tsv", "tab"):
-        return "\t"
-    line = re.sub(rb'"[^"]*"', b"", head.split(b"\n", 1)[0])
-    best = max(b",;\t|", key=lambda one: (line.count(one), one == ord(",")))
-    return chr(best) if line.count(best) else ","
+class _HeaderAgainError(Exception):
+    """The header stands among the rows."""

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert import places, text
+from vaxseq.convert import archives, places, text
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.looking import Subject
+from vaxseq.convert.layouts import encoding
+from vaxseq.convert.layouts.footer import footer_start, without_footer
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
+from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SourceError, did_you_mean
 
 _SAMPLE = 1 << 20
+_FOOTER = 1 << 16
 _SMALLEST, _LARGEST, _ROWS = 16 << 20, 64 << 20, 1 << 17
 
 
@@ -25,7 +29,8 @@ class TextReader(Reader):
     """Text in records that end with a newline; one unit if it must be fetched, decompressed or transcoded."""
 
     is_text = True
-    options = {"encoding": "utf-8", "null_values": None, "decimal": ".", "timestamp_format": (), "forms": None}
+    options = {"encoding": None, "null_values": None, "decimal": ".", "timestamp_format": (), "forms": None,
+               "skip_footer": 0}  # fmt: skip
     kinds_of_forms: tuple[str, ...] = ("times", "numbers", "true and false")
     dialect: scan.Dialect
     body_start: int
@@ -33,6 +38,10 @@ class TextReader(Reader):
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
+        self.notices: list[Notice] = []
+        footer = self.set.get("skip_footer", 0)
+        if isinstance(footer, bool) or not isinstance(footer, int) or footer < 0:
+            raise bad_option(self.where, "skip_footer", footer, "a whole number from 0")
         if self.set["decimal"] not in (".", ","):
             raise bad_option(self.where, "decimal", self.set["decimal"], "'.' or ','")
         given = self.set["timestamp_format"]
@@ -40,18 +49,42 @@ class TextReader(Reader):
         self.nulls, self.marks = text.null_tokens(self.set["null_values"])
         self.format = text.TextFormat(self.set["decimal"], self.set["timestamp_format"], self.nulls)
         self.forms: dict[str, str] = _checked_forms(self.where, self.set["forms"])
-        self.notices: list[Notice] = []
+        assert self.source.path is not None
+        if self.set["encoding"] is None:
+            self._detect_encoding()
         try:
             plain = streams.is_utf8(self.set["encoding"])
         except (LookupError, TypeError) as error:
             raise bad_option(
                 self.where, "encoding", self.set["encoding"], "an encoding's name, like 'latin-1'"
             ) from error
-        assert self.source.path is not None
-        self.splittable = plain and not streams.is_compressed(self.source.path) and not places.is_url(self.source.path)
+        packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
+        self.splittable = plain and not packed and not places.is_url(self.source.path)
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
+        if self.splittable and footer:
+            last = self.tail(_FOOTER)
+            self._map = self._map[: len(self._map) - len(last) + footer_start(last, footer)]
+        self._end = len(self._map)
+        self._last_piece: Piece | None = None
         self._known_line = (0, 0)
+
+    def _detect_encoding(self) -> None:
+        """Takes the encoding from the first bytes where they leave no doubt."""
+        assert self.source.path is not None
+        head = streams.first_bytes(self.source.path, _SAMPLE)
+        found = encoding.detect(head)
+        if found is None:
+            shown = head[max((at := next(i for i, byte in enumerate(head) if byte > 127)) - 20, 0) : at + 20]
+            raise SourceError(
+                f"{self.where}: the text isn't UTF-8, and its encoding can't be told for sure; got {shown!r}, which "
+                f"cp1252 reads as {shown.decode('cp1252', 'replace')!r}. Pass encoding='cp1252' or the right one.",
+                options={"encoding": "cp1252"},
+            )
+        self.set["encoding"] = found
+        if found != "utf-8":
+            known = "cp1252" if found == encoding.CERTAIN_WESTERN else found
+            self.notices.append(Notice(None, f"the text was read as {known}, not UTF-8", (), {}, lossless=True))
 
     def subject(self, name: str) -> Subject:
         """What a second look at the column has to know."""
@@ -59,6 +92,33 @@ class TextReader(Reader):
         nulls = (*self.nulls, *self.marks.get(name, ()))
         delimiter = chr(self.dialect.delimiter)
         return Subject(name, nulls, self.set["decimal"], delimiter, self.kinds_of_forms, words)
+
+    def named_kind(self, name: str, cells: pa.Array) -> pa.DataType | None:
+        """The type of cells whose form or marks were named; None where they weren't."""
+        worded = self.worded(name)
+        return None if worded is None else worded.kind(cells, f"{self.where}: column {name!r}")
+
+    def named_values(self, name: str, cells: pa.Array, kind: pa.DataType) -> pa.Array:
+        """Such cells as values."""
+        worded = self.worded(name)
+        assert worded is not None
+        return worded.read(cells, kind, f"{self.where}: column {name!r}", declared=False)[0]
+
+    def worded(self, name: str) -> Worded | None:
+        """How the column is read where its form or its marks of missing values were named."""
+        if name not in self.forms and name not in self.marks:
+            return None
+        return Worded(self.forms.get(name), (*self.nulls, *self.marks.get(name, ())), self.format)
+
+    def glimpses(self, size: int) -> Iterator[Piece]:
+        """Whole lines from the middle and from the end; none of a source that must be read from its start."""
+        for start in (len(self._map) // 2, len(self._map) - size) if self.splittable else ():
+            if start > 0:
+                part = self._map[start : start + size]
+                lines = np.flatnonzero(part == 10)
+                if lines.size > 1:
+                    stop = len(part) if start + size >= len(self._map) else int(lines[-1]) + 1
+                    yield Piece(part[int(lines[0]) + 1 : stop], start + int(lines[0]) + 1)
 
     def column_units(self) -> dict[str, str]:
         """Units of columns, where the source tells them."""
@@ -81,7 +141,17 @@ class TextReader(Reader):
 
     def text_chunks(self) -> Iterator[bytes]:
         """The text from its start, as UTF-8."""
-        return streams.chunks(self.source.path or "", self.set["encoding"])
+        chunks = streams.chunks(self.source.path or "", self.set["encoding"])
+        footer = int(self.set.get("skip_footer", 0))
+        return without_footer(chunks, footer) if footer else chunks
+
+    def tail(self, size: int) -> bytes:
+        """The last bytes of a mapped file; none of another."""
+        return bytes(self._map[-size:])
+
+    def last_rows(self, rows: int) -> list[dict[str, str]]:
+        """Cells of the last rows, the last one first, where they can be told without reading the whole."""
+        return []
 
     def _head(self) -> bytes:
         """The first megabyte."""
@@ -129,6 +199,12 @@ class TextReader(Reader):
             yield Unit(index, start, stop)
             start = stop
 
+    def _is_last(self, piece: Piece) -> bool:
+        """Whether the source ends with the piece; of a stream, and of a sample, only the parser's caller knows."""
+        if not self.splittable:
+            return piece is self._last_piece
+        return piece.start + len(piece.raw) >= self._end and piece.start >= self._mark + self.body_start
+
     def pieces(self, unit: Unit, skip: int = 0) -> Iterator[Piece]:
         if self.splittable:
             if not skip:
@@ -162,7 +238,8 @@ class TextReader(Reader):
                         f"{self.where}: a quote isn't closed after line {line}. Repair the file or pass quote=None."
                     )
         if length:
-            yield Piece(np.frombuffer(b"".join(held), np.uint8), offset, line)
+            self._last_piece = Piece(np.frombuffer(b"".join(held), np.uint8), offset, line)
+            yield self._last_piece
 
     def first_line(self, piece: Piece) -> int:
         """The number, from 1, of the piece's first line in the file."""

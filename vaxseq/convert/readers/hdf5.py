@@ -1,4 +1,4 @@
-"""HDF5: vaex's layout, or a group of arrays of equal length."""
+"""HDF5 and netCDF-4: vaex's layout, arrays in groups, tables of records."""
 
 from __future__ import annotations
 
@@ -12,53 +12,60 @@ import pyarrow as pa
 
 from vaxseq.convert import places
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
-from vaxseq.convert.readers.base import Piece, Source, TypedReader, Unit, bad_option
+from vaxseq.convert.readers.base import Source, bad_option
+from vaxseq.convert.readers.hdf5_frames import FRAMES, fixed_frame
+from vaxseq.convert.readers.hdf5_tables import columns_of
+from vaxseq.convert.readers.stored import ArraysReader, Stored, refused
 from vaxseq.dataset.hdf5_form import check_files
 from vaxseq.dataset.hdf5_reach import outside, unwritten
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
-_PIECE_BYTES = 32 << 20
-_DAMAGE = (
-    OSError,
-    KeyError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    MemoryError,
-    OverflowError,
-    pa.ArrowException,
-)
+_DEPTH = 8
+_INDEX = "_i_"  # how the groups of PyTables' indexes are called
 
 
-class Hdf5Reader(TypedReader):
-    """Columns in the order that the file gives; arrays of more dimensions are array columns."""
+class Hdf5Reader(ArraysReader):
+    """Columns in the order that the file gives; arrays of more dimensions are array columns.
+
+    vaex's layout, arrays in groups of any depth, compound types and PyTables by field, pandas' frames, and netCDF-4
+    with the attributes that its conventions give a meaning.
+    """
 
     name = "hdf5"
-    suffixes = (".hdf5", ".h5")
-    options = {"group": None, "allow_external": False}
+    suffixes = (".hdf5", ".h5", ".hdf", ".he5", ".nc", ".nc4", ".cdf")
+    options = {"group": None, "rows": None, "allow_external": False}
 
-    def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
-        super().__init__(source, options)
-        remote = places.is_url(source.path)
-        if not remote and not os.path.exists(source.path):
+    def find(self) -> list[Stored]:
+        path = self.source.path or ""
+        remote = places.is_url(path)
+        self._seen: set[int] = set()
+        if not remote and not os.path.exists(path):
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.")
-        try:
-            self._file = h5py.File(places.open_bytes(source.path) if remote else source.path, "r")
-            if remote:
-                self._check_remote()
-            self._columns = self._find()
-            self._schema = pa.schema([(name, self._kind(name, place)) for name, place in self._columns.items()])
-            lengths = {name: self._length(place) for name, place in self._columns.items()}
-        except _DAMAGE as error:
-            if isinstance(error, SchemaError | SourceError):
-                raise
-            raise SourceError(f"{self.where}: can't read the HDF5 file: {error}. It is damaged, or no HDF5.") from error
-        if not lengths or len(set(lengths.values())) != 1:
-            raise SchemaError(
-                f"{self.where}: the group's arrays must have equal lengths; got {lengths}. Choose a group with group=."
-            )
-        self._rows = int(next(iter(lengths.values())))
+        if not remote:
+            self._refuse_old_netcdf(path)
+        self._file = h5py.File(places.open_bytes(path) if remote else path, "r")
+        if remote:
+            self._check_remote()
+        given = self.set["group"]
+        root = self._file.get(given) if given is not None else self._file
+        if root is None:
+            raise bad_option(self.where, "group", given, f"one of {[*self._file]}")
+        if isinstance(root, h5py.Dataset):
+            return list(columns_of(root, (str(given).rpartition("/")[2],), self.where))
+        for place in [given or "/"] if given else ["table", "/", *self._file]:
+            group = self._file.get(place)
+            if isinstance(group, h5py.Group) and isinstance(group.get("columns"), h5py.Group):
+                if found := list(self._vaex(group["columns"])):
+                    return found
+        return list(self._walk(root, (), 0))
+
+    def _refuse_old_netcdf(self, path: str) -> None:
+        with open(path, "rb") as file:
+            if file.read(3) == b"CDF":
+                raise SourceError(
+                    f"{self.where}: netCDF-3, which isn't HDF5; expected netCDF-4. Turn it into one: "
+                    f"nccopy -4 {path} new.nc"
+                )
 
     @classmethod
     def check(cls, sources: Sequence[Source], options: Mapping[str, Any]) -> None:
@@ -73,39 +80,44 @@ class Hdf5Reader(TypedReader):
         if found or (found := unwritten(self._file)):
             raise SourceError(f"{self.where}: {found}. Get a file that holds all of its arrays.")
 
-    def schema(self) -> pa.Schema:
-        return self._schema
+    def hint(self) -> str:
+        return " Choose a group with group=."
 
-    def _find(self) -> dict[str, Any]:
-        """Column names and their dataset, or their group in vaex's layout."""
-        given = self.set["group"]
-        if given is not None and not isinstance(self._file.get(given), h5py.Group):
-            raise bad_option(
-                self.where,
-                "group",
-                given,
-                f"one of {[name for name, one in self._file.items() if isinstance(one, h5py.Group)]}",
-            )
-        places = [given] if given else ["table/columns", "data", "/", *self._file]
-        for place in places:
-            group = self._file.get(place)
-            if isinstance(group, h5py.Group) and isinstance(group.get("columns"), h5py.Group):
-                group = group["columns"]
-            if isinstance(group, h5py.Group) and (found := self._columns_of(group)):
-                return found
-        raise SourceError(f"{self.where}: no arrays found. Choose a group with group=.")
-
-    def _columns_of(self, group: h5py.Group) -> dict[str, Any]:
-        found = {}
+    def _walk(self, group: h5py.Group, path: tuple[str, ...], depth: int) -> Iterator[Stored]:
+        """Every array below a group; its own before those of the groups in it."""
+        if (address := h5py.h5o.get_info(group.id).addr) in self._seen:  # a link to a group around it
+            return
+        self._seen.add(address)
+        kind = group.attrs.get("pandas_type")
+        if isinstance(kind, bytes | str | np.bytes_) and (kind.decode() if isinstance(kind, bytes) else kind) in FRAMES:
+            yield from fixed_frame(group, path, self.where)
+            return
+        inner = []
         for name, one in group.items():
-            vaex = isinstance(one, h5py.Group) and ("data" in one or one.attrs.get("type") == "dictionary_encoded")
-            if vaex or (isinstance(one, h5py.Dataset) and one.ndim):
-                found[str(one.attrs.get("alias", name))] = one
+            if isinstance(one, h5py.Group):
+                if _is_vaex_column(one):
+                    yield self._vaex_column(name, one, path)
+                else:
+                    inner.append((name, one))
+            elif isinstance(one, h5py.Dataset):
+                yield from columns_of(one, (*path, name), self.where)
+        for name, one in inner:
+            if depth < _DEPTH and not name.startswith(_INDEX):
+                yield from self._walk(one, (*path, name), depth + 1)
+
+    def _vaex(self, group: h5py.Group) -> Iterator[Stored]:
+        found = {str(one.attrs.get("alias", name)): one for name, one in group.items() if _has_rows(one)}
         order = str(group.attrs.get("column_order", "")).split(",")
-        return {
-            name: found[name]
-            for name in [*(one for one in order if one in found), *(one for one in found if one not in order)]
-        }
+        for name in [*(one for one in order if one in found), *(one for one in found if one not in order)]:
+            yield self._vaex_column(name, found[name], ())
+
+    def _vaex_column(self, name: str, place: Any, path: tuple[str, ...]) -> Stored:
+        rows = self._length(place)
+        try:
+            kind = self._kind(name, place)
+        except SchemaError as error:
+            return refused((*path, name), rows, str(error))
+        return Stored((*path, name), rows, kind, lambda start, stop: self._read(name, place, start, stop))
 
     def _length(self, place: Any) -> int:
         if isinstance(place, h5py.Dataset):
@@ -122,31 +134,6 @@ class Hdf5Reader(TypedReader):
                 return pa.string()
             place = place["data"]
         return arrow_type(_dtype(place), place.shape[1:], f"{self.where}: {name!r}")
-
-    def units(self, index: int) -> Iterator[Unit]:
-        size = int(min(max(_PIECE_BYTES * self._rows // max(self.estimate_bytes(), 1), 1), 1 << 20))
-        for start in range(0, self._rows, size):
-            yield Unit(index, start, min(start + size, self._rows))
-
-    def pieces(self, unit: Unit, skip: int = 0) -> Iterator[Piece]:
-        if skip:
-            return
-        try:
-            columns = {name: self._read(name, place, unit.start, unit.stop) for name, place in self._columns.items()}
-        except _DAMAGE as error:
-            if isinstance(error, SchemaError | SourceError):
-                raise
-            raise SourceError(
-                f"{self.where}: rows {unit.start} to {unit.stop}: {error}. The file is damaged."
-            ) from error
-        yield Piece(pa.table(columns), unit.start)
-
-    def estimate_bytes(self) -> int:
-        """What the arrays unpack to."""
-        try:
-            return sum(_unpacked(place) for place in self._columns.values())
-        except _DAMAGE as error:
-            raise SourceError(f"{self.where}: can't read the HDF5 file: {error}. The file is damaged.") from error
 
     def _read(self, name: str, place: Any, start: int, stop: int) -> pa.Array:
         where = f"{self.where}: {name!r}"
@@ -172,8 +159,14 @@ class Hdf5Reader(TypedReader):
         self._file.close()
 
 
-def _unpacked(place: Any) -> int:
-    return int(place.nbytes) if isinstance(place, h5py.Dataset) else sum(map(_unpacked, place.values()))
+def _is_vaex_column(one: h5py.Group) -> bool:
+    return isinstance(one.get("data"), h5py.Dataset) and set(one) <= {"data", "mask", "indices", "null_bitmap"}
+
+
+def _has_rows(one: Any) -> bool:
+    if isinstance(one, h5py.Dataset):
+        return bool(one.shape)
+    return isinstance(one, h5py.Group) and ("data" in one or one.attrs.get("type") == "dictionary_encoded")
 
 
 def _dtype(data: h5py.Dataset) -> np.dtype[Any]:

@@ -29,7 +29,13 @@ class IpcReader(NestedReader):
         try:
             remote = places.is_url(source.path)
             self._map = pa.PythonFile(places.open_bytes(source.path), "r") if remote else pa.memory_map(source.path)
-            self._file = pa.ipc.open_file(self._map) if self._map.read(6) == b"ARROW1" else None
+            head = self._map.read(6)
+            if head[:4] == b"FEA1":
+                raise SourceError(
+                    f"{self.where}: Feather version 1, which Arrow has given up; expected version 2. Turn it into one: "
+                    "pyarrow.feather.write_feather(pyarrow.feather.read_table('old.feather'), 'new.feather')."
+                )
+            self._file = pa.ipc.open_file(self._map) if head == b"ARROW1" else None
             self._map.seek(0)
             schema = self._file.schema if self._file is not None else pa.ipc.open_stream(self._map).schema
             self._schema = schema.remove_metadata()
@@ -37,6 +43,8 @@ class IpcReader(NestedReader):
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
         except (OSError, pa.ArrowException, ValueError) as error:
+            if isinstance(error, SourceError):
+                raise
             raise SourceError(
                 f"{self.where}: can't read the Arrow file: {error}. It is damaged, or no Arrow IPC."
             ) from error

@@ -114,7 +114,8 @@ class ListColumns:
             if asked is None and longest > LONGEST:
                 raise SchemaError(
                     f"{self.where}: column {name!r}: a list of {longest:,} elements, expected up to {LONGEST:,} where "
-                    f"lengths differ. Say to which length they are padded: lists={{{name!r}: {longest}}}."
+                    f"lengths differ. Say to which length they are padded: lists={{{name!r}: {longest}}}.",
+                    options={"lists": {name: longest}},
                 )
             return pa.list_(pa.float64(), longest)
         kind = pa.float64()
@@ -134,7 +135,8 @@ class ListColumns:
             if any(mark in word for word in words):
                 raise SchemaError(
                     f"{self.where}: column {name!r}: a text in its lists holds {mark!r}, by which they are joined. "
-                    f"Pass another delimiter: lists={{{name!r}: ';;'}}."
+                    f"Pass another delimiter: lists={{{name!r}: ';;'}}.",
+                    options={"lists": {name: ";;"}},
                 )
             found.append(mark.join(words))
         return found

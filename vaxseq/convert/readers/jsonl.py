@@ -20,7 +20,6 @@ from vaxseq.convert.readers.json_fast import paths_of, read_fast
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns, flat, is_flat, parents_only
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED, check_distinct, checked_lists
 from vaxseq.convert.readers.scan import not_utf8
-from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
@@ -46,7 +45,7 @@ class JsonLinesReader(TextReader):
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson", ".json", ".geojsonl")
     options = {
-        "encoding": "utf-8", "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
+        "encoding": None, "timestamp_format": (), "fields": None, "null_values": None, "decimal": ".", "forms": None,
         "lists": None, "records": None,
     }  # fmt: skip
     kinds_of_forms = ("times",)  # what is a number or a bool is written as one in JSON
@@ -93,7 +92,8 @@ class JsonLinesReader(TextReader):
         if path := next(iter(found), None):
             raise SourceError(
                 f"{self.where}: one object with a list of {len(found[path])} objects at {path!r}, expected one object "
-                f"a row. Pass records={path!r}."
+                f"a row. Pass records={path!r}.",
+                options={"records": path},
             )
 
     def _lists_in(self, number: int) -> list[tuple[str, list[Any]]]:
@@ -119,11 +119,11 @@ class JsonLinesReader(TextReader):
     def names(self) -> tuple[str, ...]:
         return self._names
 
-    def subject(self, name: str) -> Subject:
-        return Subject(name, (), ".", "", self.kinds_of_forms, words=False)
-
     def unreadable(self) -> Mapping[str, str]:
         return self._unreadable
+
+    def subject(self, name: str) -> Subject:
+        return Subject(name, (), ".", "", self.kinds_of_forms, words=False)
 
     def schema(self) -> pa.Schema:
         found = super().schema()
@@ -160,7 +160,7 @@ class JsonLinesReader(TextReader):
         types = dict(request.types)
         only = set(request.columns) < set(self._names)
         table = None
-        if all(self._worded(name) is None for name in request.columns):
+        if all(self.worded(name) is None for name in request.columns):
             table = read_fast(piece.raw, request.columns, types, self._paths, self._lists, only=only)
         if table is not None and not_utf8(np.asarray(piece.raw)) is None:
             return Parsed(table)
@@ -174,7 +174,7 @@ class JsonLinesReader(TextReader):
             values = self._values(rows, name)
             if name not in request.declared:
                 types[name] = self._wider(values, types[name], name)
-            worded = self._worded(name) if all(value is None or isinstance(value, str) for value in values) else None
+            worded = self.worded(name) if all(value is None or isinstance(value, str) for value in values) else None
             if worded is not None:
                 demanded, cells = name in request.declared, pa.array(values, pa.string())
                 columns[name], wrong = worded.read(cells, request.types[name], name, declared=demanded)
@@ -227,7 +227,8 @@ class JsonLinesReader(TextReader):
                 line = self.locate(piece, [number])[0][0]
                 raise SchemaError(
                     f"{self.where}: line {line}: key {key!r} isn't in the first lines. "
-                    f"Name all keys with fields=[...], those before and this one."
+                    f"Name all keys with fields=[...], those before and this one.",
+                    options={"fields": [*self._own, *(one for one in row if one not in known)]},
                 )
 
     def _kind(self, values: list[Any], name: str) -> pa.DataType:
@@ -250,7 +251,7 @@ class JsonLinesReader(TextReader):
             words = pa.array([_written(value) for value in values], pa.string())
             kind = text.infer(words, text.TextFormat(), f"{self.where}: column {name!r}")
             return CATEGORY if is_text(kind) else pa.float64() if kind == pa.int64() and kinds != {int} else kind
-        if kinds == {str} and (worded := self._worded(name)) is not None:
+        if kinds == {str} and (worded := self.worded(name)) is not None:
             return worded.kind(pa.array(values, pa.string()), name)
         if kinds == {str}:
             kind = text.infer(pa.array(values, pa.string()), self.format, name) if _like_time(values) else pa.string()
@@ -261,11 +262,6 @@ class JsonLinesReader(TextReader):
                 "with columns=."
             )
         return CATEGORY
-
-    def _worded(self, name: str) -> Worded | None:
-        if name not in self.forms and name not in self.marks:
-            return None
-        return Worded(self.forms.get(name), self.marks.get(name, ()), self.format)
 
     def _column(self, values: list[Any], kind: pa.DataType, name: str) -> tuple[pa.Array, Any]:
         form = self._lists.forms.get(name)

@@ -77,13 +77,15 @@ class Nesting:
                 raise SchemaError(
                     f"{self.where}: column {name!r}: a map of {len(found):,} keys in the first rows; got {found[:3]} "
                     f"and others, expected up to {MOST_KEYS}. Name the keys that are to be columns: "
-                    f"maps={{{name!r}: [{found[0]!r}, ...]}}."
+                    f"maps={{{name!r}: [{found[0]!r}, ...]}}.",
+                    options={"maps": {name: found}},
                 )
             known = self._keys[name] = found
         elif name not in self._asked and (new := [key for key in found if key not in known]):
             raise SchemaError(
                 f"{self.where}: column {name!r}: the key {new[0]!r} isn't in the first rows. Name the keys that are to "
-                f"be columns: maps={{{name!r}: {[*known, *new]}}}."
+                f"be columns: maps={{{name!r}: {[*known, *new]}}}.",
+                options={"maps": {name: [*known, *new]}},
             )
         parents = np.repeat(np.arange(len(array)), np.diff(offsets))
         inside = keys.slice(offsets[0], offsets[-1] - offsets[0])
@@ -124,7 +126,8 @@ class Nesting:
         if pc.any(pc.match_substring(inside, delimiter)).as_py():
             raise SchemaError(
                 f"{self.where}: column {name!r}: a text in its lists holds {delimiter!r}, by which they are joined. "
-                f"Pass another delimiter: lists={{{name!r}: ';;'}}."
+                f"Pass another delimiter: lists={{{name!r}: ';;'}}.",
+                options={"lists": {name: ";;"}},
             )
         yield name, pc.binary_join(lists_of(array, pc.fill_null(words, "")), delimiter)
         yield name + LENGTH, lengths(array)
@@ -149,7 +152,8 @@ class Nesting:
             if width > LONGEST:
                 raise SchemaError(
                     f"{self.where}: column {name!r}: a list of {width:,} elements, expected up to {LONGEST:,} where "
-                    f"lengths differ. Say to which length they are padded: lists={{{name!r}: {width}}}."
+                    f"lengths differ. Say to which length they are padded: lists={{{name!r}: {width}}}.",
+                    options={"lists": {name: width}},
                 )
             yield name, fixed_lists(array, width)
         yield name + LENGTH, sizes
@@ -159,7 +163,8 @@ class Nesting:
         if len(other):
             raise SchemaError(
                 f"{self.where}: column {name!r}: a list of {other[0]} elements after lists of {width}. Pass "
-                f"lists={{{name!r}: 'ragged'}} to pad them with missing elements."
+                f"lists={{{name!r}: 'ragged'}} to pad them with missing elements.",
+                options={"lists": {name: RAGGED}},
             )
 
     def _regular(self, name: str, array: pa.Array) -> pa.Array | None:

@@ -2,71 +2,123 @@
 
 from __future__ import annotations
 
+import os
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.convert import places
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
-from vaxseq.convert.readers.base import Piece, TypedReader, Unit
+from vaxseq.convert.readers.stored import ArraysReader, Stored, refused
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
-_PIECE_BYTES = 32 << 20
 _DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, OverflowError, NotImplementedError,
-TypeError,
-           RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+           TypeError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
-class NpyReader(TypedReader):
-    """An .npy file is memory-mapped; of an .npz the arrays are loaded, as its compression demands."""
+class NpyReader(ArraysReader):
+    """An .npy file is memory-mapped; the arrays of an .npz are read from their start, a block at a time."""
 
     name = "npy"
     suffixes = (".npy", ".npz")
 
-    def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
-        super().__init__(source, options)
-        if places.is_url(source.path):
+    def find(self) -> list[Stored]:
+        path = self.source.path or ""
+        if places.is_url(path):
             raise SourceError(f"{self.where}: a NumPy file is memory-mapped, so it can't be a URL. Copy it here first.")
+        if not os.path.exists(path):
+            raise SourceNotFoundError(f"{self.where}: no such file. Check the path.")
         try:
-            loaded = np.load(source.path, mmap_mode="r", allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                names = loaded.dtype.names
-                self._arrays = {name: loaded[name] for name in names} if names else {"data": loaded}
-            else:
-                with loaded:
-                    self._arrays = {name: loaded[name] for name in loaded.files}
-        except FileNotFoundError as error:
-            raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
+            if zipfile.is_zipfile(path):
+                self._archive = zipfile.ZipFile(path)
+                return [one for name in self._archive.namelist() for one in self._member(name)]
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            names = array.dtype.names
+            given = {name: array[name] for name in names} if names else {"data": array}
+            return [self._stored(name, one.dtype, one.shape, partial(_rows, one)) for name, one in given.items()]
         except _DAMAGE as error:
+            if isinstance(error, SourceError | SchemaError):
+                raise
             raise SourceError(
                 f"{self.where}: can't read the NumPy file: {error}. It is damaged, or holds Python objects."
             ) from error
-        lengths = {name: array.shape[0] if array.ndim else None for name, array in self._arrays.items()}
-        if not lengths or None in lengths.values() or len(set(lengths.values())) != 1:
-            raise SchemaError(f"{self.where}: arrays must have rows, and equally many; got {lengths}.")
-        self._rows = int(next(iter(lengths.values())) or 0)
-        self._schema = pa.schema([(name, arrow_type(array.dtype, array.shape[1:], f"{self.where}: {name!r}"))
-                                  for name, array in self._arrays.items()])  # fmt: skip
 
-    def schema(self) -> pa.Schema:
-        return self._schema
+    def _member(self, member: str) -> Iterator[Stored]:
+        with self._archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, columns_first, dtype = reader(file)
+            offset = file.tell()
+        name = member.removesuffix(".npy")
+        if dtype.hasobject:
+            yield refused((name,), int(shape[0]) if shape else 0, "Python objects, which aren't unpickled")
+            return
+        stream = _Member(self._archive, member, offset, shape, dtype, columns_first=columns_first)
+        if dtype.names is None:
+            yield self._stored(name, dtype, shape, stream.rows)
+        else:
+            for field in dtype.names:
+                inner = dtype[field]
+                yield self._stored(
+                    f"{name}.{field}", inner.base, (*shape, *inner.shape), partial(_field, stream.rows, field)
+                )
 
-    def units(self, index: int) -> Iterator[Unit]:
-        row_bytes = sum(array.nbytes // max(self._rows, 1) for array in self._arrays.values()) or 1
-        size = int(min(max(_PIECE_BYTES // row_bytes, 1), 1 << 20))
-        for start in range(0, self._rows, size):
-            yield Unit(index, start, min(start + size, self._rows))
+    def _stored(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], rows: Any) -> Stored:
+        where = f"{self.where}: {name!r}"
+        if not shape:
+            return refused((name,), 0, "a single value, no rows")
+        base, inner = dtype.base, (*shape[1:], *dtype.shape)
+        try:
+            kind = arrow_type(base, inner, where)
+        except SchemaError as error:
+            return refused((name,), int(shape[0]), str(error).removeprefix(f"{where}: "))
 
-    def pieces(self, unit: Unit, skip: int = 0) -> Iterator[Piece]:
-        if not skip:
-            columns = {name: to_arrow(array[unit.start : unit.stop], None, f"{self.where}: {name!r}")
-                       for name, array in self._arrays.items()}  # fmt: skip
-            yield Piece(pa.table(columns), unit.start)
+        def read(start: int, stop: int) -> pa.Array:
+            return to_arrow(rows(start, stop), None, where)
 
-    def estimate_bytes(self) -> int:
-        return sum(array.nbytes for array in self._arrays.values())
+        return Stored((name,), int(shape[0]), kind, read, int(np.prod(inner, dtype=np.int64)) * base.itemsize)
+
+
+def _rows(array: npt.NDArray[Any], start: int, stop: int) -> npt.NDArray[Any]:
+    return array[start:stop]
+
+
+def _field(rows: Any, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = rows(start, stop)[name]
+    return found
+
+
+class _Member:
+    """One array of an archive; going on where the last block ended costs nothing, going back begins anew."""
+
+    def __init__(
+        self, archive: zipfile.ZipFile, member: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], *,
+        columns_first: bool,
+    ) -> None:  # fmt: skip
+        self._archive, self._member, self._offset = archive, member, offset
+        self._shape, self._dtype = shape, dtype
+        self._whole: npt.NDArray[Any] | None = None
+        self._columns_first = columns_first and len(shape) > 1
+        self._file: Any = None
+
+    def rows(self, start: int, stop: int) -> npt.NDArray[Any]:
+        if self._columns_first:  # its rows lie everywhere
+            if self._whole is None:
+                with self._archive.open(self._member) as file:
+                    self._whole = np.lib.format.read_array(file, allow_pickle=False)
+            return self._whole[start:stop]
+        size = int(np.prod(self._shape[1:], dtype=np.int64)) * self._dtype.itemsize
+        if self._file is None:
+            self._file = self._archive.open(self._member)
+        self._file.seek(self._offset + start * size)
+        raw = self._file.read((stop - start) * size)
+        if len(raw) < (stop - start) * size:
+            raise EOFError(f"{self._member!r} is cut off")
+        return np.frombuffer(raw, self._dtype).reshape(stop - start, *self._shape[1:])

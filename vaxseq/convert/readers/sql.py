@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -15,8 +16,9 @@ import pyarrow.compute as pc
 
 from vaxseq.convert import places
 from vaxseq.convert.lattice import EXACT_INTEGER
-from vaxseq.convert.readers.base import Piece, Source, TypedReader, Unit, bad_option
-from vaxseq.convert.readers.kinds import storable, wanted_schema
+from vaxseq.convert.readers import nesting
+from vaxseq.convert.readers.base import Piece, Source, Unit, bad_option
+from vaxseq.convert.readers.nesting import NestedReader
 from vaxseq.errors import MissingExtraError, OptionError, SourceError
 
 _ROWS = 1 << 16
@@ -66,45 +68,53 @@ class Query:
         return os.environ[self.password_env]
 
 
-class SqlReader(TypedReader):
+class SqlReader(NestedReader):
     """One unit. Without ``key`` it is read once from its start; with it, in that order, so that it can go on."""
 
     name = "sql"
-    options = {"key": None, "password_env": None}
+    options = {"key": None, "password_env": None, **nesting.OPTIONS}
 
     def __init__(self, source: Source, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
-        self._query: Query = source.data
+        self._query: Any = source.data
+        self._batches: Any = None
+        self._tables: Iterator[pa.Table] | None = None
+        self._own: pa.Schema | None = None
+        self._cursor: Any = None
+        self._open()
+
+    def _open(self) -> None:
         self._password = self._query.password()
         self._scheme = self._query.uri.partition(":")[0]
         self._connection = self._connect()
-        self._cursor: Any = None
-        self._batches: Any = None
-        self._schema: pa.Schema | None = None
 
-    def schema(self) -> pa.Schema:
-        if self._schema is None:
+    def nested_schema(self) -> pa.Schema:
+        if self._own is None:
             self._batches = self._run(self._ordered(0))
-            kinds = wanted_schema(self._batches.schema, self.where)
-            self._numeric = [one.name for one in self._batches.schema if _is_numeric(one.type)]
-            self._schema = pa.schema(
-                [pa.field(one.name, pa.float64() if one.name in self._numeric else one.type) for one in kinds]
-            )
-            if self._query.key is not None and self._query.key not in self._schema.names:
-                raise bad_option(self.where, "key", self._query.key, f"a column of the result, {self._schema.names}")
-        return self._schema
+            self._own = self._typed(self._batches.schema.empty_table()).schema
+            if self._query.key is not None and self._query.key not in self._own.names:
+                raise bad_option(self.where, "key", self._query.key, f"a column of the result, {self._own.names}")
+        return self._own
+
+    def look(self, names: list[str]) -> Iterator[pa.Table]:
+        tables = self._cut(self._batches)
+        first = next(tables, None)
+        self._tables = chain([] if first is None else [first], tables)
+        if first is not None:
+            yield first.select(names)
 
     def units(self, index: int) -> Iterator[Unit]:
         yield Unit(index, 0, -1)
 
     def pieces(self, unit: Unit, skip: int = 0) -> Iterator[Piece]:
         self.schema()
-        if skip or self._batches is None:
-            self._batches = self._run(self._ordered(skip * _ROWS))
-        batches, self._batches = self._batches, None
+        tables, batches = self._tables, self._batches
+        self._tables = self._batches = None  # a result is read once
+        if skip or batches is None:
+            tables, batches = None, self._run(self._ordered(skip * _ROWS))
         row = skip * _ROWS
-        for table in self._cut(batches):
-            yield Piece(table, row)
+        for table in tables or self._cut(batches):
+            yield Piece(table.select(self.own_columns()), row)
             row += table.num_rows
 
     def _cut(self, batches: Any) -> Iterator[pa.Table]:
@@ -126,7 +136,8 @@ class SqlReader(TypedReader):
             yield pa.concat_tables(held)
 
     def _typed(self, table: pa.Table) -> pa.Table:
-        for name in self._numeric:  # a numeric has no fixed scale; its digits come as text
+        # a numeric has no fixed scale; its digits come as text
+        for name in [one.name for one in table.schema if _is_numeric(one.type)]:
             column = table[name]
             digits = [chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk for chunk in column.chunks]
             values = pa.chunked_array(digits, pa.string()).cast(pa.float64())
@@ -137,7 +148,7 @@ class SqlReader(TypedReader):
                     "CAST it in the query: to bigint or text to keep it, to float8 to accept rounding."
                 )
             table = table.set_column(table.column_names.index(name), name, values)
-        return storable(table)
+        return table
 
     def _check_key(self, table: pa.Table, last: Any) -> Any:
         """The order is sure only if each row's key is another: equal ones would stand side by side."""
@@ -155,7 +166,7 @@ class SqlReader(TypedReader):
     def _ordered(self, offset: int) -> str:
         key = self._query.key
         if key is None:
-            return self._query.sql
+            return str(self._query.sql)
         return f"{self._inner()} order by {_quoted(key)}" + (f" limit {2**62} offset {offset}" if offset else "")
 
     def _inner(self, what: str = "*") -> str:

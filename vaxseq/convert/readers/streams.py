@@ -74,13 +74,13 @@ def _opened(path: str) -> Iterator[Any]:
             yield file
 
 
-def chunks(path: str, encoding: str) -> Iterator[bytes]:
-    """The text as UTF-8 in chunks of about a megabyte.
+def chunks(path: str, encoding: str, *, keep_bytes: bool = False) -> Iterator[bytes]:
+    """The text as UTF-8 in chunks of about a megabyte; ``keep_bytes``: whatever it is.
 
     Raises:
         SourceError: damaged, cut off, or not in this encoding.
     """
-    utf8 = is_utf8(encoding)
+    utf8 = keep_bytes or is_utf8(encoding)
     decode = codecs.getincrementaldecoder(encoding)()
     try:
         with _opened(path) as stream:
@@ -88,7 +88,7 @@ def chunks(path: str, encoding: str) -> Iterator[bytes]:
             while True:
                 block = stream.read(_READ)
                 out = bytes(block) if utf8 else decode.decode(block, final=not block).encode()
-                if first and out.startswith(codecs.BOM_UTF8):
+                if first and not keep_bytes and out.startswith(codecs.BOM_UTF8):
                     out = out[3:]
                 first = False
                 if out:
@@ -101,12 +101,27 @@ def chunks(path: str, encoding: str) -> Iterator[bytes]:
         raise SourceNotFoundError(f"{places.shown(path)}: no such file. Check the path.") from error
     except UnicodeError as error:
         raise SourceError(
-            f"{places.shown(path)}: the text isn't {encoding}: {error}. Pass the right encoding=."
+            f"{places.shown(path)}: the text isn't {encoding}: {error}. Pass the right encoding=.",
+            options={"encoding": "cp1252"} if encoding != "cp1252" else None,
         ) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SourceError(
             f"{places.shown(path)}: can't decompress the file: {error}. It is damaged or cut off; get it again."
         ) from error
+
+
+def first_bytes(path: str, size: int) -> bytes:
+    """The first bytes, decompressed and otherwise as they are.
+
+    Raises:
+        SourceError: damaged or unreadable.
+    """
+    found = b""
+    for chunk in chunks(path, "latin-1", keep_bytes=True):
+        found += chunk
+        if len(found) >= size:
+            break
+    return found[:size]
 
 
 def is_utf8(encoding: str) -> bool:

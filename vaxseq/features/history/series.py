@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from vaxseq.errors import FeatureTypeError
+from vaxseq.errors import FeatureTypeError, warn
 from vaxseq.expressions.values import Mask, Value, as_float, widen
 from vaxseq.plan.runs import RunFinder
 
@@ -71,20 +69,10 @@ class SeriesFinder:
         finder = self._finder
         if finder.duplicates and finder.first_duplicate is not None:
             many = f"{finder.duplicates:,} rows have" if finder.duplicates > 1 else "1 row has"
-            warnings.warn(
+            warn(
                 f"{self._where}: {many} the same {self._order_by!r} as the row before in the group; the first is row "
-                f"{finder.first_duplicate:,}. Such rows stay in the series.",
-                UserWarning,
-                stacklevel=_first_outside(),
+                f"{finder.first_duplicate:,}. Such rows stay in the series."
             )
-
-
-def _first_outside() -> int:
-    """How far up the caller's first frame outside of the package is, as ``stacklevel`` counts from the caller."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "vaxseq":
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def check_time(value: Value, gap: float | np.timedelta64 | None, *, where: str, names: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.history.run import HistoryRun
 from vaxseq.features.program.history import History
 from vaxseq.features.program.recipe import Field, Recipe
-from vaxseq.features.records.column_values import Intake
+from vaxseq.features.records.record_column import RecordColumn
 
 _NO_ROWS = 99
 _COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.api.extensions.ExtensionArray)
@@ -41,15 +41,20 @@ class Records:
         made = {one.column for one in past}
         names = [name for name in recipe.program.columns if name not in made]
         names += [name for one in past for name in one.reads]
-        self._intakes = {name: Intake(name, types[name]) for name in dict.fromkeys(names)}
+        self._columns = {name: RecordColumn(name, types[name]) for name in dict.fromkeys(names)}
 
     def arrays(self, records: Any) -> dict[str, npt.NDArray[Any]]:
         """Each field's array by name."""
+        values, rows = self.values(records)
+        return fill(self._recipe, self._recipe.program.run(values), rows, may_miss=self._may_miss)
+
+    def values(self, records: Any) -> tuple[dict[str, Value], int]:
+        """The program's columns, those of the past included, and how many records there are."""
         values, rows = self._values(records)
         if self._past:
             run = HistoryRun(self._past)
             values |= {name: Value(column) for name, column in run.block(values, rows).items()}
-        return fill(self._recipe, self._recipe.program.run(values), rows, may_miss=self._may_miss)
+        return values, rows
 
     def _values(self, records: Any) -> tuple[dict[str, Value], int]:
         if isinstance(records, pa.RecordBatch):
@@ -57,10 +62,10 @@ class Records:
         if isinstance(records, pa.Table):
             columns, present = records.column, records.column_names
             self._require(present)
-            return self._many({name: columns(name) for name in self._intakes}, records.num_rows)
+            return self._many({name: columns(name) for name in self._columns}, records.num_rows)
         if isinstance(records, pd.DataFrame):
             self._require([str(name) for name in records.columns])
-            return self._many({name: records[name] for name in self._intakes}, len(records))
+            return self._many({name: records[name] for name in self._columns}, len(records))
         if isinstance(records, Mapping):
             return self._mapping(records)
         if isinstance(records, Sequence) and not isinstance(records, (str, bytes)):
@@ -69,14 +74,14 @@ class Records:
         raise OptionError(f"records: got {type(records).__name__}, expected {wanted}")
 
     def _mapping(self, records: Mapping[str, Any]) -> tuple[dict[str, Value], int]:
-        if not all(name in records for name in self._intakes):
+        if not all(name in records for name in self._columns):
             self._require([str(name) for name in records])
-        plain = [name for name, intake in self._intakes.items() if _depth(records[name]) <= len(intake.shape)]
-        if len(plain) == len(self._intakes):
+        plain = [name for name, column in self._columns.items() if _depth(records[name]) <= len(column.shape)]
+        if len(plain) == len(self._columns):
             return self._one(records), 1
         if plain:
             raise OptionError(f"records: {plain[0]!r} is one value beside columns of several; expected all alike")
-        lengths = {name: len(records[name]) for name in self._intakes}
+        lengths = {name: len(records[name]) for name in self._columns}
         if len(set(lengths.values())) > 1:
             raise OptionError(f"records: columns of different lengths; got {lengths}")
         return self._many(records, next(iter(lengths.values())))
@@ -86,13 +91,13 @@ class Records:
             if not isinstance(record, Mapping):
                 raise OptionError(f"records[{number}]: got {type(record).__name__}, expected a dict")
             self._require(record, f"records[{number}]: ")
-        return self._many({name: [record[name] for record in records] for name in self._intakes}, len(records))
+        return self._many({name: [record[name] for record in records] for name in self._columns}, len(records))
 
     def _one(self, record: Mapping[str, Any]) -> dict[str, Value]:
         try:
-            return {name: intake.one(record[name]) for name, intake in self._intakes.items()}
+            return {name: column.one(record[name]) for name, column in self._columns.items()}
         except FeatureTypeError:
-            return self._collected({name: [record[name]] for name in self._intakes})
+            return self._collected({name: [record[name]] for name in self._columns})
 
     def _many(self, columns: Mapping[str, Any], rows: int) -> tuple[dict[str, Value], int]:
         return self._collected(columns), rows
@@ -100,9 +105,9 @@ class Records:
     def _collected(self, columns: Mapping[str, Any]) -> dict[str, Value]:
         values: dict[str, Value] = {}
         wrong: list[str] = []
-        for name, intake in self._intakes.items():
+        for name, column in self._columns.items():
             try:
-                values[name] = intake.many(columns[name])
+                values[name] = column.many(columns[name])
             except FeatureTypeError as error:
                 wrong.append(str(error))
         if wrong:
@@ -110,7 +115,7 @@ class Records:
         return values
 
     def _require(self, present: Any, where: str = "records: ") -> None:
-        absent = [name for name in self._intakes if name not in present]
+        absent = [name for name in self._columns if name not in present]
         if absent:
             lines = [f"{where}column {name!r} isn't there.{did_you_mean(name, present)}" for name in absent]
             raise ColumnNotFoundError("\n".join(lines) + "\nPass None for a value that is missing")

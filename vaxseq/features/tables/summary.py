@@ -43,7 +43,7 @@ def fitted_table(fitted: Fitted) -> Display:
                     reads(place),
                     ", ".join(show_step(step) for step in place.all_steps) or "as it is",
                     "; ".join(
-                        _learned(one, values) for one, values in zip(place.steps, learned, strict=True) if values
+                        learned_text(one, values) for one, values in zip(place.steps, learned, strict=True) if values
                     ),
                     str(part.width),
                     _percent(share),
@@ -73,10 +73,10 @@ def definition_table(definition: Definition) -> Display:
         rows += [(name, column.expr.text, "", _notes(column)) for name, column in definition.columns.items()]
     for name, block in definition.inputs.items():
         rows.append(Head(f"input {name}", block.dtype))
-        rows += [_declared(feature) for feature in block.features]
+        rows += [declared(feature) for feature in block.features]
     for name, target in definition.targets.items():
         rows.append(Head(f"target {name}", target.storage))
-        rows.append(_declared(target))
+        rows.append(declared(target))
     if definition.weights is not None:
         rows.append(Head("weights", definition.weights.dtype))
         rows.append((definition.weights.column or "weight", _source(definition.weights), "", ""))
@@ -101,7 +101,7 @@ def _option(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _declared(block: Feature | Target) -> tuple[str, str, str, str]:
+def declared(block: Feature | Target) -> tuple[str, str, str, str]:
     name = block.name if isinstance(block, Feature) else None
     steps = (
         "classes" if isinstance(block, Target) and block.classes else ", ".join(show_step(one) for one in block.steps)
@@ -131,7 +131,7 @@ def reads(place: Place) -> str:
     return place.reads.text
 
 
-def _learned(step: Step, values: Mapping[str, Any]) -> str:
+def learned_text(step: Step, values: Mapping[str, Any]) -> str:
     return f"{step.name} " + ", ".join(_entries(values))
 
 

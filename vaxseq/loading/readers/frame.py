@@ -11,6 +11,7 @@ from vaxseq.errors import FeatureTypeError, MissingValueError
 from vaxseq.expressions.values import Mask, Value, as_float
 from vaxseq.features.program.recipe import Field, Part, Recipe
 from vaxseq.frame import Source, copy_runs
+from vaxseq.loading.readers.ranges import Rounding, check_whole, too_large
 
 Ids = npt.NDArray[np.int64]
 Arrays = list[npt.NDArray[Any]]
@@ -22,7 +23,7 @@ _BLOCK_BYTES = 1 << 20
 class FrameReader:
     """Evaluates a recipe on rows of a source; each call fills one array for each field: new ones, or ``out``'s.
 
-    Thread-safe: it keeps nothing between calls.
+    Thread-safe: between calls it keeps only what it has warned of.
     """
 
     chunk_bytes = 8 << 20
@@ -32,6 +33,7 @@ class FrameReader:
         self.source, self.recipe = source, recipe
         self._columns = recipe.program.columns
         self._block_rows = _block_rows(source, recipe)
+        self._rounding = Rounding()
         _check_types(source, recipe)
 
     @property
@@ -77,7 +79,7 @@ class FrameReader:
             values = self.recipe.program.run(block)
             for field, place in zip(fields, flat, strict=True):
                 for part in field.parts:
-                    hole = _write(values[part.output], place[low:high], field, part)
+                    hole = self._write(values[part.output], place[low:high], field, part, ids, low)
                     if hole is not None:
                         missing.setdefault(part.name, np.zeros(rows, dtype=bool))[low:high] = hole
         for field, array in zip(fields, flat, strict=True):
@@ -90,35 +92,36 @@ class FrameReader:
             raise _missing_error(missing, fields, ids, rows)
         return arrays
 
+    def _write(
+        self, value: Value, out: npt.NDArray[Any], field: Field, part: Part, ids: Ids | int, low: int
+    ) -> Mask | None:
+        """Cast one output into its columns of the field; the rows that an integer field can't hold as missing."""
+        data = value.data
+        whole = data.dtype.kind in "iu"
+        if field.dtype.kind == "f":
+            if whole:
+                self._rounding.check(data if value.missing is None else data[~value.missing], field, part)
+            if value.missing is not None:
+                data = as_float(value).data
+        elif value.missing is not None and value.missing.any():
+            return value.missing
+        elif data.dtype.kind == "f":
+            hole = value.is_missing()
+            if hole.any():
+                return hole
+        if field.dtype.kind in "iu" and data.size and data.dtype != field.dtype:
+            check_whole(data, field, part, _row_ids(ids, low, len(data)))
+        target = out[:, part.start] if part.width == 1 else out[:, part.start : part.start + part.width]
+        try:
+            with np.errstate(over="raise"):
+                target[...] = data.reshape(target.shape)
+        except FloatingPointError:
+            raise too_large(data, field, part, _row_ids(ids, low, len(data))) from None
+        return None
 
-def _write(value: Value, out: npt.NDArray[Any], field: Field, part: Part) -> Mask | None:
-    """Cast one output into its columns of the field; the rows that an integer field can't hold as missing."""
-    data = value.data
-    if value.missing is not None:
-        if field.dtype.kind != "f":
-            return value.missing if value.missing.any() else None
-        data = as_float(value).data
-    elif field.dtype.kind != "f" and data.dtype.kind == "f":
-        hole = value.is_missing()
-        if hole.any():
-            return hole
-    if field.dtype.kind in "iu" and data.size and data.dtype != field.dtype:
-        _check_range(data, field, part)
-    if part.width == 1:
-        out[:, part.start] = data.reshape(len(data))
-    else:
-        out[:, part.start : part.start + part.width] = data.reshape(len(data), -1)
-    return None
 
-
-def _check_range(data: npt.NDArray[Any], field: Field, part: Part) -> None:
-    limits = np.iinfo(field.dtype)
-    low, high = data.min(), data.max()
-    if low < limits.min or high > limits.max:
-        raise FeatureTypeError(
-            f"{field.role} {field.name!r}, feature {part.name!r}: values from {low} to {high} don't fit {field.dtype}. "
-            "Give the block a wider dtype."
-        )
+def _row_ids(ids: Ids | int, low: int, rows: int) -> Ids:
+    return np.arange(ids + low, ids + low + rows) if isinstance(ids, int) else ids[low : low + rows]
 
 
 def _missing_error(missing: dict[str, Mask], fields: tuple[Field, ...], ids: Ids | int, rows: int) -> MissingValueError:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from vaxseq.dataset.allowance import memory_room
 from vaxseq.errors import ScratchError
-from vaxseq.frame.allowance import memory_room
 from vaxseq.loading.scatter.buckets import record_bytes
 from vaxseq.loading.scatter.folder import Scratch, room, scratch_folder
 from vaxseq.loading.scatter.sizes import Sizes

@@ -6,9 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
+from vaxseq.dataset.allowance import lines_of
 from vaxseq.dataset.cache import cache_folder
 from vaxseq.errors import OptionError, ScratchError
-from vaxseq.frame.allowance import lines_of
 
 Scratch = str | os.PathLike[str] | None
 

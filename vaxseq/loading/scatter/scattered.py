@@ -30,9 +30,12 @@ class Scattered:
 
     The first epoch costs a pass over the data. Where each epoch serves all rows, its buckets feed the next one, so the
     data is read once; a rank's share, a balanced draw or a part of an epoch is scattered from the data each time.
+    With ``repeats`` only epoch 0 is ever asked for, and stays on the disk.
     """
 
-    def __init__(self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> None:
+    def __init__(
+        self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way, *, repeats: bool = False
+    ) -> None:
         assert way.folder is not None
         assert way.sizes is not None
         self.way, self.places = way, Places(plan)
@@ -40,7 +43,7 @@ class Scattered:
         self.passes = 0
         self._source, self._folder, self._sizes = ItemSource(reader, index, way.sizes.chunk_rows), way.folder, way.sizes
         self._part_rows = -(-self.places.count // way.parts)
-        self._same = plan.shuffle is False  # then all epochs are one
+        self._same = repeats or (plan.shuffle is False and plan.resampling is None)  # then all epochs are one
         self._passes_on = self.places.whole and way.parts == 1 and not self._same
         empty = reader.empty(1)
         self._field_bytes = [array.nbytes for array in empty]
@@ -61,7 +64,7 @@ class Scattered:
             ScratchError: the disk is full or fails.
             MissingValueError, ...: as the reader says of any row of the epoch.
         """
-        epoch = 0 if self._same else epoch
+        epoch = 0 if self._same else epoch  # in the data's order, or of evaluation
         at = start
         while at < stop:
             held = self._held(epoch, at)

@@ -19,13 +19,13 @@ from vaxseq.training.augment import Augmenter
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
 from vaxseq.training.batches import Batch, BatchMaker
-from vaxseq.training.copying import CopyLoader
 from vaxseq.training.examples import Examples
+from vaxseq.training.slice_loader import SliceLoader
 
 
 @dataclass(frozen=True)
-class Finishing:
-    """What a Sequence does to batches once they are read; ``loader`` makes one for any plan over its items."""
+class Pipeline:
+    """What becomes of rows that are read, on their way to Keras; ``loader`` makes one for any plan over its items."""
 
     items: Examples
     maker: Callable[[bool], BatchMaker]
@@ -42,8 +42,13 @@ class Finishing:
         """What that costs, as measured on a few rows."""
         return expect(self.items.reader, self.items.index, plan, self.way(plan))
 
-    def loader(self, plan: BatchPlan) -> Batches[Batch]:
-        """What loads the plan's batches."""
+    @property
+    def has_targets(self) -> bool:
+        """Whether batches hold targets."""
+        return any(field.role == "target" for field in self.items.fields)
+
+    def loader(self, plan: BatchPlan, sequential: bool = False, *, warn: bool = True) -> Batches[Batch]:
+        """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one."""
         # what is left of an epoch may need weights where the whole doesn't, or the other way round
         maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
         augmenter = None
@@ -53,18 +58,22 @@ class Finishing:
         reader = self.items.reader
         if isinstance(reader, StoreReader) and reader.random_access:
             if plan.in_order and augmenter is None and not plan.padded:
-                return CopyLoader(reader, plan, finish, plain=maker.plain)
+                return SliceLoader(reader, plan, finish, plain=maker.plain)
         index, way = self.items.index, self.way(plan)
-        ordered = Scattered(reader, index, plan, way) if way.kind == "scattered" else None
-        if way.kind == "one by one":
+        ordered = Scattered(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
+        if way.kind == "one by one" and warn and not sequential:
             warn_of_cost(reader, index, plan, way)
+        make = partial(Loader, reader, index, plan, self.read_ahead, finish, sequential=sequential, ordered=ordered)
         if self.pool is not None:
-            tasks = self.pool.tasks
-            return Loader(
-                reader, index, plan, self.read_ahead, finish, finish_all=finish.all, threads=tasks, ordered=ordered
-            )
-        cut = maker.cut if augmenter is None and maker.cuts else None
-        return Loader(reader, index, plan, self.read_ahead, finish, cut=cut, ordered=ordered)
+            return make(finish_all=finish.all, threads=self.pool.tasks)
+        return make(cut=maker.cut if augmenter is None and maker.cuts else None)
+
+    def blank(self, plan: BatchPlan) -> Batch:
+        """A batch of the plan's shapes and types, of zeros: nothing is read. What ``augment`` changes isn't known."""
+        rows = plan.rows(0, 1)
+        arrays = [np.zeros((rows, *field.shape), field.dtype) for field in self.items.fields]
+        maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
+        return maker.tensors(maker.arrays(Loaded(arrays, rows, 0, 0)))
 
 
 def rows_of(items: Examples, plan: BatchPlan, epoch: int, index: int) -> npt.NDArray[np.int64]:

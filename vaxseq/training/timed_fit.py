@@ -16,7 +16,6 @@ from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.store import StoreReader
 from vaxseq.training.backend import keras
-from vaxseq.training.passes import Passes
 from vaxseq.training.sequence import Sequence
 
 _WARM_STEPS = 3  # a fit's first steps compile and allocate
@@ -185,7 +184,7 @@ class _Ready(_Marked):
 @dataclass(frozen=True, slots=True)
 class Insides:
     """What a Sequence is made of. ``finish`` makes a batch of the arrays, and augments it if ``augmented``,
-    in so many ``processes`` or in its own thread.
+    in so many ``processes`` or in its own thread; ``way`` is how its rows come into their order.
     """
 
     reader: Any
@@ -197,11 +196,12 @@ class Insides:
     recipe: Recipe
     augmented: bool
     processes: int
+    way: str
 
 
 def insides(sequence: Sequence) -> Insides:
     """The parts of a Sequence, to be run apart from it."""
-    items, whole = sequence._items, sequence._passes.whole
+    items, whole = sequence._items, sequence._epochs.whole
     return Insides(
         items.reader,
         isinstance(items.reader, StoreReader),
@@ -211,7 +211,8 @@ def insides(sequence: Sequence) -> Insides:
         sequence._source,
         sequence._recipe,
         sequence._options["augment"] is not None,
-        0 if sequence._finishing.pool is None else sequence._finishing.pool.workers,
+        0 if sequence._pipeline.pool is None else sequence._pipeline.pool.workers,
+        sequence._pipeline.way(whole.plan).kind,
     )
 
 
@@ -224,6 +225,5 @@ def resized(sequence: Sequence, batch_size: int) -> Sequence:
     """The same Sequence, with batches of this size, and with an epoch and threads of its own."""
     other = object.__new__(type(sequence))
     other.__dict__.update(sequence.__dict__)
-    other._passes = Passes(sequence._finishing.loader, replace(sequence._passes.whole.plan, batch_size=batch_size))
-    other._passes._hinted = True  # a profile gives its own advice about the order
+    other._serve(sequence._pipeline, replace(sequence._plan, batch_size=batch_size), sequence._content)
     return other

@@ -21,7 +21,7 @@ _TEXT = pa.large_string()
 _NAMES = {"bool": "True or False", "int": "a whole number", "float": "a number", "text": "text", "datetime": "a time"}
 
 
-class Intake:
+class RecordColumn:
     """Turns values into Values of one column's stored type, so that records give the bits that the data gives."""
 
     def __init__(self, name: str, type_name: str) -> None:
@@ -197,7 +197,7 @@ _SCALARS: dict[str, _Scalar] = {
 }
 
 
-def _parsed_times(value: Value, intake: Intake) -> Value:
+def _parsed_times(value: Value, column: RecordColumn) -> Value:
     """Text as times: ISO 8601; with an offset, the moment in UTC."""
     times: list[Any] = []
     for text in value.data.to_pylist():
@@ -211,5 +211,5 @@ def _parsed_times(value: Value, intake: Intake) -> Value:
             else:
                 times.append(parse_time(text).data[()])
         except (ValueError, ExpressionError) as error:
-            raise FeatureTypeError(f"column {intake.name!r}: got {text!r}, expected a time in ISO 8601 form") from error
-    return Value(np.array([intake.in_unit(np.array(time)) for time in times], intake.dtype))
+            raise FeatureTypeError(f"column {column.name!r}: got {text!r}, expected a time in ISO 8601 form") from error
+    return Value(np.array([column.in_unit(np.array(time)) for time in times], column.dtype))

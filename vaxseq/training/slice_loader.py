@@ -10,7 +10,7 @@ from vaxseq.store import StoreReader
 from vaxseq.training.batches import Batch
 
 
-class CopyLoader:
+class SliceLoader:
     """Loads batch (epoch, index) of a plan in order, as ``Loader`` does, but when asked and in the caller's thread.
 
     A copy takes less time than handing it to another thread and back, and any order of asking is as quick; what isn't

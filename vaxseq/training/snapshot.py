@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 from vaxseq.errors import OptionError
+from vaxseq.training.adapter import keep_global_seed
 from vaxseq.training.backend import keras
 
 # what a fit sets on a model, besides its variables
@@ -65,8 +64,7 @@ def _value(variable: Any) -> Any:
 def _chance() -> Callable[[], None]:
     """Notes what random numbers depend on; gives a function that puts it back."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others draw from it
-    seed = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
-    seed_value = None if seed is None else _value(seed.state)
+    put_back_seed = keep_global_seed()
     torch_state = None
     if keras.backend.backend() == "torch":
         import torch
@@ -76,9 +74,7 @@ def _chance() -> Callable[[], None]:
     def put_back() -> None:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
-        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, seed)
-        if seed is not None:
-            seed.state.assign(seed_value)
+        put_back_seed()
         if torch_state is not None:
             torch.set_rng_state(torch_state)
 

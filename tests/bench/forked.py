@@ -1,0 +1,46 @@
+"""A benchmark whose processes are forks of one that has imported Keras: does it all run?
+
+python tests/bench/forked.py tests/bench/run.py --rows 20000 ...     # for the tests; figures are taken without this
+"""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "processes"))
+
+from prepared import PreparedPython
+
+
+def main(script: str, *arguments: str) -> None:
+    python = PreparedPython(["vaex", "vaxseq.training.sequence"])
+    run_anew, popen_anew = subprocess.run, subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> Any:
+        if command[:2] != [sys.executable, script]:
+            return popen_anew(command, **options)
+        return python.popen(command[1:], **{name: value for name, value in options.items() if name != "text"})
+
+    def run(command: list[str], **options: Any) -> Any:
+        if command[:2] != [sys.executable, script]:
+            return run_anew(command, **options)
+        assert options == {"stdout": subprocess.PIPE, "text": True, "check": True}
+        return python.run(command[1:], check=True)
+
+    subprocess.run = run  # type: ignore[assignment]
+    python.start()  # before Popen is another
+    subprocess.Popen = popen  # type: ignore[assignment, misc]
+    sys.argv = [script, *arguments]
+    sys.path.insert(0, str(Path(script).parent))
+    try:
+        runpy.run_path(script, run_name="__main__")
+    finally:
+        python.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

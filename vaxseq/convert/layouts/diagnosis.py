@@ -1,0 +1,174 @@
+"""What is odd about a file's first lines, as the options that set it right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from vaxseq.convert.layouts.head import Record, is_blank, is_value
+
+_MOST_UNITS = 3
+_LONGEST_UNIT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """``stops``: the rows can't be read as they are; else they can, and the options make more of them."""
+
+    message: str
+    options: dict[str, Any]
+    lines: tuple[int, ...]  # counted from 1
+    stops: bool = False
+    sure: bool = True  # the options lose no row
+
+
+def diagnose(records: Sequence[Record]) -> Oddity | None:
+    """The first oddity of records of which the first is taken for the header."""
+    filled = [one for one in records if one.stop > one.start]
+    if len(filled) < 2:
+        return None
+    for check in (_other_width, _twice, _names_are_data, _text_above_numbers):
+        if (found := check(filled)) is not None:
+            return found
+    return None
+
+
+def _other_width(filled: Sequence[Record]) -> Oddity | None:
+    """Lines before the header: they have other widths than what follows."""
+    first, rest = filled[0], filled[1:]
+    width, often = Counter(one.width for one in rest).most_common(1)[0]
+    if width < 2 or width == first.width or often < 2:
+        return None
+    at = next(place for place, one in enumerate(filled) if place and one.width == width)
+    body = filled[at:]
+    if sum(one.width == width for one in body) < 0.9 * len(body):
+        return None
+    start = filled[at]
+    if at == 1 and width == first.width + 1 and any(map(is_value, start.fields)):
+        rows = [one.fields for one in rest if one.width == width]
+        behind = all(is_blank(fields[-1]) for fields in rows)
+        names = [*first.fields, "rest"] if behind else ["row", *first.fields]
+        names = [name.strip() or f"column_{i}" for i, name in enumerate(names)]
+        options: dict[str, Any] = {"names": names, **({"columns": names[:-1]} if behind else {})}
+        said = f"the header names {first.width} columns, and the lines below it have {width} fields"
+        return Oddity(said, options, (1, 2), True)
+    options = {"skip_rows": start.line}
+    if sum(map(is_value, start.fields)) * 2 > width:
+        options["header"] = False
+    elif (more := diagnose(filled[at:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+        options |= more.options
+    fields = "field" if first.width == 1 else "fields"
+    said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
+    return Oddity(said, options, (first.line + 1, start.line + 1), True)
+
+
+def _twice(filled: Sequence[Record]) -> Oddity | None:
+    """Names that come twice: two header lines, or no header."""
+    names = [name.strip() for name in filled[0].fields]
+    double = sorted({name for name in names if name and names.count(name) > 1})
+    if not double:
+        return None
+    said = f"column names must differ; got {double} twice"
+    second = filled[1]
+    if sum(map(is_value, names)) * 2 > len(names):
+        return Oddity(said + ", and they are numbers", {"header": False}, (filled[0].line + 1,), True)
+    if second.width == len(names) and not any(map(is_value, second.fields)):
+        pairs = list(zip(_filled_forward(names), second.fields, strict=True))
+        if len(set(pairs)) == len(pairs):
+            return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2},
+                          (filled[0].line + 1, second.line + 1), True)  # fmt: skip
+    return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True)
+
+
+def _filled_forward(names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        found.append(name or (found[-1] if found else ""))
+    return found
+
+
+def different(names: Sequence[str]) -> list[str]:
+    """The names, those that come again with a number behind.
+
+    >>> different(["a", "b", "a"])
+    ['a', 'b', 'a_2']
+    """
+    seen: Counter[str] = Counter()
+    found: list[str] = []
+    for number, name in enumerate(names):
+        name = name or f"column_{number}"
+        seen[name] += 1
+        made = name if seen[name] == 1 else f"{name}_{seen[name]}"
+        while made in found or (made != name and made in names):
+            seen[name] += 1
+            made = f"{name}_{seen[name]}"
+        found.append(made)
+    return found
+
+
+def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
+    """A first line that is a row like the others."""
+    names, rows = filled[0].fields, [one.fields for one in filled[1:] if one.width == filled[0].width]
+    if not rows:
+        return None
+    columns = _value_columns(rows)
+    if not columns or not all(is_value(names[place]) for place in columns) or _goes_up(names):
+        return None
+    if sum(map(is_value, names)) * 2 < len(names):
+        return None
+    said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+    return Oddity(said, {"header": False}, (filled[0].line + 1,))
+
+
+def _goes_up(names: Sequence[str]) -> bool:
+    """Whether names are years, hours or the like: whole numbers at one distance."""
+    numbers = [int(name) for name in names if name.strip().isdigit()]
+    steps = {b - a for a, b in pairwise(numbers)}
+    return len(numbers) >= 3 and len(steps) == 1 and steps.pop() > 0
+
+
+def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
+    """Units or a second line of names between the header and the rows."""
+    header = filled[0]
+    for count in range(1, min(_MOST_UNITS, len(filled) - 2) + 1):
+        above, rows = filled[1 : 1 + count], [one.fields for one in filled[1 + count :] if one.width == header.width]
+        columns = _value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :]) if rows else []
+        if not columns:
+            return None
+        cells = [one.fields[place] for one in above for place in columns if place < one.width]
+        if any(map(is_value, cells)) or not all(any(f.strip() for f in one.fields) for one in above):
+            return None
+        if any(one.fields == header.fields for one in above) or any(one.width > header.width for one in above):
+            return None
+        told = sum(any(not is_blank(one.fields[place]) for one in above if place < one.width) for place in columns)
+        if told * 2 < len(columns) or not _all_values(rows[:2], columns):
+            continue
+        lines = tuple(one.line + 1 for one in above)
+        shown = ", ".join(above[0].fields[:4]) + (", ..." if above[0].width > 4 else "")
+        blank = any(not name.strip() for place, name in enumerate(header.fields) if place in columns)
+        if count == 1 and (blank or max(map(len, cells)) > _LONGEST_UNIT):
+            return Oddity(f"line {lines[0]} looks like a second line of names: {shown}", {"header_rows": 2}, lines)
+        return Oddity(
+            f"line {lines[0]} looks like units, not like a row: {shown}",
+            {"units_rows": count},
+            lines,
+            sure=len(columns) > 1,
+        )
+    return None
+
+
+def _value_columns(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Columns that have numbers or times and nothing else in most of these rows."""
+    found = []
+    for place in range(len(rows[0]) if rows else 0):
+        cells = [row[place] for row in rows if not is_blank(row[place])]
+        if cells and sum(map(is_value, cells)) >= 0.8 * len(cells):
+            found.append(place)
+    return found
+
+
+def _all_values(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:
+    return all(is_value(row[place]) or is_blank(row[place]) for row in rows for place in columns) and bool(rows)

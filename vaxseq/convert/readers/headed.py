@@ -1,0 +1,179 @@
+"""Text with a header: which lines come before it, what it names, where the first row begins."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vaxseq.convert.layouts.delimiter import sniff, told
+from vaxseq.convert.layouts.diagnosis import Oddity, diagnose, different
+from vaxseq.convert.layouts.footer import last_lines
+from vaxseq.convert.layouts.head import Record, is_value, read_head, skipped
+from vaxseq.convert.readers import scan
+from vaxseq.convert.readers.base import bad_option
+from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.dataset.notice import Notice
+from vaxseq.errors import SchemaError, SourceError
+
+_LOOK, _RECORDS = 1 << 16, 60  # bytes and records that a look at the layout takes
+
+
+class HeadedReader(TextReader):
+    """Delimited text as far as the first row."""
+
+    options = {
+        **TextReader.options, "delimiter": None, "header": True, "quote": '"', "escape": None, "skip_rows": 0,
+        "header_rows": 1, "units_rows": 0, "names": None, "comment": None,
+    }  # fmt: skip
+
+    def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
+        super().__init__(source, options)
+        for key in ("delimiter", "quote", "escape"):
+            if self.set[key] is not None and (not isinstance(self.set[key], str) or len(self.set[key].encode()) != 1):
+                raise bad_option(self.where, key, self.set[key], "one ASCII character")
+        if not isinstance(self.set["header"], bool | list | tuple):
+            raise bad_option(self.where, "header", self.set["header"], "True, False or a list of names")
+        for key, least in (("skip_rows", 0), ("header_rows", 1), ("units_rows", 0)):
+            if isinstance(self.set[key], bool) or not isinstance(self.set[key], int) or self.set[key] < least:
+                raise bad_option(self.where, key, self.set[key], f"a whole number from {least}")
+        for key in ("names", "comment"):
+            kinds = (list, tuple) if key == "names" else str
+            if self.set[key] is not None and (not isinstance(self.set[key], kinds) or not self.set[key]):
+                raise bad_option(self.where, key, self.set[key], "a list of names" if key == "names" else "text")
+        quote, escape = self.set["quote"], self.set["escape"]
+        byte = (ord(quote) if quote else None, ord(escape) if escape else None)
+        head = self._head()
+        mark, first = told(head) if self.set["delimiter"] is None else (None, 0)
+        rest = head[first:]
+        for _ in range(self.set["skip_rows"]):
+            rest = rest.partition(b"\n")[2]
+        given = self.set["delimiter"] or mark
+        self.dialect = scan.Dialect(ord(given or sniff(rest or head, self.source.path or "", quote)), *byte)
+        self._header: bytes | None = None
+        self._names, self._units, self.body_start, self.body_line = self._read_header(head, first)
+
+    def names(self) -> tuple[str, ...]:
+        return self._names
+
+    def _read_header(self, head: bytes, first: int) -> tuple[tuple[str, ...], dict[str, str], int, int]:
+        """Column names and units, and the offset and line number of the first record after them."""
+        records = self._first_records(head, first)
+        at = self._before(records, head)
+        found = read_head(
+            records[at:], header=self.set["header"], header_rows=self.set["header_rows"],
+            units_rows=self.set["units_rows"], names=self.set["names"],
+        )  # fmt: skip
+        if self._by_itself and (odd := diagnose(records[at:])) is not None:
+            self._tell(odd)
+        self._check_names(found.names)
+        if found.header is not None:
+            self._header = head[found.header.start : found.header.stop]
+        taken = [one for one in records[at:] if one.stop > one.start][: found.before]
+        start = records[at].start if at < len(records) else len(head)
+        if taken:
+            start = self._after(head, taken[-1].stop)
+        return found.names, found.units, start, head[:start].count(b"\n")
+
+    @property
+    def _by_itself(self) -> bool:
+        """Whether nobody said how the header stands."""
+        return all(
+            self.set[key] == default
+            for key, default in (("header", True), ("header_rows", 1), ("units_rows", 0), ("names", None))
+        )
+
+    def _first_records(self, head: bytes, first: int) -> list[Record]:
+        """The first records, as many as a look at the layout needs."""
+        data = np.frombuffer(head, np.uint8)[first : first + _LOOK]
+        whole = len(data) < _LOOK or first + _LOOK >= len(head)
+        lines = head[:first].count(b"\n")
+        found = []
+        for start, stop, line in scan.records(data, self.dialect, skip_blank=False):
+            start, stop = start + first, stop + first
+            fields = self._fields(head[start:stop]) if stop > start else []
+            found.append(Record(start, stop, line + lines, fields))
+            if len(found) > self.set["skip_rows"] + _RECORDS:
+                return found
+        return found if whole or len(found) < 2 else found[:-1]
+
+    def _before(self, records: list[Record], head: bytes) -> int:
+        """How many records stand before the header: skipped ones and comments."""
+
+        def line(one: Record) -> str:
+            return head[one.start : one.stop].decode(errors="replace")
+
+        comment = self.set["comment"]
+        at = skipped(records, self.set["skip_rows"], comment, line)
+        if comment is None and self.set["header"] is True:
+            after = skipped(records, self.set["skip_rows"], "#", line)
+            last = next((one for one in reversed(records[at:after]) if one.width), None)
+            named = last is not None and after < len(records) and last.width == records[after].width > 1
+            if last is not None and not (named and any(map(is_value, records[after].fields))):
+                return after
+            if last is not None and sum(one.width > 0 for one in records[at:after]) > 1:
+                return records.index(last)  # the last of the comments has the names
+        return at
+
+    def last_rows(self, rows: int) -> list[dict[str, str]]:
+        lines = last_lines(self.tail(_LOOK), rows) if self.splittable else []
+        found = [[*csv.reader([line.decode(errors="replace")], **self._python_dialect())] for line in lines]
+        return [dict(zip(self._names, cells[0], strict=False)) for cells in found if cells]
+
+    def _check_names(self, names: tuple[str, ...]) -> None:
+        if not names:
+            raise SourceError(
+                f"{self.where}: the file is empty; got no header line. Pass header=[...] with the column names."
+            )
+        if nul := [name for name in names if "\0" in name]:
+            raise SchemaError(
+                f"{self.where}: column name {nul[0]!r} has a NUL character, which no file of columns can hold. "
+                "Pass names=[...] of new names.",
+                options={"names": [name.replace("\0", "") for name in names]},
+            )
+        if double := sorted({name for name in names if names.count(name) > 1}):
+            raise SchemaError(
+                f"{self.where}: line 1: column names must differ; got {double} twice. Pass names=[...] of new names.",
+                options={"names": different(names)},
+            )
+
+    def _tell(self, odd: Oddity) -> None:
+        """Stops at what can't be read, and notes what can."""
+        options = odd.options
+        if odd.stops:
+            shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
+            raise SchemaError(f"{self.where}: line {odd.lines[0]}: {odd.message}. Pass {shown}.", options=options)
+        self.notices.append(
+            Notice(None, odd.message, tuple(f"line {line}" for line in odd.lines), options, lossless=odd.sure)
+        )
+
+    def _after(self, head: bytes, stop: int) -> int:
+        while stop < len(head) and head[stop] in b"\r\n":
+            stop += 1
+            if head[stop - 1] == 10:
+                break
+        return stop
+
+    def _fields(self, record: bytes) -> list[str]:
+        try:
+            line = record.decode()
+        except UnicodeDecodeError as error:
+            raise SourceError(
+                f"{self.where}: the header isn't UTF-8: {error}. Pass encoding=, for example 'cp1252'.",
+                options={"encoding": "cp1252"},
+            ) from error
+        try:
+            return next(csv.reader([line.replace("\r", " ")], **self._python_dialect()), [])
+        except csv.Error as error:
+            raise SourceError(
+                f"{self.where}: can't read the header line: {error}. Pass header=[...] and skip_rows=1."
+            ) from error
+
+    def _python_dialect(self) -> dict[str, Any]:
+        quote = self.set["quote"]
+        return {
+            "delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
+            "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        }  # fmt: skip
