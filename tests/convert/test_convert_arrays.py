@@ -92,12 +92,15 @@ def test_netcdf_marks_scales_and_units(path) -> None:
         file["u"].attrs.update({"_Unsigned": "true", "_FillValue": np.int8(0)})
         file["name"] = np.array([list("ab  "), list("c\0\0\0"), list("dddd")], "S1")
         file["lat"] = np.arange(2.0)
+        file["n"] = np.zeros(3, np.float32)
+        file["n"].make_scale("This is a netCDF dimension but not a netCDF variable.         3")
+        file["v"].dims[0].attach_scale(file["n"])
     found = rows_of(path.rename(path.with_suffix(".nc")))
     assert found["v"] == [[6.0, None], [16.0, 21.0], None]
     assert np.isnan(found["f"][1]) and [found["f"][0], found["f"][2]] == [1.5, None]
     assert found["u"] == [255, 5, None]
     assert found["name"] == ["ab  ", "c", "dddd"]
-    assert "lat" not in found
+    assert "lat" not in found and "n" not in found
 
 
 @pytest.mark.parametrize(
