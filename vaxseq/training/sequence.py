@@ -23,7 +23,8 @@ from vaxseq.loading.loader import within
 from vaxseq.loading.query import Query
 from vaxseq.loading.scatter.expectation import Expectation
 from vaxseq.loading.scatter.folder import check_scratch
-from vaxseq.plan.plan import BatchPlan
+from vaxseq.plan.lanes import Lanes
+from vaxseq.plan.plan import BatchPlan, Resampling
 from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
@@ -163,7 +164,14 @@ class Sequence(Shown, EpochDataset):
         self._items = examples_of(served, store, plain, window)
         self._recipe = replace(served.recipe, fields=self._items.fields)
         classes = _classes(fitted, self._recipe)
-        draws = None
+        draws: Resampling | None = None
+        if window is not None and window.lanes and self._items.windows is not None:
+            if shuffle or balance is not None or shard is not None or pad:
+                raise OptionError(
+                    "window lanes: got shuffle, balance, shard or pad, expected none of them: lanes are read in order, "
+                    "in whole batches."
+                )
+            draws = Lanes(self._items.windows, batch_size)
         if balance is not None:
             draws = draws_of(balance, self._items, self._source, served.recipe, classes, seed)
         shard_index, shard_count = shard_of(shard)
@@ -272,6 +280,19 @@ class Sequence(Shown, EpochDataset):
         fields = self._served.recipe.fields
         return served_table(self._fitted, self._source, fields, [one[: len(ids)] for one in arrays], ids, title)
 
+    def lane_starts(self, index: int) -> npt.NDArray[np.bool_]:
+        """With ``Window(lanes=True)``: which rows of a batch don't go on from the batch before, shape (batch,).
+
+        All of batch 0, and rows in which another series begins: a stateful layer's state must be reset there.
+
+        Raises:
+            OptionError: there are no lanes.
+        """
+        lanes = self._plan.resampling
+        if not isinstance(lanes, Lanes):
+            raise OptionError("lane_starts: there are no lanes. Give the Sequence a Window with lanes=True.")
+        return lanes.begins(within(index, self._plan))
+
     def shuffle_quality(self, *, epoch: int = 0) -> ShuffleQuality:
         """How near the order of an epoch comes to a uniform shuffle: measured, each figure beside the uniform one.
 
@@ -298,7 +319,7 @@ class Sequence(Shown, EpochDataset):
             OptionError: the number of rows isn't this Sequence's, the epoch isn't clear, the frame has a column of
                 that name, or rows are drawn several times (balance).
         """
-        if self._plan.resampling is not None:
+        if self._plan.resampling is not None and not isinstance(self._plan.resampling, Lanes):
             raise OptionError("attach: balance draws rows several times. Predict with a Sequence without balance.")
         values = vector(predictions)
         places, real = self._joining.places(len(values), epoch)
@@ -333,7 +354,9 @@ class Sequence(Shown, EpochDataset):
             ("batches", f"{plan.num_batches:,} of {plan.batch_size:,} rows{shard}"),
             ("order", order),
         ]
-        if plan.resampling is not None:
+        if isinstance(plan.resampling, Lanes):
+            lines.append(("lanes", f"{plan.resampling.count:,} of {plan.resampling.length:,} windows"))
+        elif plan.resampling is not None:
             lines.append(("balance", f"{plan.n_items:,} draws an epoch"))
         roles: tuple[Role, ...] = ("input", "target", "weight")
         for role in roles:
