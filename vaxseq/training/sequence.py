@@ -57,8 +57,9 @@ class Sequence(Shown, EpochDataset):
         where: a condition on the columns, as in a definition file; a row for which it is missing is left out.
         rows: a slice, positions or boolean mask over the rows that the frame's filter and ``where`` leave.
         window: serve windows of rows, shape (batch, length, ...), instead of rows; the definition's by default.
-        shuffle: False; "global" (or True): any row anywhere, another order each epoch; "block": blocks of
-            neighbours in random order, shuffled inside a buffer, nearly as fast as reading in order.
+        shuffle: False; "global" (or True): any row anywhere, another order each epoch, exact at any size; "block":
+            blocks of 8,192 neighbours from all over the data, shuffled inside a buffer of 32, read nearly in order. The
+            means of batches of sorted data vary 1.0 to 1.2 times as much as a uniform shuffle's (``shuffle_quality``).
         seed: of the order.
         shard: (index, count) for one of several training processes, or "auto" to ask the backend and the
             environment: each row in one shard, equally many batches in all.
