@@ -24,6 +24,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vaxseq"
 ROOMS = {
     "cli": {"reference", "demo", "vaxseq", "convert", "features", "display"},
     "demo": {"vaxseq"},
+    "testing": {"features", "expressions"},
+    "steps": {"features", "expressions"},
     "sklearn": {"loading", "features", "frame"},
     "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
     "reference": set(),
@@ -42,7 +44,7 @@ ROOMS = {
     "display": set(),
     "errors": set(),
 }  # and errors, every room
-DOORS = {"vaxseq", "sklearn"}  # public modules, not rooms: what users import stands there, and nothing else
+DOORS = {"vaxseq", "sklearn", "steps", "testing"}  # public modules that users import, not rooms
 AT_MOST = 17
 
 # The same inside features/: a definition doesn't know how it is fitted, nor a state how it is shown.
@@ -51,7 +53,7 @@ FEATURES = ["facade", "tables", "records", "learning", "history", "program", "de
 # Packages that only some rooms may import; a user's script, which the demo is, makes Keras models.
 GUARDED = {
     "vaex": {"frame"},
-    "keras": {"training", "demo"},
+    "keras": {"training", "demo", "testing"},
     "torch": {"training"},
     "jax": {"training"},
     "tensorflow": {"training"},

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.convert import convert as convert
     from vaxseq.convert import inspect as inspect
     from vaxseq.dataset.manifest import Manifest as Manifest
+    from vaxseq.dataset.verifying import verify as verify
     from vaxseq.errors import VaxseqError as VaxseqError
     from vaxseq.features import FeatureSet as FeatureSet
     from vaxseq.features import FittedFeatures as FittedFeatures
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the table below
     from vaxseq.split import folds as folds
     from vaxseq.split import split as split
     from vaxseq.store import materialize as materialize
+    from vaxseq.training.export import export as export
     from vaxseq.training.layer import FittedLayer as FittedLayer
     from vaxseq.training.resume import ResumeTraining as ResumeTraining
     from vaxseq.training.sequence import Sequence as Sequence
@@ -54,6 +56,7 @@ _EXPORTS = {
     "convert": "vaxseq.convert",
     "draft": "vaxseq.report.drafting",
     "explore": "vaxseq.report.exploration",
+    "export": "vaxseq.training.export",
     "folds": "vaxseq.split",
     "inspect": "vaxseq.convert",
     "materialize": "vaxseq.store",
@@ -61,6 +64,7 @@ _EXPORTS = {
     "profile": "vaxseq.profile",
     "report": "vaxseq.report.reporting",
     "split": "vaxseq.split",
+    "verify": "vaxseq.dataset.verifying",
 }
 
 __all__ = sorted(_EXPORTS)  # noqa: PLE0605

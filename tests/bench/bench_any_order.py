@@ -4,7 +4,7 @@ python tests/bench/bench_any_order.py                # 30 M rows of 20 float32 a
 
 Each contender is a process of its own in a control group whose limit holds for the page cache as well; its files were
 dropped from the cache before, opening isn't timed. "not run" where no such group can be made (it takes root).
-``--sizes`` tells time per row over data/memory instead; ``--peers`` runs other loaders at the same rows.
+``--sizes`` tells time per row over data/memory instead: the same rows under seven limits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from rows import COLUMNS, columns_hdf5, evict, once
 
 ROW_BYTES = 4 * len(COLUMNS) + 4
 WINDOW, STRIDE = 64, 16
+SIZES = (0.5, 0.8, 1, 1.2, 1.5, 2, 4)
 Figures = dict[str, Any]
 
 
@@ -49,7 +51,7 @@ def served(options: argparse.Namespace, **asked: Any) -> Figures:
     )
     found: Figures = {"way": str(sequence._pipeline.way(sequence._plan))}
     for epoch, name in ((0, "first_epoch"), (1, "rows_s")):
-        begun, rows = time.perf_counter(), 0
+        begun, rows, cpu = time.perf_counter(), 0, time.process_time()
         for number in range(len(sequence)):
             rows += len(sequence.batch(epoch, number)[1]) * each
             if number in (0, 4):
@@ -59,6 +61,7 @@ def served(options: argparse.Namespace, **asked: Any) -> Figures:
             if time.perf_counter() - begun > options.seconds:
                 break
         found[name] = rows / (time.perf_counter() - begun)
+        found["cpu_ns"] = (time.process_time() - cpu) / rows * 1e9
         if rows < options.rows / 2:
             break
     found.setdefault("rows_s", found["first_epoch"])
@@ -156,9 +159,26 @@ def line(name: str, row: Figures, table: dict[str, Figures]) -> str:
         text += f", first batch {row['first_batch_s']:.2f} s"
     if "fifth_batch_s" in row:
         text += f", fifth {row['fifth_batch_s']:.2f} s"
+    if "cpu_ns" in row:
+        text += f", {row['cpu_ns']:.0f} ns of CPU a row"
     return (
         text + f", {row['rss_anon_mb']:.0f} MB anonymous ({row.get('before_mb', 0):.0f} before); {row.get('way', '')}"
     )
+
+
+def by_size(options: argparse.Namespace) -> None:
+    """Time per row where the rows are half of the memory to four times as much, and its largest step."""
+    make(options.folder, options.rows, any("store" in one for one in options.only))
+    found: dict[str, list[float]] = {name: [] for name in options.only}
+    for times in SIZES:
+        with limited(int(options.rows * ROW_BYTES / times)) as group:
+            for name, row in measure(options, group).items():
+                found[name].append(row["rows_s"])
+    for name, paces in found.items():
+        steps = [max(a / b, b / a) for a, b in pairwise(paces)]
+        shown = ", ".join(f"{times:g}: {pace / 1e6:.2f}" for times, pace in zip(SIZES, paces, strict=True))
+        print(f"{name:20} M rows/s by data/memory {shown}; all {max(paces) / min(paces):.1f}, a step {max(steps):.1f}")
+    print(json.dumps({"rows": options.rows, "sizes": SIZES, "rows_s": found}))
 
 
 def make(folder: Path, rows: int, stored: bool) -> None:
@@ -182,6 +202,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--seconds", type=float, default=60, help="an epoch that takes longer is stopped")
     parser.add_argument("--only", nargs="*", choices=list(CONTENDERS), default=None)
+    parser.add_argument("--sizes", action="store_true", help="time per row over data/memory")
     parser.add_argument("--folder", type=Path, default=Path("bench-output/any-order"), help="on a disk; kept")
     parser.add_argument("--one", choices=list(CONTENDERS), help=argparse.SUPPRESS)
     parser.add_argument("--group", type=Path, help=argparse.SUPPRESS)
@@ -193,6 +214,9 @@ def main() -> None:
     if options.only is None:
         options.only = [one for one in CONTENDERS if one != "prototype" or "VAXSEQ_PROTOTYPE" in os.environ]
     try:
+        if options.sizes:
+            by_size(options)
+            return
         with limited(options.limit_mb << 20) as group:
             stored = any("store" in one for one in options.only)
             making = get_context("spawn").Process(target=make, args=(options.folder, options.rows, stored))

@@ -21,13 +21,12 @@ def main(script: str, *arguments: str) -> None:
     run_anew, popen_anew = subprocess.run, subprocess.Popen
 
     def popen(command: list[str], **options: Any) -> Any:
-        if command[0] != sys.executable:
+        if command[:2] != [sys.executable, script]:
             return popen_anew(command, **options)
-        assert options.pop("text")
-        return python.popen(command[1:], **options)
+        return python.popen(command[1:], **{name: value for name, value in options.items() if name != "text"})
 
     def run(command: list[str], **options: Any) -> Any:
-        if command[0] != sys.executable:
+        if command[:2] != [sys.executable, script]:
             return run_anew(command, **options)
         assert options == {"stdout": subprocess.PIPE, "text": True, "check": True}
         return python.run(command[1:], check=True)

@@ -58,8 +58,8 @@ def test_avro(tmp_path) -> None:
     moment = dt.datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
     rows = [
         {"a": i, "b": None if i == 1 else i / 2, "n": i or 0.5, "t": moment, "day": dt.date(2020, 1, 2),
-         "p": {"x": 1.5},
-         "again": {"x": 2.5}, "v": [1.0] * (i + 1), "e": "AB"[i % 2], "d": decimal.Decimal("1.25"), "m": {"k": i}}
+         "p": {"x": 1.5}, "again": {"x": 2.5}, "v": [1.0] * (i + 1), "e": "AB"[i % 2],
+         "d": decimal.Decimal("1.25"), "m": {"k": i}}
         for i in range(3)
     ]  # fmt: skip
     with open(tmp_path / "a.avro", "wb") as file:

@@ -40,6 +40,8 @@ OFFERED: list[tuple[str, dict[str, Any], dict[str, list[Any]]]] = [
      {"a": [1, 4], "b": [2, 5], "c": [3, 6]}),
     ("a,b\nr1,1,2\nr2,3,4\n", {"names": ["row", "a", "b"]}, {"row": ["r1", "r2"], "a": [1, 3], "b": [2, 4]}),
     ("a,a\n1,2\n3,4\n", {"names": ["a", "a_2"]}, {"a": [1, 3], "a_2": [2, 4]}),
+    ("  year  t   v\n1990  1  2.5\n 1991 10 -3\n1992   2 4 \n", {"delimiter": "whitespace"},
+     {"year": [1990, 1991, 1992], "t": [1, 10, 2], "v": [2.5, -3.0, 4.0]}),
     ("t,v\n" + "".join(f"{i},{2 * i}\n" for i in range(30)) + "Total,870\n", {"skip_footer": 1},
      {"t": list(range(30)), "v": [2 * i for i in range(30)]}),
 ]  # fmt: skip
@@ -67,6 +69,8 @@ AT_ONCE: list[tuple[str | bytes, dict[str, list[Any]]]] = [
     ("a,°C\n1,2\n".encode("utf-16-be"), {"a": [1], "°C": [2]}),
     ("a,°C\n1,2\n".encode("utf-8-sig"), {"a": [1], "°C": [2]}),
     ("a,°C,m³/h\n1,2,3\n".encode("cp1252"), {"a": [1], "°C": [2], "m³/h": [3]}),
+    ("turbine,0.0,0.5,1.5\nA,1,2,3\nB,4,5,6\n",
+     {"turbine": ["A", "B"], "0.0": [1, 4], "0.5": [2, 5], "1.5": [3, 6]}),
     ("station,2019,2020,2021\nA,1,2,3\nB,4,5,6\n",
      {"station": ["A", "B"], "2019": [1, 4], "2020": [2, 5], "2021": [3, 6]}),
 ]  # fmt: skip

@@ -76,7 +76,7 @@ def assert_same(one: Any, other: Any) -> None:
 
 
 def scattered(sequence: Sequence) -> Scattered:
-    found = sequence._passes.current.loader._ordered  # type: ignore[attr-defined]
+    found = sequence._epochs.whole.loader._ordered  # type: ignore[attr-defined]
     assert isinstance(found, Scattered)
     return found
 
@@ -167,6 +167,15 @@ def test_the_data_is_read_once_in_a_training(data: str, little_memory: Path) -> 
     assert scattered(sequence).passes == 1
 
 
+def test_an_evaluation_is_scattered_once(data: str, little_memory: Path) -> None:
+    sequence = make(data)
+    loader = sequence._pipeline.loader(sequence._plan, sequential=True)
+    for _ in range(3):
+        for index in range(len(sequence)):
+            loader.batch(0, index)
+    assert loader._ordered.passes == 1  # type: ignore[attr-defined]
+
+
 def test_an_epoch_that_was_left_is_passed_on_whole(data: str, little_memory: Path, monkeypatch: Any) -> None:
     sequence = make(data)
     for index in range(len(sequence) // 3):
@@ -201,7 +210,7 @@ def test_a_disk_with_little_room_takes_an_epoch_in_parts(data: str, little_memor
 
 
 def test_what_fits_in_memory_is_not_scattered(data: str) -> None:
-    assert make(data)._passes.current.loader._ordered is None  # type: ignore[attr-defined]
+    assert make(data)._epochs.whole.loader._ordered is None  # type: ignore[attr-defined]
     assert (
         Sequence(vaex.from_arrays(x=np.arange(9.0)), inputs=["x"], shuffle=True)
         ._pipeline.way(  # in memory already

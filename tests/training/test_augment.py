@@ -191,7 +191,7 @@ def test_all_processes_are_at_work_though_a_chunk_is_one_batch(
     monkeypatch.setenv("VAXSEQ_TEST_FOLDER", str(tmp_path))
     frame = vaex.from_arrays(x=np.arange(1000 * 300.0).reshape(1000, 300))
     data = Sequence(frame, inputs="x", batch_size=1000 // 12, augment=meet, augment_workers=2)
-    data._loader.chunk_batches = 1
+    data._epochs.whole.loader.chunk_batches = 1
     (tmp_path / "somebody").touch()
     for number in range(3):  # the third is the first for which others are read ahead
         data.batch(0, number)

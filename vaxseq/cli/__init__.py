@@ -29,8 +29,8 @@ from typer.core import TyperGroup
 
 # The order in which a person meets the verbs; others follow by name.
 _ORDER = (
-    "convert", "inspect", "explore", "draft", "schema", "check", "fit", "preview", "explain", "diff", "split",
-    "materialize", "profile", "report", "demo",
+    "convert", "inspect", "verify", "explore", "draft", "schema", "check", "fit", "preview", "explain", "diff", "split",
+    "materialize", "profile", "report", "export", "demo",
 )  # fmt: skip
 
 

@@ -43,3 +43,22 @@ def _read(given: str) -> tuple[str, Any]:
     if isinstance(read, dict) and value.startswith("{"):  # a lone ? is a mapping to YAML
         return key, read
     return key, read if isinstance(read, bool | int | str | list) else value
+
+
+def mapping(given: str, name: str) -> dict[str, Any]:
+    """The mapping that an option's YAML text is.
+
+    Raises:
+        OptionError: it is none.
+    """
+    import yaml
+
+    from vaxseq.errors import OptionError
+
+    try:
+        read = yaml.safe_load(given)
+    except yaml.YAMLError:
+        read = None
+    if not isinstance(read, dict):
+        raise OptionError(f"convert: {name}; got {given!r}, expected a mapping such as {{order_by: t, every: 10s}}.")
+    return read

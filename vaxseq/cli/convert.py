@@ -31,6 +31,10 @@ def convert(
     sort_by: Annotated[
         list[str] | None, typer.Option(help="Columns to sort by, separated by commas; may repeat.", show_default=False)
     ] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option(help="A grid of times: '{order_by: t, every: 10s, group_by: id}'.", show_default=False),
+    ] = None,
     scheduler: Scheduler = None,
     schema: Annotated[str | None, typer.Option(help="A YAML file of names, types, bounds and categories.")] = None,
     columns: Columns = None,
@@ -60,7 +64,7 @@ def convert(
     """
     from vaxseq.cli._cluster import cluster
     from vaxseq.cli._output import show
-    from vaxseq.cli._reader_options import pair, read_options
+    from vaxseq.cli._reader_options import mapping, pair, read_options
     from vaxseq.convert import as_arguments, convert_accepting
     from vaxseq.convert import convert as run
     from vaxseq.errors import OptionError, printable
@@ -73,6 +77,8 @@ def convert(
     given = read_options(option)
     if images is not None:
         given["images"] = images
+    if resample is not None:
+        given["resample"] = mapping(resample, "--resample")
     try:
         with cluster(scheduler) as executor:
             if accept:

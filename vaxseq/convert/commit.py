@@ -20,11 +20,13 @@ from vaxseq.convert.forms.saying import Decided
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
 from vaxseq.convert.ranges import ranges_of, together
+from vaxseq.convert.resampled import resampled_drafts
+from vaxseq.convert.resampling import Resample
 from vaxseq.convert.second_look import Seen
 from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, Stage
 from vaxseq.convert.staged import Reread, staged_groups
-from vaxseq.convert.target import check_replaceable, done_folder
+from vaxseq.convert.target import check_replaceable, done_folder, done_note
 from vaxseq.convert.writers import writers
 from vaxseq.convert.writers.ipc import IpcFile
 from vaxseq.dataset.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrint, sync_folder
@@ -63,7 +65,7 @@ def commit(
     stage: Stage, work: Path, target: Path, format_name: str, *, folder: bool, declared: Schema | None,
     sources: tuple[SourcePrint, ...], reread: Reread, before: Manifest | None = None,
     sort_by: tuple[str, ...] = (), fragment_bytes: int | None = None, overwrite: bool = False,
-    noted: Noted | None = None,
+    noted: Noted | None = None, resample: Resample | None = None,
 ) -> Manifest:  # fmt: skip
     """Makes the dataset of the staged rows and moves it to ``target`` in one step."""
     _settle(stage, reread)
@@ -80,9 +82,13 @@ def commit(
     if sort_by:
         rows_in_order = _Tables(stage, drafts, types, schema, words, reread, seen.forms)
         drafts = sorted_drafts(rows_in_order, work, schema, words, sort_by, fragment_bytes)
+    if resample is not None:
+        tables = _Tables(stage, drafts, types, schema, words, reread, seen.forms, seen.forms)
+        drafts, schema = resampled_drafts(tables, work, schema, words, resample, fragment_bytes)
+        types = dict(zip(schema.names, schema.types, strict=True))
     manifest = Manifest(
         _with_units(Schema.from_arrow(schema, declared), noted.units),
-        stage.rows,
+        stage.rows if resample is None else sum(draft.rows for draft in drafts),
         (),
         format_name,
         sources,
@@ -112,7 +118,7 @@ def commit(
             else {MANIFEST_KEY: json.dumps(replace(manifest, fragments=(Fragment(target.name, rows, 0),)).to_dict())}
         )
         if format_name == "arrow" and len(part) == 1 and _same_types(part[0], types):
-            file = IpcFile(work / part[0].name, schema, part[0].blocks, part[0].length)
+            file = IpcFile(work / part[0].name, schema, part[0].blocks, part[0].length, part[0].sums)
             file.finish(words, {key.encode(): value.encode() for key, value in meta.items()})
             _link(work / part[0].name, out / name)
         else:
@@ -185,12 +191,17 @@ def published(target: Path, ready: dict[str, Any]) -> bool:
 
 
 def clear(work: Path) -> None:
-    """Removes the working folder. The journal goes last: until then the same call knows that the work is done."""
+    """Removes the working folder. Its journal goes last, by itself: until then a same call knows that all is done."""
     done = done_folder(work)
     if done.exists():
         _remove(done)
     os.replace(work, done)
     _remove(done)
+
+
+def forget(work: Path) -> None:
+    """Removes what a finished run of the same target has left."""
+    _remove(done_folder(work))
 
 
 def empty(work: Path, but: tuple[str, ...] = ()) -> None:
@@ -201,10 +212,14 @@ def empty(work: Path, but: tuple[str, ...] = ()) -> None:
 
 
 def _remove(done: Path) -> None:
+    note = done_note(done)
     with suppress(FileNotFoundError):  # the run that it is of may be at it, too
         (done / LOCK_NAME).unlink(missing_ok=True)
-        empty(done)
+        empty(done, but=(JOURNAL_NAME,))
+        if (done / JOURNAL_NAME).exists():
+            os.replace(done / JOURNAL_NAME, note)
         done.rmdir()
+    note.unlink(missing_ok=True)
 
 
 def _settle(stage: Stage, reread: Reread) -> None:
@@ -338,16 +353,26 @@ def _swap_folder(out: Path, target: Path, work: Path) -> None:
     os.replace(out, target)
 
 
+def _finished(journal: Path) -> tuple[str, dict[str, Any]] | None:
+    """The key and the note of a run that came to its end, from its journal."""
+    try:
+        lines = [json.loads(line) for line in journal.read_bytes().splitlines()]
+        return str(lines[0]["key"]), dict(lines[-1]["ready"])
+    except (OSError, ValueError, LookupError, TypeError):  # none is there, or not of such a run
+        return None
+
+
 def recover(work: Path, target: Path) -> tuple[str, dict[str, Any]] | None:
     """Puts a dataset back that a killed overwrite had moved away, and removes what a finished run had left.
 
-    Gives the key and the note of the run that was killed while it cleared up, if its dataset is at the target.
+    Gives the key and the note of the run that was killed while it cleared up, if its dataset is at the target; what
+    tells so is left to `forget`.
     """
     done, found = done_folder(work), None
-    if done.exists():
-        note = Stage.ready_note(done)
-        key = str((Stage.header(done) or {}).get("key"))
-        found = (key, note) if note is not None and published(target, note) else None
+    for journal in (done / JOURNAL_NAME, done_note(done)):
+        if (said := _finished(journal)) is not None and published(target, said[1]):
+            found = said
+    if found is None:
         _remove(done)
     if (work / "replaced").exists() and not target.exists():
         os.replace(work / "replaced", target)

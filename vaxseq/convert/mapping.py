@@ -33,9 +33,16 @@ _ROWS: tuple[tuple[str, tuple[pa.DataType, ...], str], ...] = (
     ("decimal(38,6)", (pa.decimal128(38, 6),), "declare it as text or float64 for HDF5"),
     ("array column, float32[8,8]", (type_of("float32[8,8]"),), "numbers or bool; from tensors too"),
     ("nothing but missing values", (pa.null(),), ""),
-    ("list of any length", (pa.list_(pa.int64()),), "leave it out with `columns=`"),
-    ("struct", (pa.struct([("x", pa.int64())]),), "flatten it first"),
     ("bytes", (pa.binary(),), "leave it out with `columns=`"),
+)  # fmt: skip
+
+_NESTED = (  # what a reader makes flat before a target sees it
+    ("struct, JSON object", "a column a field", "`p.x`"),
+    ("lists of numbers, all of one length", "an array column", "as the first rows show"),
+    ("lists of numbers, of any length", "an array column and `x.length`",
+     "padded with missing elements to the longest; `lists={'x': 16}` for another length"),
+    ("lists of text", "text and `x.length`", "joined by `|`, as the step multi_hot takes it apart"),
+    ("map of text", "a column a key", "of the first rows; `maps={'m': ['a', 'b']}` names others"),
 )  # fmt: skip
 
 
@@ -46,6 +53,7 @@ def types_table() -> str:
     lines.append("|---|" + "---|" * (len(names) + 1))
     for shown, kinds, note in _ROWS:
         lines.append("| " + " | ".join([shown, *(_in_target(kinds, name) for name in names), note]) + " |")
+    lines += ["| " + " | ".join([shown, *([made] * len(names)), note]) + " |" for shown, made, note in _NESTED]
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.commit import clear, commit, empty, publish, published, recover
+from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
@@ -23,6 +23,7 @@ from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.convert.readers.sql import Query
+from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sorting import check_sort
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
@@ -45,7 +46,8 @@ def convert(
     columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
     on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False,
     again: bool = False, workers: int = 1,
-    sort_by: str | Iterable[str] | None = None, executor: Executor | None = None, progress: bool = True,
+    sort_by: str | Iterable[str] | None = None, resample: Mapping[str, Any] | Resample | None = None,
+    executor: Executor | None = None, progress: bool = True,
     format: str | None = None, path_column: str | None = None, target_format: str | None = None,
     fragment_bytes: int = _FRAGMENT_BYTES,
     **reader_options: Any,
@@ -74,6 +76,11 @@ def convert(
         sort_by: columns of the dataset to sort the rows by, in bounded memory and three times the dataset's room on the
             disk. Equal rows keep their order, missing values come last. When it is stopped, the sort begins again, but
             not the reading.
+        resample: puts each series on a grid of times, gaps as missing rows: ``{"order_by": "t", "every":
+            "10s", "group_by": "device", "how": "mean", "fill_forward": 3, "max_gap": "1h"}``. A row stands for the time
+            from its own up to the next; its value is the mean of numbers and the last of anything else unless ``how``
+            (by column, or one for all) says sum, min, max, first, last or count. A value is carried forward over as
+            many empty steps, and gaps longer than ``max_gap`` stay without rows. Rows are sorted by series and time.
         on_bad_rows: "error" stops at a row that doesn't fit; "reject" sets it aside in ``<target>.rejects.parquet``.
         resume: goes on with what an earlier, unfinished call left.
         overwrite: replaces a dataset that is there, when the new one is whole. Nothing else is ever replaced.
@@ -134,9 +141,12 @@ def convert(
         shown = stack.enter_context(
             FileProgress(plan.target.name, [one.size_bytes for one in prints], stage.rows, show=plan.progress)
         )
+        if plan.resample is not None:
+            plan.resample.check(stage.types)
         if plan.sort_by:
             check_sort(plan.sort_by, stage.types)
         copies = (1 if plan.format == "arrow" else 2) + (2 if plan.sort_by else 0)  # staged as Arrow, runs, sorted
+        copies += plan.resample is not None
         check_space(plan.target, own, sum(one.size_bytes for one in prints), copies)
         pool = executor or (stack.enter_context(process_pool(workers)) if workers > 1 and plan.parallel else None)
         manifest = _run(plan, prints, stage, work, before, own, pool if plan.parallel else None, shown)
@@ -164,6 +174,7 @@ class _Plan:
     restartable: bool
     parallel: bool
     sort_by: tuple[str, ...]
+    resample: Resample | None
 
 
 def _plan(given: dict[str, Any]) -> _Plan:
@@ -204,6 +215,13 @@ def _plan(given: dict[str, Any]) -> _Plan:
     restartable = all(source.restartable for source in sources)
     sort_by = given["sort_by"] or ()
     sort_by = (sort_by,) if isinstance(sort_by, str) else tuple(sort_by)
+    resample = Resample.of(given["resample"])
+    if resample is not None:
+        if sort_by:
+            raise OptionError(
+                "convert: option resample; got it with sort_by, but rows on a grid have an order of their own."
+            )
+        sort_by = resample.sort_by
     if sort_by and given["append"]:
         raise OptionError("convert: option sort_by; got it with append, which leaves earlier rows where they are.")
     parallel = all(source.path is not None for source in sources)
@@ -211,7 +229,7 @@ def _plan(given: dict[str, Any]) -> _Plan:
     return _Plan(
         job, target, writer is None, name, given["overwrite"], given["append"], given["again"],
         given["resume"], given["progress"],
-        given["fragment_bytes"], restartable, parallel, sort_by,
+        given["fragment_bytes"], restartable, parallel, sort_by, resample,
     )  # fmt: skip
 
 
@@ -257,15 +275,22 @@ def _finished(plan: _Plan, work: Path, key: str, left: tuple[str, dict[str, Any]
     """
     note = Stage.ready_note(work)
     made_by = (Stage.header(work) or {}).get("key") if note is not None else None
-    if note is None and left is not None:
+    if note is not None:
+        left = None
+    elif left is not None:
         made_by, note = left
-    if note is None:
+    else:
         return None
     there = left is not None or published(plan.target, note)
     if made_by == key and plan.resume and plan.restartable:
-        manifest = Manifest.from_dict(note["manifest"], str(plan.target)) if left else publish(work, plan.target, note)
+        if left is not None:
+            forget(work)
+            return Manifest.from_dict(note["manifest"], str(plan.target))
+        manifest = publish(work, plan.target, note)
         clear(work)
         return manifest
+    if left is not None:
+        forget(work)
     if there:
         empty(work)
         if made_by == key and plan.append and not plan.again:
@@ -281,7 +306,9 @@ def _key(plan: _Plan, now: tuple[SourcePrint, ...]) -> str:
     prints = [(one.name, one.digest) for one in now]
     job = replace(plan.job, sources=(), schema=None)
     schema = plan.job.schema and plan.job.schema.to_dict()
-    return key_of([prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by])
+    return key_of(
+        [prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by, str(plan.resample)]
+    )
 
 
 def _stage(plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
@@ -384,15 +411,15 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
     if forms and all("forms" in readers()[one.format].options for one in plan.job.sources):
         options = {**options, "forms": {**forms, **options.get("forms", {})}}
     words: dict[str, list[str]] = {}
-    for path in before.paths() if before.format == "arrow" else []:
+    for path in before.paths()[::-1] if before.format == "arrow" else []:
         with pa.memory_map(str(path)) as source:
             file = pa.ipc.open_file(source)
-            if file.num_record_batches:
+            if file.num_record_batches:  # each fragment's dictionaries begin with those of the one before
                 batch = file.get_batch(0)
                 for name in batch.schema.names:
                     if pa.types.is_dictionary(batch.schema.field(name).type):
-                        values = batch.column(name).dictionary.to_pylist()
-                        words[name] = max(words.get(name, []), values, key=len)
+                        words[name] = batch.column(name).dictionary.to_pylist()
+                break
     return replace(plan.job, schema=Schema(tuple(columns)), options=options), words
 
 
@@ -474,6 +501,6 @@ def _run(
     return commit(
         stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
         declared=plan.job.schema, sources=prints,
-        reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by,
+        reread=lambda key, types: reread(key, types).table, before=before, sort_by=plan.sort_by, resample=plan.resample,
         fragment_bytes=plan.fragment_bytes if plan.folder else None, overwrite=plan.overwrite,
     )  # fmt: skip

@@ -59,7 +59,7 @@ def sorted_drafts(
     row_bytes = max(sum(run.nbytes for run in runs) // max(rows, 1), 1)
     batch_bytes = min(_BATCH_BYTES, draft_bytes or _BATCH_BYTES)
     batch_rows = int(min(max(batch_bytes // row_bytes, 1), MAX_BATCH_ROWS))
-    drafts = _write_drafts(_cut(_merged(runs, order, row_bytes), batch_rows), folder, schema, words, draft_bytes)
+    drafts = write_drafts(_cut(_merged(runs, order, row_bytes), batch_rows), folder, schema, words, draft_bytes)
     del runs
     shutil.rmtree(runs_folder)
     return drafts
@@ -179,9 +179,10 @@ def _cut(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def _write_drafts(
+def write_drafts(
     tables: Iterable[pa.Table], folder: Path, schema: pa.Schema, words: Mapping[str, pa.Array], draft_bytes: int | None
 ) -> list[Draft]:
+    """Drafts in a folder of the working folder; tables have codes in place of words, and may have further columns."""
     drafts: list[Draft] = []
     file: IpcFile | None = None
     for table in tables:

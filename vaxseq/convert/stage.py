@@ -18,6 +18,7 @@ from vaxseq.convert.lattice import CATEGORY, cast_exactly, is_text, join
 from vaxseq.convert.piece import Finished, Reject
 from vaxseq.convert.writers.ipc import IpcFile
 from vaxseq.dataset.schema import type_name, type_of
+from vaxseq.dataset.seal import Sums
 
 MIN_BATCH_ROWS, MAX_BATCH_ROWS = 1 << 16, 1 << 20
 _MAX_HELD_BYTES = 64 << 20
@@ -38,6 +39,7 @@ class Draft:
     length: int = 0
     rows: int = 0
     groups: list[tuple[list[PieceKey], int, int]] = field(default_factory=list)  # (pieces, rows, batches)
+    sums: Sums | None = field(default=None, compare=False)  # of its bytes, where this process has written them
 
     def schema(self) -> pa.Schema:
         """Its Arrow schema."""
@@ -231,11 +233,13 @@ class Stage:
             draft = Draft(f"draft-{len(self.drafts):05d}.arrow", dict(zip(schema.names, schema.types, strict=True)))
             self.drafts.append(draft)
             self._file = IpcFile(self.folder / draft.name, draft.schema())
+            draft.sums = self._file.sums
             self._journal.add(
                 {"new": draft.name, "types": {name: type_name(kind) for name, kind in draft.types.items()}}
             )
         elif self._file is None:
-            self._file = IpcFile(self.folder / draft.name, draft.schema(), draft.blocks, draft.length)
+            self._file = IpcFile(self.folder / draft.name, draft.schema(), draft.blocks, draft.length, draft.sums)
+            draft.sums = self._file.sums
         return draft
 
     def _new_values(self) -> dict[str, list[str]]:

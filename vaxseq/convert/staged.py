@@ -46,6 +46,6 @@ def staged_groups(
 
 def _close(stage: Stage, draft: Draft) -> None:
     """Gives the draft a footer, so that it can be read; it can still be continued."""
-    file = IpcFile(stage.folder / draft.name, draft.schema(), draft.blocks, draft.length)
+    file = IpcFile(stage.folder / draft.name, draft.schema(), draft.blocks, draft.length, draft.sums)
     encoded = [name for name, kind in draft.types.items() if pa.types.is_dictionary(kind)]
     file.finish({name: stage.all_words(name) for name in encoded}, {})

@@ -126,6 +126,11 @@ def done_folder(work: Path) -> Path:
     return work.with_name(work.name + "-done")
 
 
+def done_note(done: Path) -> Path:
+    """Where the journal of a run that is done stands when its folder goes."""
+    return done.with_name(f".{done.name}")
+
+
 def check_new(target: Path, before: Iterable[SourcePrint], now: Iterable[SourcePrint]) -> None:
     """Refuses to append a source that the dataset has taken in already.
 

@@ -21,6 +21,7 @@ from vaxseq.features.definition.definition import Definition
 from vaxseq.features.history.columns import with_histories
 from vaxseq.features.learning import fitting, state_file
 from vaxseq.features.learning.fitted import Fitted
+from vaxseq.features.learning.state_check import check_learned
 from vaxseq.features.program.agreement import differences
 from vaxseq.features.program.history import History
 from vaxseq.features.program.recipe import Role
@@ -29,6 +30,7 @@ from vaxseq.features.program.virtual import virtual_columns
 from vaxseq.features.records.encoding import Encoding, encoding_recipe, encodings
 from vaxseq.features.records.inverse import undone
 from vaxseq.features.records.records import Records
+from vaxseq.features.records.schema import record_schema
 from vaxseq.features.tables.comparison import definitions_compared, fits_compared
 from vaxseq.features.tables.explanation import explanation
 from vaxseq.features.tables.plot import plot_feature
@@ -155,6 +157,7 @@ class FittedFeatures(Fitted, Shown):
             for place in group.places:
                 if (names := tuple(step.name for step in place.steps)) != steps[place.key]:
                     raise StateError(f"{where}: {place.key} has steps {steps[place.key]}, expected {names}. Fit again")
+        check_learned(fitted, where)
         return fitted
 
     def transform(self, frame: Any) -> Any:
@@ -219,6 +222,15 @@ class FittedFeatures(Fitted, Shown):
             MissingValueError: a missing value where the definition doesn't say what then.
         """
         return self._encoded.arrays(records)
+
+    def record_schema(self) -> dict[str, Any]:
+        """JSON Schema of one record, with the columns that the inputs read: for services, forms and checks.
+
+        >>> fs = FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "a", "steps": ["standardize"]}]}}})
+        >>> fs.fit({"a": [1.0, 3.0]}, progress=False).record_schema()["properties"]
+        {'a': {'type': 'number'}}
+        """
+        return record_schema(self)
 
     def encodings(self) -> tuple[Encoding, ...]:
         """What `encode_records` gives, array by array, and which steps are left for the layer."""

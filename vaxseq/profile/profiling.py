@@ -27,6 +27,7 @@ from vaxseq.training.timed_fit import (
 )
 
 _SMALL_ROWS = 512  # larger batches aren't tried larger
+_BEFORE_IN_TURN = 4  # batches that a Sequence reads by themselves, until it is clear that they come in turn
 _SCALE = 8
 
 
@@ -96,19 +97,23 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
 def _sequence(dataset: Any, model: Any, share: float) -> tuple[Facts, Loaded]:
     """One of ours, on a copy, in its own order, which fit asks for whatever its shuffle= is."""
     subject = resized(dataset, dataset.batch_size)
-    loaded = load(subject, share, shuffle=False)
+    inside = insides(subject)
+    # the pass over the data that scatters it is an epoch's, not a batch's
+    loaded = load(subject, share, shuffle=False, skipped=_BEFORE_IN_TURN if inside.way == "scattered" else 0)
     large = None
-    if loaded.rows < _SMALL_ROWS and dataset.num_rows >= _SCALE * loaded.rows:
+    if loaded.rows < _SMALL_ROWS and dataset.num_rows >= _SCALE * loaded.rows and inside.way != "scattered":
         large = load(resized(dataset, _SCALE * dataset.batch_size), share / 2, shuffle=False)
     to_tensors(loaded.kept[0])  # the first of a shape is compiled, which isn't a batch's time
-    inside = insides(subject)
     stages = measure_parts(inside, lambda epoch: batch_order(subject, epoch, shuffle=False), share)
     large_batch = None if large is None else large.kept[0]
     under = _under(model, subject, loaded.kept, large_batch, share, shuffle=False)
     bigger = None if large is None else Bigger(large.rows, large.each_s, under.large_s)
     stored = inside.stored
     packed = [] if stored else packed_files(inside.source.files())
-    return _facts(loaded, under, stages, packed, bigger, None, ours=True, stored=stored), loaded
+    facts = _facts(
+        loaded, under, stages, packed, bigger, None, ours=True, stored=stored, one_by_one=inside.way == "one by one"
+    )
+    return facts, loaded
 
 
 def _other(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Facts, Loaded]:
@@ -154,6 +159,7 @@ def _facts(
     *,
     ours: bool,
     stored: bool,
+    one_by_one: bool = False,
 ) -> Facts:
     return Facts(
         ours=ours,
@@ -170,6 +176,8 @@ def _facts(
         bigger=bigger,
         in_order_s=in_order_s,
         children_s=loaded.children_s,
+        target_spread=loaded.target_spread,
+        one_by_one=one_by_one,
     )
 
 

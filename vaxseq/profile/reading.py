@@ -12,6 +12,7 @@ import numpy as np
 
 from vaxseq.profile.measurement import Stage
 from vaxseq.profile.meters import Meter, Queue, Usage, child_cpu_s
+from vaxseq.profile.mixing import TargetSpread
 from vaxseq.profile.sampling import Sampler, Seen, watched
 
 _KEPT_BATCHES = 8  # batches kept, for steps without reading
@@ -32,15 +33,19 @@ class Loaded(NamedTuple):
     disk_bytes: float
     major_faults: float
     stages: tuple[Stage, ...]
+    target_spread: float | None
 
 
-def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False) -> Loaded:
+def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False, skipped: int = 0) -> Loaded:
     """Reads for about so long, at least one batch besides the first; with ``stacks``, notes the lines it is in.
 
     When time is up, it goes on as long as batches come for nothing: a dataset may load many at once.
     """
     walk = _walk(dataset, shuffle)
     kept = [next(walk)()]  # the first pays for opening files and for caches
+    for _ in range(min(skipped, int(dataset.num_batches) - 1)):
+        next(walk)()
+    spread = TargetSpread()
     meter, before, children, count = Meter(Queue()), Usage.now(), child_cpu_s(), 0
     sampler = Sampler() if stacks else None
     with sampler or nullcontext():
@@ -55,6 +60,7 @@ def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False) -
             if batch is _EPOCH_END:
                 continue
             count += 1
+            spread.add(batch)
             if len(kept) < _KEPT_BATCHES:
                 kept.append(batch)
     used = Usage.now().since(before)
@@ -71,6 +77,7 @@ def load(dataset: Any, seconds: float, *, shuffle: bool, stacks: bool = False) -
         disk_bytes=used.disk_bytes / count,
         major_faults=used.major_faults / count,
         stages=() if sampler is None else _lines(sampler.seen(), meter.seconds, count),
+        target_spread=spread.value,
     )
 
 

@@ -44,9 +44,13 @@ class Adapter(keras.utils.PyDataset, DataAdapter):
         """The batches of the pass that begins, for backends without an iterator of their own."""
         return self._batches_for(_asked(self))
 
-    def get_jax_iterator(self) -> Iterator[Any]:
-        """The batches of the pass that begins; JAX takes NumPy arrays as they are."""
-        return self._batches_for(_asked(self))
+    def get_jax_iterator(self, super_batch: int | None = None) -> Iterator[Any]:
+        """The batches of the pass that begins; JAX takes NumPy arrays as they are.
+
+        ``super_batch``: Keras 3.16 takes so many at once, stacked, when it makes several steps in one execution.
+        """
+        batches = self._batches_for(_asked(self))
+        return _stacked(batches, super_batch) if super_batch else batches
 
     def get_torch_dataloader(self) -> Iterator[Any]:
         """The batches of the pass that begins, on the device that Keras works on."""
@@ -122,7 +126,8 @@ def _asked(adapter: Adapter) -> Asked | None:
         module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
         if module.startswith("keras."):  # the variables of others' frames are never touched: that keeps them alive
             if iterator is None:
-                found = frame.f_locals.get("self")
+                # Keras 3.16 looks without a pass of the iterator
+                found = frame.f_locals.get("iterator" if name in _LOOKS else "self")
                 if isinstance(found, EpochIterator):
                     iterator = found
                     if getattr(iterator, "data_adapter", None) is not adapter:
@@ -230,10 +235,15 @@ def keep_global_seed() -> Callable[[], None]:
     return put_back
 
 
-def _on_device(batches: Iterator[Any]) -> Iterator[Any]:
-    from keras.src.backend.torch.core import get_device
+def _stacked(batches: Iterator[Any], super_batch: int) -> Iterator[Any]:
+    from keras.src.trainers.data_adapters.data_adapter_utils import super_batch_iterator
 
-    if get_device() == "cpu":
+    stacked: Iterator[Any] = super_batch_iterator(batches, super_batch)
+    return stacked
+
+
+def _on_device(batches: Iterator[Any]) -> Iterator[Any]:
+    if keras.ops.zeros(()).device.type == "cpu":
         return batches
     return (
         keras.tree.map_structure(lambda part: None if part is None else keras.ops.convert_to_tensor(part), batch)

@@ -168,6 +168,8 @@ class EpochDataset(Adapter):
         if asked is None:
             return self._lazily(self.__iter__)
         run = self._run(asked.iterator)
+        if asked.purpose == "look":
+            return self._lazily(lambda: run.weighed(iter(self._looked_at(self._plan))))
         return self._lazily(lambda: self._batches_of(run))
 
     def _dataset_for(self, asked: Asked | None) -> Any:

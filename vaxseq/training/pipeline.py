@@ -60,7 +60,7 @@ class Pipeline:
             if plan.in_order and augmenter is None and not plan.padded:
                 return SliceLoader(reader, plan, finish, plain=maker.plain)
         index, way = self.items.index, self.way(plan)
-        ordered = Scattered(reader, index, plan, way) if way.kind == "scattered" else None
+        ordered = Scattered(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
         if way.kind == "one by one" and warn and not sequential:
             warn_of_cost(reader, index, plan, way)
         make = partial(Loader, reader, index, plan, self.read_ahead, finish, sequential=sequential, ordered=ordered)

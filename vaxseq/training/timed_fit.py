@@ -184,7 +184,7 @@ class _Ready(_Marked):
 @dataclass(frozen=True, slots=True)
 class Insides:
     """What a Sequence is made of. ``finish`` makes a batch of the arrays, and augments it if ``augmented``,
-    in so many ``processes`` or in its own thread.
+    in so many ``processes`` or in its own thread; ``way`` is how its rows come into their order.
     """
 
     reader: Any
@@ -196,6 +196,7 @@ class Insides:
     recipe: Recipe
     augmented: bool
     processes: int
+    way: str
 
 
 def insides(sequence: Sequence) -> Insides:
@@ -211,6 +212,7 @@ def insides(sequence: Sequence) -> Insides:
         sequence._recipe,
         sequence._options["augment"] is not None,
         0 if sequence._pipeline.pool is None else sequence._pipeline.pool.workers,
+        sequence._pipeline.way(whole.plan).kind,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
 
 _MOST_UNITS = 3
+_PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?$")
 _LONGEST_UNIT = 16
 
 
@@ -124,10 +126,13 @@ def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
 
 
 def _goes_up(names: Sequence[str]) -> bool:
-    """Whether names are years, hours or the like: whole numbers at one distance."""
-    numbers = [int(name) for name in names if name.strip().isdigit()]
+    """Whether names are an axis: years, hours; or wind speeds beside a name that is one."""
+    numbers = [float(name) for name in names if _PLAIN.match(name.strip())]
     steps = {b - a for a, b in pairwise(numbers)}
-    return len(numbers) >= 3 and len(steps) == 1 and steps.pop() > 0
+    if len(numbers) < 3 or min(steps) <= 0:
+        return False
+    named = any(name.strip() and not is_value(name) for name in names)
+    return named or (len(steps) == 1 and all(number.is_integer() for number in numbers))
 
 
 def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:

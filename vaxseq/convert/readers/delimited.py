@@ -13,6 +13,7 @@ from vaxseq.convert import archives, places, text
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.layouts import encoding
+from vaxseq.convert.layouts.blanks import WHITESPACE, tabbed
 from vaxseq.convert.layouts.footer import footer_start, without_footer
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
@@ -58,8 +59,9 @@ class TextReader(Reader):
             raise bad_option(
                 self.where, "encoding", self.set["encoding"], "an encoding's name, like 'latin-1'"
             ) from error
+        as_it_is = plain and self.set.get("delimiter") != WHITESPACE
         packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
-        self.splittable = plain and not packed and not places.is_url(self.source.path)
+        self.splittable = as_it_is and not packed and not places.is_url(self.source.path)
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
         if self.splittable and footer:
@@ -143,6 +145,8 @@ class TextReader(Reader):
         """The text from its start, as UTF-8."""
         chunks = streams.chunks(self.source.path or "", self.set["encoding"])
         footer = int(self.set.get("skip_footer", 0))
+        if self.set.get("delimiter") == WHITESPACE:
+            chunks = tabbed(chunks)
         return without_footer(chunks, footer) if footer else chunks
 
     def tail(self, size: int) -> bytes:

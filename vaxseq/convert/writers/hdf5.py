@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from vaxseq.convert.writers.base import Tables, Writer
 from vaxseq.convert.writers.behind import WriteBehind
 from vaxseq.dataset.hdf5_form import trust
 from vaxseq.dataset.schema import array_shape, type_name
+from vaxseq.dataset.seal import seal_file
 from vaxseq.errors import SchemaError
 
 
@@ -91,8 +91,7 @@ class Hdf5Writer(Writer):
                 behind.grew(table.nbytes)
             for part in parts:
                 part.finish()
-        with open(path, "rb") as done:
-            os.fsync(done.fileno())
+        seal_file(path)
         trust(path)
 
 

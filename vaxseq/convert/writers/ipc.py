@@ -16,6 +16,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from vaxseq.convert.writers.behind import WriteBehind
+from vaxseq.dataset.seal import Sums, seal_of
 
 MAGIC = b"ARROW1"
 _ALIGN = 64
@@ -27,12 +28,14 @@ class IpcFile:
     """The draft of one IPC file of one schema; ``blocks`` are (offset, metadata size, body size) of its batches."""
 
     def __init__(
-        self, path: Path, schema: pa.Schema, blocks: list[tuple[int, int, int]] | None = None, length: int = 0
-    ) -> None:
+        self, path: Path, schema: pa.Schema, blocks: list[tuple[int, int, int]] | None = None, length: int = 0,
+        sums: Sums | None = None,
+    ) -> None:  # fmt: skip
         self.path = path
         self.schema = schema
         self.blocks = list(blocks or [])
         self._file: IO[bytes] = open(path, "r+b" if length else "wb", buffering=0)
+        self.sums = sums if sums is not None and sums.length == length else Sums.of(path, length)
         if length:
             self._file.truncate(length)  # what a killed run had begun to write after its last finished unit
             self._file.seek(length)
@@ -54,11 +57,14 @@ class IpcFile:
         self._behind.grew(body)
 
     def finish(self, dictionaries: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes]) -> int:
-        """Writes dictionaries and the footer, and closes; returns the file's size."""
+        """Writes dictionaries, the seal and the footer, and closes; returns the file's size."""
+        self.sums = self.sums.copy()  # a draft may be continued from before what comes now
         schema = self.schema.with_metadata(dict(metadata))
         places = [self._message(message) for message in _dictionary_messages(self.schema, dictionaries)]
         footer = _footer(schema, places, self.blocks)
-        self._write(struct.pack("<iI", -1, 0) + footer + struct.pack("<i", len(footer)) + MAGIC)
+        self._write(struct.pack("<iI", -1, 0))
+        tail = footer + struct.pack("<i", len(footer)) + MAGIC
+        self._write(seal_of(self.sums, tail) + tail)
         size = self.length
         os.fsync(self._file.fileno())
         self.close()
@@ -93,6 +99,7 @@ class IpcFile:
 
     def _write(self, content: bytes | memoryview) -> None:
         view = memoryview(content)
+        self.sums.add(view)
         while view:
             view = view[self._file.write(view) :]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any, Literal, Self, TypeVar
@@ -28,8 +28,9 @@ from vaxseq.features.definition.blocks import (
     plain,
 )
 from vaxseq.features.definition.checks import meaning_problems, order_problems, window_problems
-from vaxseq.features.definition.document import Document, Problem, read_yaml
+from vaxseq.features.definition.document import Document, Path, Problem, read_yaml
 from vaxseq.features.definition.graph import order_columns
+from vaxseq.features.definition.packages import load_packages, package_problems
 from vaxseq.features.definition.problems import as_error, problems_of
 from vaxseq.features.definition.series import Series
 
@@ -48,6 +49,9 @@ class Definition(blocks.Block):
     weights: Weights | None = Field(None, description="Sample weights.")
     series: SeriesBlock | None = Field(None, description="What steps that look back look back in.")
     window: WindowBlock | None = Field(None, description="Train on windows of rows.")
+    packages: dict[str, str] = Field(
+        default_factory=dict, description="Installed packages whose steps are used, with their versions, as '1.2'."
+    )
 
     _document: Document | None = PrivateAttr(None)
     _where: str = PrivateAttr("definition")
@@ -57,8 +61,15 @@ class Definition(blocks.Block):
         problems = list(meaning_problems(self.columns, self.inputs))
         problems.extend(order_problems(self.inputs, self.targets, self.past is not None))
         problems.extend(window_problems(self.window, self.inputs))
+        problems.extend(package_problems(self._stepped(), self.packages))
         blocks.raise_problems(problems)
         return self
+
+    def _stepped(self) -> Iterator[tuple[Path, Any]]:
+        """What goes through steps, with its place in the file."""
+        yield from ((("targets", name), target) for name, target in self.targets.items())
+        for name, block in self.inputs.items():
+            yield from ((("inputs", name, "features", number), one) for number, one in enumerate(block.features))
 
     @classmethod
     def load(cls, path: str | FilePath) -> Self:
@@ -142,6 +153,8 @@ class Definition(blocks.Block):
         }
         if self.series is not None:
             meaning["series"] = _meaning(self.series)
+        if self.packages:
+            meaning["packages"] = sorted(self.packages)
         text = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -173,6 +186,7 @@ def _read(kind: type[_D], document: Document, where: str) -> _D:
     if not all(isinstance(key, str) for key in data):
         problems.append(Problem((), f"keys must be text; got {[k for k in data if not isinstance(k, str)]!r}"))
         raise as_error(problems, document, where)
+    problems.extend(load_packages(data.get("packages")))
     try:
         result = kind.model_validate(data)
     except ValidationError as error:

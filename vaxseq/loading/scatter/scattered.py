@@ -30,9 +30,12 @@ class Scattered:
 
     The first epoch costs a pass over the data. Where each epoch serves all rows, its buckets feed the next one, so the
     data is read once; a rank's share, a balanced draw or a part of an epoch is scattered from the data each time.
+    With ``repeats`` only epoch 0 is ever asked for, and stays on the disk.
     """
 
-    def __init__(self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> None:
+    def __init__(
+        self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way, *, repeats: bool = False
+    ) -> None:
         assert way.folder is not None
         assert way.sizes is not None
         self.way, self.places = way, Places(plan)
@@ -40,7 +43,7 @@ class Scattered:
         self.passes = 0
         self._source, self._folder, self._sizes = ItemSource(reader, index, way.sizes.chunk_rows), way.folder, way.sizes
         self._part_rows = -(-self.places.count // way.parts)
-        self._same = plan.shuffle is False  # then all epochs are one
+        self._same = repeats or (plan.shuffle is False and plan.resampling is None)  # then all epochs are one
         self._passes_on = self.places.whole and way.parts == 1 and not self._same
         empty = reader.empty(1)
         self._field_bytes = [array.nbytes for array in empty]
@@ -61,7 +64,7 @@ class Scattered:
             ScratchError: the disk is full or fails.
             MissingValueError, ...: as the reader says of any row of the epoch.
         """
-        epoch = 0 if self._same else epoch
+        epoch = 0 if self._same else epoch  # in the data's order, or of evaluation
         at = start
         while at < stop:
             held = self._held(epoch, at)
@@ -101,6 +104,7 @@ class Scattered:
             self._bucket(last, number)
         self._settle(0)
         assert self._next is not None
+        self._next.check()
         made, self._next = EpochBuckets(last.epoch + 1, 0, self._next, passes_on=True), None
         return made
 
@@ -115,6 +119,7 @@ class Scattered:
         chunk = self._sizes.chunk_rows
         with progress_after("scatter", self._source.index.n, "rows") as advance:
             scatter(self._source, self.places, epoch, start, buckets, self._folder, chunk, advance)
+        buckets.check()
         self.passes += 1
         return EpochBuckets(epoch, start, buckets, passes_on=self._passes_on)
 
@@ -123,7 +128,11 @@ class Scattered:
             future = self._load(held, number)
             if held.has(number + 1):
                 self._load(held, number + 1)
-        return future.result()
+        try:
+            return future.result()
+        except OSError as error:
+            self.failure = error
+            raise
 
     def _load(self, held: EpochBuckets, number: int) -> Future[Bucket]:
         key = (held.epoch, held.start, number)
@@ -149,7 +158,11 @@ class Scattered:
 
     def _settle(self, most: int) -> None:
         while len(self._moving) > most:
-            self._moving.pop(0).result()
+            try:
+                self._moving.pop(0).result()
+            except Exception as error:
+                self.failure = error  # the next epoch lacks rows; nobody may be served from it
+                raise
 
     def _new(self, rows: int) -> Buckets:
         return Buckets(self._folder, rows, self._sizes.bucket_rows, self._field_bytes, self._memory)

@@ -1,0 +1,177 @@
+"""The seal of a file: checksums of all its bytes, written into it where no reader of its format looks.
+
+In an Arrow file it stands between the end of the stream and the footer, in an HDF5 file behind the end. It holds an
+XXH3 of every 256 KiB before it, one of what comes after it, and one of itself, so that no byte is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+CHUNK_BYTES = 1 << 18
+_MAGIC = b"VXSEAL01"
+_HEAD = struct.Struct("<8sQIIQ")  # magic, bytes before it, chunk size, chunks, hash of the bytes after it
+_END = struct.Struct("<QQ8s")  # hash of the seal so far, its length, magic
+_READ = 1 << 22
+_ARROW_END = 10  # the footer's length and the magic
+
+
+class Sums:
+    """XXH3 of each chunk of what is written, piece by piece."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._done: list[int] = []
+        self._open: Any = xxhash.xxh3_64()
+        self._filled = 0
+
+    def add(self, content: bytes | memoryview) -> None:
+        """The next bytes."""
+        view = memoryview(content).cast("B")
+        self.length += len(view)
+        while len(view):
+            if not self._filled and len(view) >= CHUNK_BYTES:
+                self._done.append(xxhash.xxh3_64_intdigest(view[:CHUNK_BYTES]))
+                view = view[CHUNK_BYTES:]
+                continue
+            part = view[: CHUNK_BYTES - self._filled]
+            self._open.update(part)
+            self._filled += len(part)
+            view = view[len(part) :]
+            if self._filled == CHUNK_BYTES:
+                self._done.append(self._open.intdigest())
+                self._open, self._filled = xxhash.xxh3_64(), 0
+
+    def copy(self) -> Sums:
+        """The same so far, to go on with apart."""
+        made = Sums()
+        made.length, made._done, made._filled = self.length, list(self._done), self._filled
+        made._open = self._open.copy()
+        return made
+
+    def chunks(self) -> list[int]:
+        """The hash of every chunk, the last one maybe shorter."""
+        return [*self._done, self._open.intdigest()] if self._filled else list(self._done)
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> Sums:
+        """Of a file's first bytes."""
+        made = cls()
+        for part in _parts(path, 0, length):
+            made.add(part)
+            if told is not None:
+                told(len(part))
+        return made
+
+
+def seal_of(sums: Sums, tail: bytes) -> bytes:
+    """The seal that stands behind the bytes of ``sums`` and before ``tail``."""
+    chunks = sums.chunks()
+    after = xxhash.xxh3_64_intdigest(tail)
+    body = _HEAD.pack(_MAGIC, sums.length, CHUNK_BYTES, len(chunks), after) + struct.pack(f"<{len(chunks)}Q", *chunks)
+    length = len(body) + _END.size
+    return body + _END.pack(xxhash.xxh3_64_intdigest(body), length, _MAGIC)
+
+
+def seal_file(path: str | os.PathLike[str]) -> None:
+    """Appends the seal to a finished file whose format allows bytes behind its end."""
+    sums = Sums.of(path, os.path.getsize(path))
+    with open(path, "r+b") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(seal_of(sums, b""))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes of a file, from ``start`` to ``stop``, that aren't what was written."""
+
+    start: int
+    stop: int
+    what: str = "data"
+
+
+def check_seal(path: str | os.PathLike[str], told: Callable[[int], None] | None = None) -> list[Damage] | None:
+    """Every stretch of the file that differs from its seal; None where it has none.
+
+    ``told`` hears of bytes that were read.
+    """
+    size = os.path.getsize(path)
+    end = _place(path, size)
+    found = _read_seal(path, end) if end is not None else None
+    if found is None:
+        return [Damage(0, size, "structure")] if _had_one(path, size) else None
+    start, length, chunks, after = found
+    damaged: list[Damage] = []
+    if start != length:
+        return [Damage(0, size, "structure")]
+    if xxhash.xxh3_64_intdigest(b"".join(_parts(path, end or size, size))) != after:
+        damaged.append(Damage(end or size, size, "footer"))
+    sums = Sums.of(path, length, told).chunks()
+    for number, (now, then) in enumerate(zip(sums, chunks, strict=True)):
+        if now != then:
+            low, high = number * CHUNK_BYTES, min((number + 1) * CHUNK_BYTES, length)
+            if damaged and damaged[-1].stop == low and damaged[-1].what == "data":
+                damaged[-1] = Damage(damaged[-1].start, high)
+            else:
+                damaged.append(Damage(low, high))
+    return damaged
+
+
+def _place(path: str | os.PathLike[str], size: int) -> int | None:
+    """Where the seal ends: before an Arrow file's footer, at another file's end."""
+    with open(path, "rb") as file:
+        if file.read(6) == b"ARROW1" or Path(path).suffix in (".arrow", ".feather", ".ipc"):
+            if size < _ARROW_END:
+                return None
+            file.seek(size - _ARROW_END)
+            (footer,) = struct.unpack("<i", file.read(4))
+            end = size - _ARROW_END - footer
+            return end if 0 < end <= size else None
+    return size
+
+
+def _read_seal(path: str | os.PathLike[str], end: int) -> tuple[int, int, list[int], int] | None:
+    """(where it stands, bytes before it, their hashes, the hash of the bytes after it), if it is whole."""
+    with open(path, "rb") as file:
+        if end < _HEAD.size + _END.size:
+            return None
+        file.seek(end - _END.size)
+        own, length, magic = _END.unpack(file.read(_END.size))
+        if magic != _MAGIC or not _HEAD.size + _END.size <= length <= end:
+            return None
+        file.seek(end - length)
+        body = file.read(length - _END.size)
+    if xxhash.xxh3_64_intdigest(body) != own:
+        return None
+    _, before, chunk, count, after = _HEAD.unpack_from(body)
+    if chunk != CHUNK_BYTES or len(body) != _HEAD.size + 8 * count or count != -(-before // CHUNK_BYTES):
+        return None
+    return end - length, before, list(struct.unpack_from(f"<{count}Q", body, _HEAD.size)), after
+
+
+def _had_one(path: str | os.PathLike[str], size: int) -> bool:
+    """Whether a mark of a seal is anywhere in the file's last part: then it was sealed, and is damaged."""
+    return any(_MAGIC[:-1] in bytes(part) for part in _parts(path, max(size - (1 << 26), 0), size))
+
+
+def _parts(path: str | os.PathLike[str], start: int, stop: int) -> Iterator[Any]:
+    """A stretch of a file in parts; each is good until the next one is asked for."""
+    held = memoryview(bytearray(min(_READ, max(stop - start, 1))))
+    with open(path, "rb", buffering=0) as file:
+        file.seek(start)
+        at = start
+        while at < stop:
+            count = file.readinto(held[: min(len(held), stop - at)])
+            if not count:
+                return
+            yield held[:count]
+            at += count
