@@ -21,6 +21,7 @@ from vaxseq.features.definition.definition import Definition
 from vaxseq.features.history.columns import with_histories
 from vaxseq.features.learning import fitting, state_file
 from vaxseq.features.learning.fitted import Fitted
+from vaxseq.features.learning.state_check import check_learned
 from vaxseq.features.program.agreement import differences
 from vaxseq.features.program.history import History
 from vaxseq.features.program.recipe import Role
@@ -156,6 +157,7 @@ class FittedFeatures(Fitted, Shown):
             for place in group.places:
                 if (names := tuple(step.name for step in place.steps)) != steps[place.key]:
                     raise StateError(f"{where}: {place.key} has steps {steps[place.key]}, expected {names}. Fit again")
+        check_learned(fitted, where)
         return fitted
 
     def transform(self, frame: Any) -> Any:
