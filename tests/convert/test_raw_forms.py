@@ -159,6 +159,14 @@ def test_words_of_missing_values_are_missing_beside_a_named_form(tmp_path: Path)
     assert not made.rejected_rows
 
 
+def test_where_selects_by_what_is_meant(tmp_path: Path) -> None:
+    content = 't;x\n12/1/2021;"1.250,5"\n12/2/2021;5,5\n12/31/2021;7\n'
+    made, table = converted(tmp_path, content, where="t.dt.day >= 2 and x < 100")
+    assert (made.dropped_rows, table["x"].to_pylist()) == (1, [5.5, 7.0])
+    made, table = converted(tmp_path, content, where="when.dt.day == 31", rename={"t": "when"})
+    assert (made.dropped_rows, made.forms) == (2, {"when": "month_first", "x": "decimal_comma"})
+
+
 def test_mistakes_in_forms_are_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"option forms; got \{'x': 'day_frist'\}.*Did you mean 'day_first'"):
         converted(tmp_path, "x\n1\n", forms={"x": "day_frist"})
