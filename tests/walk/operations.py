@@ -59,12 +59,12 @@ def save_state() -> None:
     vs.FeatureSet.from_dict(features).fit(vs.open("d.arrow"), progress=False).save("f.json")
 
 
-def row_index() -> None:
-    """The cache of which rows a condition selects."""
+def cached_store() -> None:
+    """The store that a Sequence keeps in the cache folder."""
     import os
 
     os.environ["VAXSEQ_CACHE"] = str(Path("cache").absolute())
-    len(vs.Sequence("d.arrow", inputs=["i"], where="i % 3 == 0", batch_size=10))
+    len(vs.Sequence("d.arrow", inputs=["i"], where="i % 3 == 0", batch_size=10, store="auto"))
 
 
 def split_files() -> None:

@@ -24,7 +24,7 @@ import vaxseq as vs
 MOST = int(os.environ.get("VAXSEQ_TEST_WALK", "12"))  # steps of an operation, evenly spread; 0: all
 OPERATIONS = [
     "convert_file", "convert_folder", "convert_hdf5", "append", "append_again", "overwrite_folder", "overwrite_file",
-    "materialize", "materialize_shuffled", "overwrite_store", "report", "save_state", "row_index", "split_files",
+    "materialize", "materialize_shuffled", "overwrite_store", "report", "save_state", "cached_store", "split_files",
 ]  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def test_killed_before_any_step_and_run_again(before: Path, operation: str) -> N
         fresh()
         code, steps, _ = run(folder, 0)
         assert code == 0
-        assert steps > 2
+        assert steps > 1
         expected = contents(folder)
         chosen = range(1, steps + 1) if not MOST else np.unique(np.linspace(1, steps, MOST).astype(int)).tolist()
         chosen = sorted({*chosen, *range(max(steps - 8, 1), steps + 1)})  # the last ones are where a commit is

@@ -423,15 +423,15 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
     if forms and all("forms" in readers()[one.format].options for one in plan.job.sources):
         options = {**options, "forms": {**forms, **options.get("forms", {})}}
     words: dict[str, list[str]] = {}
-    for path in before.paths() if before.format == "arrow" else []:
+    for path in before.paths()[::-1] if before.format == "arrow" else []:
         with pa.memory_map(str(path)) as source:
             file = pa.ipc.open_file(source)
-            if file.num_record_batches:
+            if file.num_record_batches:  # each fragment's dictionaries begin with those of the one before
                 batch = file.get_batch(0)
                 for name in batch.schema.names:
                     if pa.types.is_dictionary(batch.schema.field(name).type):
-                        values = batch.column(name).dictionary.to_pylist()
-                        words[name] = max(words.get(name, []), values, key=len)
+                        words[name] = batch.column(name).dictionary.to_pylist()
+                break
     return replace(plan.job, schema=Schema(tuple(columns)), options=options), words
 
 

@@ -16,8 +16,8 @@ from vaxseq.convert.readers.base import Source
 from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.readers.streams import bare_suffix
-from vaxseq.dataset.manifest import SourcePrint
-from vaxseq.errors import OptionError, SourceError, SourceNotFoundError, did_you_mean
+from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
+from vaxseq.errors import DatasetError, OptionError, SourceError, SourceNotFoundError, did_you_mean
 
 
 def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
@@ -86,7 +86,7 @@ def _in_memory(given: Any) -> Source:
 def _files(path: str, format_name: str | None) -> list[Source]:
     if format_name is not None and readers()[format_name].takes_folders:
         return [Source(places.shown(path), format_name, path)]
-    found = places.find(path)
+    found = _fragments(path) or places.find(path)
     if not found and not os.path.isdir(path):
         what = "no file matches the glob" if glob.has_magic(path) else "no such file"
         folder = os.path.dirname(path) or "."
@@ -102,6 +102,18 @@ def _files(path: str, format_name: str | None) -> list[Source]:
             "Check the path or pass format=."
         )
     return [_source(name, format_name, root) for name, root in known]
+
+
+def _fragments(path: str) -> list[tuple[str, str | None]]:
+    """The fragments of a dataset of ours, in their order; its manifest is no source. Nothing for another folder."""
+    if places.is_url(path) or not os.path.isfile(os.path.join(path, MANIFEST_NAME)):
+        return []
+    try:
+        manifest = Manifest.load(path)
+    except DatasetError:
+        return []
+    manifest.check_files()
+    return [(str(one), None) for one in manifest.paths()]
 
 
 def _unpacked(path: str, root: str | None, format_name: str | None) -> list[tuple[str, str | None]]:

@@ -21,6 +21,7 @@ from vaxseq.features.definition.definition import Definition
 from vaxseq.features.history.columns import with_histories
 from vaxseq.features.learning import fitting, state_file
 from vaxseq.features.learning.fitted import Fitted
+from vaxseq.features.learning.state_check import check_learned
 from vaxseq.features.program.agreement import differences
 from vaxseq.features.program.history import History
 from vaxseq.features.program.recipe import Role
@@ -156,6 +157,7 @@ class FittedFeatures(Fitted, Shown):
             for place in group.places:
                 if (names := tuple(step.name for step in place.steps)) != steps[place.key]:
                     raise StateError(f"{where}: {place.key} has steps {steps[place.key]}, expected {names}. Fit again")
+        check_learned(fitted, where)
         return fitted
 
     def transform(self, frame: Any) -> Any:
@@ -188,8 +190,8 @@ class FittedFeatures(Fitted, Shown):
         as the features look.
 
         Args:
-            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, a pandas
-                DataFrame or a pyarrow Table. None, NaN and null are missing. Further columns are passed over.
+            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, a pandas or polars
+                DataFrame, or an Arrow table. None, NaN and null are missing. Further columns are passed over.
 
         Returns:
             Each input's array by name, shape (rows, width) or (rows, ...) of an array column.

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -136,6 +137,9 @@ def store_of(
                 f"{path}: the store was written with shuffle_seed={stored.shuffle_seed}, got {shuffle_seed}. "
                 "Pass overwrite=True to write it anew."
             )
+        if any(Path(f"{path}{end}").exists() for end in (".part", ".part.journal", ".part.buckets", ".lock")):
+            with suppress(StoreError), _Run(served, path, plain, shuffle_seed, scratch, wait=False) as run:
+                run.clear()  # a run was killed after its last step but this
         return stored
     check_replaceable(path)
     part, journal = Path(f"{path}.part"), Path(f"{path}.part.journal")
@@ -248,7 +252,7 @@ class _Run:
                 _run_all(executor, writing.settle_bucket, calls, finished)
         seal_file(self._part)
         os.replace(self._part, self._path)
-        self._clear()
+        self.clear()
 
     def _units(
         self, description: bytes, done: set[str], advance: Callable[[int], None]
@@ -277,7 +281,7 @@ class _Run:
         return writing.Rows(0, 0, None, self._index.ids(start, stop))
 
     def _begin(self) -> None:
-        self._clear()
+        self.clear()
         needs = {self._path.parent: self._need_bytes}
         if self._buckets is not None:
             shared = os.stat(self._buckets.parent).st_dev == os.stat(self._path.parent).st_dev
@@ -317,7 +321,8 @@ class _Run:
         self._journal.write_text(f"{header}\n{complete}\n" if complete else f"{header}\n", encoding="ascii")
         return set(complete.splitlines())
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Removes what isn't the store."""
         for file in (self._part, self._buckets, self._journal):
             if file is not None:
                 file.unlink(missing_ok=True)

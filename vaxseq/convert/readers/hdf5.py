@@ -159,10 +159,6 @@ class Hdf5Reader(ArraysReader):
         self._file.close()
 
 
-def _unpacked(place: Any) -> int:
-    return int(place.nbytes) if isinstance(place, h5py.Dataset) else sum(map(_unpacked, place.values()))
-
-
 def _is_vaex_column(one: h5py.Group) -> bool:
     return isinstance(one.get("data"), h5py.Dataset) and set(one) <= {"data", "mask", "indices", "null_bitmap"}
 

@@ -19,6 +19,7 @@ from vaxseq.convert.readers.json_elements import Elements, is_lines
 from vaxseq.convert.readers.json_fast import paths_of, read_fast
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns, flat, is_flat, parents_only
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED, check_distinct, checked_lists
+from vaxseq.convert.readers.scan import not_utf8
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
@@ -32,6 +33,9 @@ class _Fraction(float):
         return made
 
     written: str
+
+
+_decode = json.JSONDecoder(parse_float=_Fraction).decode
 
 
 class JsonLinesReader(TextReader):
@@ -161,7 +165,7 @@ class JsonLinesReader(TextReader):
         table = None
         if all(self.worded(name) is None for name in request.columns):
             table = read_fast(piece.raw, request.columns, types, self._paths, self._lists, only=only)
-        if table is not None:
+        if table is not None and not_utf8(np.asarray(piece.raw)) is None:
             return Parsed(table)
         rows, bad = self._rows(piece)
         if not only:
@@ -201,7 +205,7 @@ class JsonLinesReader(TextReader):
             if not raw.strip():
                 continue
             try:
-                row = json.loads(raw, parse_float=_Fraction)
+                row = _decode(raw.decode())
                 if b"\\ud" in raw or b"\\uD" in raw:
                     json.dumps(row, ensure_ascii=False).encode()  # half of a pair is no character
                 if isinstance(row, dict):

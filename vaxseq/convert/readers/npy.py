@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from vaxseq.convert.readers.stored import ArraysReader, Stored, refused
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
 _DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, OverflowError, NotImplementedError,
-           TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+           TypeError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 class NpyReader(ArraysReader):

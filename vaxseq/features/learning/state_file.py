@@ -13,7 +13,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from vaxseq.errors import SourceError, SourceNotFoundError, StateError, did_you_mean
+from vaxseq.features.learning.state_form import StateForm
 
 FORMAT = "vaxseq fitted features"
 VERSION = 1
@@ -93,7 +96,15 @@ def from_text(text: str, where: str) -> tuple[dict[str, Any], str, dict[str, tup
     digest = content.pop("sha256", None)
     if digest != _digest(content):
         raise StateError(f"{where}: the file was edited or damaged after it was saved (its sha256 differs). Fit again")
-    content = _decode(content)
+    try:
+        content = _decode(content)
+        StateForm.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(map(str, first["loc"]))
+        raise StateError(f"{where}: the state file is damaged: {at}: {first['msg']}. Fit again") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StateError(f"{where}: the state file is damaged: {error}. Fit again") from error
     try:
         data, features = content["data"], content["learned"]
         steps = {key: tuple(next(iter(one)) for one in entry["steps"]) for key, entry in features.items()}

@@ -36,8 +36,11 @@ def empty_value(type_name: str) -> Value:
     match = _ARRAY_TYPE.fullmatch(type_name)
     if match is None:
         raise StateError(f"{type_name!r} isn't the name of a column's type")
-    shape = tuple(int(size) for size in match[2].split(",")) if match[2] else ()
-    return Value(np.zeros((0, *shape), np.dtype(match[1])))
+    try:
+        shape = tuple(int(size) for size in match[2].split(",")) if match[2] else ()
+        return Value(np.zeros((0, *shape), np.dtype(match[1])))
+    except (TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise StateError(f"{type_name!r} isn't the name of a column's type ({error})") from error
 
 
 def needed_columns(derived: Derived, groups: Iterable[Group]) -> tuple[str, ...]:
