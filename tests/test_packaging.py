@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = {
     "jax", "torch", "tensorflow", "sql", "duckdb", "excel", "avro", "matlab", "s3", "http", "dask", "images", "sklearn",
-    "notebook", "dev",
+    "notebook", "onnx", "dev",
 }  # fmt: skip
 REQUIREMENTS = [
     *PROJECT["dependencies"],
