@@ -154,7 +154,7 @@ def convert(
             FileProgress(plan.target.name, [one.size_bytes for one in prints], stage.rows, show=plan.progress)
         )
         if plan.resample is not None:
-            plan.resample.check(stage.types)
+            plan.resample.check_names(stage.types)  # what the types are, all of the rows tell
         if plan.sort_by:
             check_sort(plan.sort_by, stage.types)
         copies = (1 if plan.format == "arrow" else 2) + (2 if plan.sort_by else 0)  # staged as Arrow, runs, sorted
