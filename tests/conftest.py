@@ -24,6 +24,7 @@ _CACHE = tempfile.TemporaryDirectory(prefix="vaxseq-tests-")
 os.environ["VAXSEQ_CACHE"] = f"{_CACHE.name}/vaxseq"
 os.environ["VAEX_HOME"] = f"{_CACHE.name}/vaex"
 
+os.environ.pop("COLUMNS", None)  # what is printed to a pipe isn't cut to a worker's idea of a terminal
 # The same small models are compiled again and again. In a folder of each worker's own: JAX doesn't write atomically.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_CACHE.name}/jax"
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"

@@ -18,7 +18,7 @@ def outputs(notebook) -> list:
 
 
 def test_they_are_there():
-    assert [path.name[0] for path in NOTEBOOKS] == ["1", "2", "3", "4", "5"]
+    assert [path.name[0] for path in NOTEBOOKS] == ["1", "2", "3", "4", "5", "6"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -48,6 +48,7 @@ def test_it_runs(path, tmp_path, monkeypatch):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+            cell.source = cell.source.replace("seconds=6", "seconds=1")  # of a profile: long for steady figures alone
     client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}})
     client.execute()
     assert any("image/png" in output.get("data", {}) for output in outputs(notebook))

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from vaxseq.convert import convert
+from vaxseq.convert import convert, inspect
 from vaxseq.convert.readers.conventions import since_of
 from vaxseq.convert.readers.hdf5_tables import block_names
 from vaxseq.errors import OptionError, SchemaError, SourceError
@@ -92,12 +92,15 @@ def test_netcdf_marks_scales_and_units(path) -> None:
         file["u"].attrs.update({"_Unsigned": "true", "_FillValue": np.int8(0)})
         file["name"] = np.array([list("ab  "), list("c\0\0\0"), list("dddd")], "S1")
         file["lat"] = np.arange(2.0)
+        file["n"] = np.zeros(3, np.float32)
+        file["n"].make_scale("This is a netCDF dimension but not a netCDF variable.         3")
+        file["v"].dims[0].attach_scale(file["n"])
     found = rows_of(path.rename(path.with_suffix(".nc")))
     assert found["v"] == [[6.0, None], [16.0, 21.0], None]
     assert np.isnan(found["f"][1]) and [found["f"][0], found["f"][2]] == [1.5, None]
     assert found["u"] == [255, 5, None]
     assert found["name"] == ["ab  ", "c", "dddd"]
-    assert "lat" not in found
+    assert "lat" not in found and "n" not in found
 
 
 @pytest.mark.parametrize(
@@ -198,3 +201,16 @@ def test_names_are_read_out_of_a_pickle_that_is_never_run() -> None:
     assert block_names(b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00]\x94(\x8c\x01a\x94\x8c\x01b\x94e.") == ["a", "b"]
     assert block_names(b"N.") is None
     assert block_names("text") is None
+
+
+def test_a_look_before_shows_the_same(path) -> None:
+    with h5py.File(path, "w") as file:
+        file["x"], file["slow/y"], file["z"] = np.arange(5), np.arange(7), np.ones(5, np.complex64)
+        file["x"].attrs["units"] = "degC"
+    facts = inspect(path)
+    assert (facts["rows"], facts["memory_maps"], [one["name"] for one in facts["columns"]]) == (5, False, ["x"])
+    assert facts["columns"][0]["unit"] == "degC"
+    lost, left = facts["notices"]
+    assert (lost["column"], lost["options"]) == ("z", {"columns": ["x"]})
+    assert left["options"] == {"rows": 7}
+    assert inspect(path, rows=7)["rows"] == 7

@@ -128,17 +128,17 @@ def test_a_stopped_sort_begins_again_after_the_reading(tmp_path, monkeypatch) ->
     random.Random(0).shuffle(numbers)
     source.write_text("n,s\n" + "".join(f"{n},w{n % 3}\n" for n in numbers))
     monkeypatch.setattr(sorting, "_RUN_BYTES", 20_000)
-    real = sorting._write_drafts
+    real = sorting.write_drafts
 
     def stopped(tables, *rest):
         next(iter(tables))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sorting, "_write_drafts", stopped)
+    monkeypatch.setattr(sorting, "write_drafts", stopped)
     with pytest.raises(KeyboardInterrupt):
         convert(source, tmp_path / "o.arrow", sort_by="n", progress=False)
     assert not (tmp_path / "o.arrow").exists()
-    monkeypatch.setattr(sorting, "_write_drafts", real)
+    monkeypatch.setattr(sorting, "write_drafts", real)
     monkeypatch.setattr(stage.Stage, "add", lambda *_: pytest.fail("read again"))
     made = rows_of(convert(source, tmp_path / "o.arrow", sort_by="n", progress=False))
     assert made["n"].to_pylist() == list(range(5000))

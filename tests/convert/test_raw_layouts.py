@@ -28,6 +28,8 @@ OFFERED: list[tuple[str, dict[str, Any], dict[str, list[Any]]]] = [
      {"time": [0, 10], "temp": [20.5, 20.75], "rh": [41, 40]}),
     ('4711,"NORTH PIER",NO,59.9\ntime,level\n2021-01-01 00:00,1.25\n2021-01-01 00:10,1.5\n', {"skip_rows": 1},
      {"time": [dt.datetime(2021, 1, 1), dt.datetime(2021, 1, 1, 0, 10)], "level": [1.25, 1.5]}),
+    ("4711,PIER,NO\nt,level,share\ns,m,%\n0,1.25,5\n10,1.5,6\n", {"skip_rows": 1, "units_rows": 1},
+     {"t": [0, 10], "level": [1.25, 1.5], "share": [5, 6]}),
     ("Station: X\nLat: 5\n\na,b\n1,2\n3,4\n", {"skip_rows": 3}, {"a": [1, 3], "b": [2, 4]}),
     ("-1,0.25,0.5\n1,0.75,0.5\n1,-0.25,1.5\n", {"header": False},
      {"column_0": [-1, 1, 1], "column_1": [0.25, 0.75, -0.25], "column_2": [0.5, 0.5, 1.5]}),
@@ -40,6 +42,8 @@ OFFERED: list[tuple[str, dict[str, Any], dict[str, list[Any]]]] = [
      {"a": [1, 4], "b": [2, 5], "c": [3, 6]}),
     ("a,b\nr1,1,2\nr2,3,4\n", {"names": ["row", "a", "b"]}, {"row": ["r1", "r2"], "a": [1, 3], "b": [2, 4]}),
     ("a,a\n1,2\n3,4\n", {"names": ["a", "a_2"]}, {"a": [1, 3], "a_2": [2, 4]}),
+    ("  year  t   v\n1990  1  2.5\n 1991 10 -3\n1992   2 4 \n", {"delimiter": "whitespace"},
+     {"year": [1990, 1991, 1992], "t": [1, 10, 2], "v": [2.5, -3.0, 4.0]}),
     ("t,v\n" + "".join(f"{i},{2 * i}\n" for i in range(30)) + "Total,870\n", {"skip_footer": 1},
      {"t": list(range(30)), "v": [2 * i for i in range(30)]}),
 ]  # fmt: skip
@@ -67,6 +71,8 @@ AT_ONCE: list[tuple[str | bytes, dict[str, list[Any]]]] = [
     ("a,°C\n1,2\n".encode("utf-16-be"), {"a": [1], "°C": [2]}),
     ("a,°C\n1,2\n".encode("utf-8-sig"), {"a": [1], "°C": [2]}),
     ("a,°C,m³/h\n1,2,3\n".encode("cp1252"), {"a": [1], "°C": [2], "m³/h": [3]}),
+    ("turbine,0.0,0.5,1.5\nA,1,2,3\nB,4,5,6\n",
+     {"turbine": ["A", "B"], "0.0": [1, 4], "0.5": [2, 5], "1.5": [3, 6]}),
     ("station,2019,2020,2021\nA,1,2,3\nB,4,5,6\n",
      {"station": ["A", "B"], "2019": [1, 4], "2020": [2, 5], "2021": [3, 6]}),
 ]  # fmt: skip

@@ -155,7 +155,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     for given in (record, "record.json"):
         run("explain", "a.json", given, "--feature", "x", "--json")
         assert json.loads(capsys.readouterr().out)["numeric.x"]["raw"] == 12.5
-    run("explain", "a.json", record, "--html", "page.html")
+    run("explain", "a.json", record, "--output", "page.html")
     assert "standardize" in capsys.readouterr().out
     assert "<table" in Path("page.html").read_text()
     run("diff", "a.json", "b.json", "--json")

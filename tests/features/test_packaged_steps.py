@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import vaxseq as vs
 from vaxseq.errors import DefinitionError, StateError
 from vaxseq.features.definition import packages
 from vaxseq.features.transforms import STEPS, parse_step
+from vaxseq.reference import page
 from vaxseq.steps import Step
 from vaxseq.testing import StepContract
 
@@ -244,3 +246,13 @@ def test_importing_vaxseq_imports_no_package(site: Path) -> None:
     code = f"import sys; sys.path[:0] = [{str(site)!r}, {str(HERE)!r}]; import vaxseq, vaxseq.features; "
     code += "assert 'vaxseq_winsor' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_of_the_reference_keeps_the_contract(tmp_path: Path) -> None:
+    package, contract = re.findall(r"^```python package\n(.*?)^```$", page("extending"), flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "my_package.py").write_text(package)
+    (tmp_path / "test_my_package.py").write_text(contract)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_package.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "9 passed" in done.stdout

@@ -37,6 +37,7 @@ def test_they_evaluate_to_numpy(frame) -> None:
 
 def test_slices_filters_joins_and_pickles_hold_the_same(frame) -> None:
     np.testing.assert_array_equal(frame[1:3].evaluate("v"), CELLS["v"][1:])
+    assert frame[2:3].evaluate("n").dtype == frame.evaluate("n").dtype == np.float64
     np.testing.assert_array_equal(frame[frame.y > 1].evaluate("m"), CELLS["m"][1:])
     np.testing.assert_array_equal(frame.concat(frame).evaluate("v"), CELLS["v"] * 2)
     np.testing.assert_array_equal(frame.take([2, 0]).evaluate("v"), [CELLS["v"][2], CELLS["v"][0]])

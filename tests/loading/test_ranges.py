@@ -96,3 +96,33 @@ def test_a_standardized_column_is_only_less_precise():
 def test_targets_beyond_int32_are_refused_with_their_row():
     with pytest.raises(FeatureTypeError, match="values from 1 to 1099511627776 don't fit int32. .* in row 1"):
         read(np.array([1, 2**40]), inputs=["a"], targets="a")
+
+
+def dataset(folder: Any, name: str, values: list[Any]) -> str:
+    source, target = folder / f"{name}.csv", folder / f"{name}.arrow"
+    source.write_text("a,b\n" + "".join(f"{value},{number}\n" for number, value in enumerate(values)))
+    vs.convert(str(source), str(target), progress=False)
+    return str(target)
+
+
+def test_convert_records_the_least_and_the_greatest_value(tmp_path):
+    assert vs.Manifest.load(dataset(tmp_path, "whole", [5, "", -3])).ranges == {"a": (-3, 5), "b": (0, 2)}
+    ranges = vs.Manifest.load(dataset(tmp_path, "float", [1.5, "nan", -2.5])).ranges
+    assert ranges == {"a": (-2.5, 1.5), "b": (0, 2)}
+    assert [type(one) for one in ranges["b"]] == [int, int]
+    assert vs.Manifest.load(dataset(tmp_path, "text", ["x", "y", ""])).ranges == {"b": (0, 2)}
+
+
+def test_a_dataset_s_known_values_are_checked_before_anything_is_read(tmp_path):
+    big = vs.open(dataset(tmp_path, "big", [1, BIG + 1]))
+    with pytest.warns(UserWarning, match=f"{BIG + 1} becomes {BIG} in float32") as told:
+        data = vs.Sequence(big, inputs=["a"], batch_size=2)
+    assert [one.filename for one in told if one.category is UserWarning] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(data)
+        vs.Sequence(big, inputs=["a"], batch_size=2, where="a < 100")[0]
+    large = vs.open(dataset(tmp_path, "large", [1.5, 1e39]))
+    with pytest.raises(FeatureTypeError, match=r"feature 'a': its values go to 1e.39, and float32 to"):
+        vs.Sequence(large, inputs=["a"], batch_size=2)
+    assert len(vs.Sequence(large, inputs=["a"], batch_size=2, where="a < 100")[0][0]) == 1

@@ -19,6 +19,7 @@ import vaex
 from vaxseq.dataset.allowance import memory_allowed, memory_room
 from vaxseq.errors import MissingValueError, OptionError, ScratchError
 from vaxseq.loading.scatter import choice, folder
+from vaxseq.loading.scatter.buckets import Buckets, Memory
 from vaxseq.training.sequence import Sequence
 
 ROWS = 30_000
@@ -73,6 +74,32 @@ def test_a_disk_that_fills_up_is_told(data: str, tmp_path: Path, monkeypatch: py
     monkeypatch.undo()
     with pytest.raises(ScratchError, match="can't take"):
         read(sequence)
+
+
+def test_a_disk_that_fills_up_later_is_told_before_an_epoch_lacks_rows(data: str, monkeypatch: Any) -> None:
+    sequence = make(data, batch_size=100)
+    for index in range(8):
+        sequence.batch(0, index)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    places = [(epoch, index) for epoch in (0, 1) for index in range(len(sequence))][8:]
+    with pytest.raises(ScratchError, match="can't take"):
+        [sequence.batch(*place) for place in places]
+
+
+def test_buckets_that_lack_rows_are_refused(tmp_path: Path) -> None:
+    buckets = Buckets(tmp_path, 10, 4, [8], Memory(100, 100))
+    buckets.scatter([np.arange(9.0)], np.arange(9))
+    with pytest.raises(ScratchError, match="9 rows were scattered, expected 10"):
+        buckets.check()
+    buckets.scatter([np.array([9.0])], np.array([9]))
+    buckets.check()
+    got = np.empty(2)
+    buckets.load(2).take(0, 2, [got])
+    assert got.tolist() == [8, 9]
 
 
 def test_a_named_folder_without_room_is_refused(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

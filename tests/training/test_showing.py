@@ -82,6 +82,10 @@ def test_plots_of_numbers_and_categories() -> None:
     learned = fitted.state.learned["numeric.x"][0]
     assert {line.get_xdata()[0] for line in before.lines} == {learned["lower"], learned["upper"]}
     assert after.get_xlabel() == "x, served"
+    plain = vs.FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "x", "steps": ["standardize"]}]}}})
+    again = plain.fit(data, progress=False)
+    mean, std = (again.state.learned["x.x"][0][name] for name in ("mean", "std"))
+    assert {line.get_xdata()[0] for line in again.plot("x", data)[0].lines} == {mean, mean - std, mean + std}
     curve, _ = fitted.plot("numeric.x")
     assert len(curve.lines[0].get_xdata()) == 400
     assert [text.get_text() for text in fitted.plot("way").get_yticklabels()] != []

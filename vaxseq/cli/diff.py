@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
-from vaxseq.cli._options import Json, Quiet
+from vaxseq.cli._options import Json, Output, Quiet
 
 
 def diff(
     before: Annotated[Path, typer.Argument(help="A state file, or a definition file.", show_default=False)],
     after: Annotated[Path, typer.Argument(help="Another of the same kind.", show_default=False)],
-    html: Annotated[Path | None, typer.Option("--html", help="Write it as an HTML page too.")] = None,
+    output: Output = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Show what changed between two fits, or between two definitions.
+    """Show what changed between two fits, or between two definitions; with --output as an HTML page too.
 
     Example: vaxseq diff fitted-may.json fitted-june.json
     """
@@ -29,6 +29,6 @@ def diff(
         shown = FittedFeatures.load(before).diff(FittedFeatures.load(after))
     else:
         shown = FeatureSet.load(before).diff(FeatureSet.load(after))
-    if html is not None:
-        write_page(html, shown)
+    if output is not None:
+        write_page(output, shown)
     show(shown, json=json, quiet=quiet, data=shown.plain())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vaxseq.cli._options import Fitted, Json, Quiet, listed
+from vaxseq.cli._options import Fitted, Json, Output, Quiet, listed
 
 
 def explain(
@@ -17,11 +16,13 @@ def explain(
         list[str] | None,
         typer.Option("--feature", help="Only these features, separated by commas; may repeat.", show_default=False),
     ] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write it as an HTML page too.")] = None,
+    output: Output = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Show how a record becomes its features: raw values, each step with what it learned, what is served.
+
+    With --output, it is written as an HTML page too.
 
     Example: vaxseq explain fitted.json '{"distance": 1400, "carrier": "UA"}'
     """
@@ -30,6 +31,6 @@ def explain(
     from vaxseq.features import FittedFeatures
 
     shown = FittedFeatures.load(fitted).explain(read_records(record), features=listed(features))
-    if html is not None:
-        write_page(html, shown)
+    if output is not None:
+        write_page(output, shown)
     show(shown, json=json, quiet=quiet, data=shown.plain())

@@ -19,6 +19,7 @@ from vaxseq.convert.forms.looking import read_column
 from vaxseq.convert.forms.saying import Decided
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
+from vaxseq.convert.ranges import ranges_of, together
 from vaxseq.convert.resampled import resampled_drafts
 from vaxseq.convert.resampling import Resample
 from vaxseq.convert.second_look import Seen
@@ -95,6 +96,7 @@ def commit(
         stage.dropped,
         notices=(*noted.notices, *seen.notices),
         forms={**noted.forms, **{name: one.form for name, one in seen.forms.items()}},
+        ranges=ranges_of(stage, types, reread),
         location=str(target),
     )
     out = work / "dataset"
@@ -132,7 +134,7 @@ def commit(
             sources=(*before.sources, *sources), rejected_rows=before.rejected_rows + manifest.rejected_rows,
             dropped_rows=before.dropped_rows + manifest.dropped_rows,
             notices=(*before.notices, *(one for one in manifest.notices if one not in before.notices)),
-            forms={**manifest.forms, **before.forms},
+            forms={**manifest.forms, **before.forms}, ranges=together(before.ranges, manifest.ranges),
         )  # fmt: skip
     elif folder:
         manifest.save(out)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from vaxseq.convert.raw_look import Facts, as_arguments, look_at
 from vaxseq.convert.readers import open_reader, readers
 from vaxseq.convert.readers.base import Reader
+from vaxseq.convert.readers.stored import ArraysReader
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.dataset.notice import Notice
@@ -63,8 +64,12 @@ def inspect(source: str | os.PathLike[str], **reader_options: Any) -> Facts:
     columns: dict[str, _Tally] = {}
     obstacles: list[str] = []
     rows = 0
+    notices = list(manifest.notices) if manifest is not None else []
+    units: dict[str, str] = {}
     for one in sources:
-        with open_reader(one, {}) as reader:
+        with open_reader(one, {} if manifest is not None else reader_options) as reader:
+            notices += [one for one in _told(reader) if one not in notices]
+            units |= reader.column_units() if isinstance(reader, ArraysReader) else {}
             obstacles += [one for one in [_obstacle(reader)] if one and one not in obstacles]
             for table in _tables(reader):
                 rows += table.num_rows
@@ -80,10 +85,10 @@ def inspect(source: str | os.PathLike[str], **reader_options: Any) -> Facts:
         "dropped_rows": manifest.dropped_rows if manifest else None,
         "columns": [
             {"name": name, "type": declared[name].type if name in declared else type_name(one.type),
-             "unit": declared[name].unit if name in declared else None, **one.facts()}
+             "unit": declared[name].unit if name in declared else units.get(name), **one.facts()}
             for name, one in columns.items()
         ],
-        "notices": [one.to_dict() for one in manifest.notices] if manifest else [],
+        "notices": [one.to_dict() for one in notices],
     })  # fmt: skip
 
 
@@ -117,11 +122,19 @@ def _written(value: Any) -> str:
 def _tables(reader: Reader) -> Iterator[pa.Table]:
     from vaxseq.convert.readers.base import Request
 
-    schema = reader.schema()
-    types = {field.name: field.type for field in schema}
+    types = {field.name: field.type for field in reader.schema() if field.name not in reader.unreadable()}
+    reader.choose(tuple(types))
     for unit in reader.units(0):
         for piece in reader.pieces(unit):
-            yield reader.parse(piece, Request(tuple(schema.names), types)).table
+            yield reader.parse(piece, Request(tuple(types), types)).table
+
+
+def _told(reader: Reader) -> list[Notice]:
+    """What a conversion would say of the source: columns that it can't take, arrays that it leaves out."""
+    lost = reader.unreadable()
+    others = [name for name in reader.schema_names() if name not in lost]
+    found = [Notice(name, reason, (), {"columns": others}) for name, reason in lost.items()]
+    return [*found, *(reader.notices if isinstance(reader, ArraysReader) else ())]
 
 
 def _obstacle(reader: Reader) -> str | None:
@@ -141,6 +154,9 @@ def _obstacle(reader: Reader) -> str | None:
                 return f"{path} is compressed Arrow, which is unpacked into memory. {remedy}"
         return None
     if reader.name == "hdf5":
+        with h5py.File(path, "r") as file:
+            if "table/columns" not in file:
+                return f"{path} isn't laid out as a dataset. {remedy}"
         chunked: list[str] = []
         with h5py.File(path, "r") as file:
             file.visititems(

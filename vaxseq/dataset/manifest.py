@@ -61,6 +61,7 @@ class Manifest(Shown):
     dropped_rows: int = 0
     notices: tuple[Notice, ...] = ()
     forms: Mapping[str, str] = field(default_factory=dict)  # how text columns were written, by name
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of columns of numbers: least, greatest
     location: str = field(default="", compare=False)
 
     def _display(self) -> Display:
@@ -96,6 +97,8 @@ class Manifest(Shown):
             raw["notices"] = [one.to_dict() for one in self.notices]
         if self.forms:
             raw["forms"] = dict(self.forms)
+        if self.ranges:
+            raw["ranges"] = {name: list(both) for name, both in self.ranges.items()}
         return {**raw, "checksum": checksum_of(raw)}
 
     @classmethod
@@ -135,7 +138,7 @@ class Manifest(Shown):
             said.format,
             tuple(SourcePrint(one.name, one.size_bytes, one.digest, one.content) for one in said.sources),
             said.rejected_rows, said.dropped_rows, tuple(Notice.from_dict(one.model_dump()) for one in said.notices),
-            said.forms, location,
+            said.forms, {name: (low, high) for name, (low, high) in said.ranges.items()}, location,
         )  # fmt: skip
 
     def check_files(self) -> None:

@@ -84,6 +84,7 @@ class ManifestForm(_Form):
     sources: list[SourceForm]
     notices: list[NoticeForm] = []
     forms: dict[str, str] = {}
+    ranges: dict[str, Annotated[list[int | float], Field(min_length=2, max_length=2)]] = {}
     checksum: str = ""
 
     @model_validator(mode="after")

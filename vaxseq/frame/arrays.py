@@ -17,16 +17,17 @@ from vaxseq.frame.vaex_internals import LazyColumn, array_fingerprint
 class ArrayColumn(LazyColumn):
     """Fixed-size lists of numbers; a missing row, or element, is NaN."""
 
-    def __init__(self, lists: pa.ChunkedArray) -> None:
+    def __init__(self, lists: pa.ChunkedArray, dtype: np.dtype[Any] | None = None) -> None:
         self.lists = lists
-        shape, leaf, missing = [], lists.type, False
-        for chunk in lists.chunks:
-            missing = missing or _any_missing(chunk)
+        shape, leaf = [], lists.type
         while pa.types.is_fixed_size_list(leaf):
             shape.append(leaf.list_size)
             leaf = leaf.value_type
         stored = np.dtype(np.float32 if pa.types.is_float16(leaf) else leaf.to_pandas_dtype())
-        self.dtype = np.dtype(np.float64) if missing and stored.kind != "f" else stored
+        if dtype is None:
+            missing = stored.kind != "f" and any(map(_any_missing, lists.chunks))
+            dtype = np.dtype(np.float64) if missing else stored
+        self.dtype = dtype  # of the whole column, so that each part of it is alike
         self.shape = (len(lists), *shape)
 
     def __len__(self) -> int:
@@ -44,7 +45,7 @@ class ArrayColumn(LazyColumn):
 
     def trim(self, i1: int, i2: int) -> ArrayColumn:
         """Rows ``i1`` to ``i2``, still lazy."""
-        return ArrayColumn(self.lists.slice(i1, i2 - i1))
+        return ArrayColumn(self.lists.slice(i1, i2 - i1), self.dtype)
 
     def to_numpy(self) -> Any:
         """All rows."""

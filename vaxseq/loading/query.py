@@ -16,6 +16,8 @@ from vaxseq.expressions import name_of, names_of, parse, text_of
 from vaxseq.expressions.values import Value
 from vaxseq.features.program.recipe import Columns, Recipe, Role, column_recipe
 from vaxseq.frame import source_of
+from vaxseq.loading.known_ranges import check_known, known_ranges
+from vaxseq.loading.readers.ranges import Rounding
 from vaxseq.loading.selection import select_rows
 from vaxseq.plan.rows import RowIndex
 
@@ -55,6 +57,10 @@ class Query:
         self._rows, self._on_missing = rows, on_missing
         self.left_out: dict[str, int] = {}
         self.recipe = self._make_recipe()
+        self.rounding = Rounding()
+        if fitted is None:  # fitted features check their own values
+            whole = where is None and rows is None and on_missing == "error" and not self.source.filtered
+            check_known(known_ranges(self.source.files()), self.recipe, self.rounding, whole=whole)
         if on_missing == "drop" and not self.recipe.of("target") and not self.recipe.of("weight"):
             raise OptionError('on_missing="drop": there is no target and no weight that could be missing')
 

@@ -56,6 +56,9 @@ class Window:
             padded.
         future_inputs: inputs that are known ahead: read over all the horizon's rows instead of the window's.
         static_inputs: inputs that don't change within a group: read once, without the axis of time.
+        lanes: for recurrent layers with ``stateful=True``: row i of each batch goes on where row i of the last one
+            stopped (``stride`` must be ``length``). The windows are cut into batch_size lanes of the same number; the
+            few that are over are left out. ``Sequence.lane_starts`` tells which rows begin another series.
 
     Raises:
         OptionError: a value that can't be.
@@ -79,6 +82,7 @@ class Window:
     future_inputs: str | tuple[str, ...] | None = ()
     static_inputs: str | tuple[str, ...] | None = ()
     target_length: int | None = None
+    lanes: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("length", 1), ("stride", 1), ("horizon", 0), ("target_length", 1)):
@@ -98,6 +102,11 @@ class Window:
                 raise OptionError(f"window static_inputs: {name!r} is among future_inputs, too. Name it once.")
         if self.target not in ("last", "mode", "mean", "sequence"):
             raise OptionError(f"window target: got {self.target!r}, expected 'last', 'mode', 'mean' or 'sequence'")
+        if self.lanes and (self.stride != self.length or self.min_valid < 1):
+            raise OptionError(
+                f"window lanes: got stride={self.stride}, min_valid={self.min_valid}, expected stride={self.length} "
+                "and min_valid=1.0: a window has to begin where the one before ends."
+            )
         if not 0.0 < self.min_valid <= 1.0:
             raise OptionError(f"window min_valid: got {self.min_valid!r}, expected a share above 0 and up to 1")
         if self.max_gap is not None and self.order_by is None:

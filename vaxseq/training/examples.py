@@ -38,6 +38,7 @@ class Examples:
     nbytes: int
     unit: str
     order: str = ""  # the store's own, if it is shuffled
+    windows: WindowIndex | None = None
 
 
 def examples_of(
@@ -55,7 +56,12 @@ def examples_of(
     if stored is None:
         index = served.index
         return Examples(
-            FrameReader(served.source, served.recipe), index, served.recipe.fields, index.select, index.nbytes, "rows"
+            FrameReader(served.source, served.recipe, served.rounding),
+            index,
+            served.recipe.fields,
+            index.select,
+            index.nbytes,
+            "rows",
         )
     ids = stored.row_ids()
     rows = AllRows(stored.rows)
@@ -69,7 +75,10 @@ def _windows(served: Query, stored: StoreFile | None, window: Window) -> Example
     if stored is None:
         index = window.index(starts, lengths)
         reader = window_reader(
-            served.recipe, window, index, lambda fields: FrameReader(served.source, served.recipe.of_fields(fields))
+            served.recipe,
+            window,
+            index,
+            lambda fields: FrameReader(served.source, served.recipe.of_fields(fields), served.rounding),
         )
         return _of_windows(reader, index, lambda rows: rows)
     if stored.shuffle_seed is not None:
@@ -88,4 +97,4 @@ def _of_windows(reader: Any, index: WindowIndex, rows_of: Callable[[Ids], Ids]) 
         windows = index.windows(numbers)
         return rows_of(windows.starts + windows.rows + index.horizon - 1)
 
-    return Examples(reader, AllRows(index.n), tuple(reader.fields), row_ids, index.nbytes, "windows")
+    return Examples(reader, AllRows(index.n), tuple(reader.fields), row_ids, index.nbytes, "windows", windows=index)

@@ -16,7 +16,7 @@ from vaxseq.convert.lattice import EXACT_INTEGER, join
 
 _MOST_ODD = 20  # distinct values that don't fit; more of them are another kind of column
 _LEAST_SHARE = 0.9  # of the cells that must fit, so that the others are worth a word
-_NO_MARKS = pa.array([], pa.string())
+_NO_MARKS = pa.nulls(0, pa.string())  # pa.array would import pandas
 _PLAIN = {".": r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$", ",": r"^[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?$"}
 
 

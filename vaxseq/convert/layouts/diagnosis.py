@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
 
 _MOST_UNITS = 3
+_PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?$")
 _LONGEST_UNIT = 16
 
 
@@ -30,7 +32,7 @@ def diagnose(records: Sequence[Record]) -> Oddity | None:
     filled = [one for one in records if one.stop > one.start]
     if len(filled) < 2:
         return None
-    for check in (_other_width, _twice, _names_are_data, _text_above_numbers):
+    for check in (_other_width, _header_below, _twice, _names_are_data, _text_above_numbers):
         if (found := check(filled)) is not None:
             return found
     return None
@@ -63,6 +65,23 @@ def _other_width(filled: Sequence[Record]) -> Oddity | None:
     fields = "field" if first.width == 1 else "fields"
     said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
     return Oddity(said, options, (first.line + 1, start.line + 1), True)
+
+
+def _header_below(filled: Sequence[Record]) -> Oddity | None:
+    """A first line with values in it above one of names alone, of the same width."""
+    first, second = filled[0], filled[1]
+    rows = [one.fields for one in filled[2:] if one.width == second.width]
+    values = [is_value(cell) for cell in first.fields]
+    if not any(values) or all(values) or any(is_value(cell) or is_blank(cell) for cell in second.fields):
+        return None
+    if first.width != second.width or not _value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :] if rows else []):
+        return None
+    options: dict[str, Any] = {"skip_rows": second.line}
+    if (more := diagnose(filled[1:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+        options |= more.options
+    shown = ", ".join(second.fields[:4]) + (", ..." if second.width > 4 else "")
+    return Oddity(f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
+                  (first.line + 1, second.line + 1))  # fmt: skip
 
 
 def _twice(filled: Sequence[Record]) -> Oddity | None:
@@ -124,10 +143,13 @@ def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
 
 
 def _goes_up(names: Sequence[str]) -> bool:
-    """Whether names are years, hours or the like: whole numbers at one distance."""
-    numbers = [int(name) for name in names if name.strip().isdigit()]
+    """Whether names are an axis: years, hours; or wind speeds beside a name that is one."""
+    numbers = [float(name) for name in names if _PLAIN.match(name.strip())]
     steps = {b - a for a, b in pairwise(numbers)}
-    return len(numbers) >= 3 and len(steps) == 1 and steps.pop() > 0
+    if len(numbers) < 3 or min(steps) <= 0:
+        return False
+    named = any(name.strip() and not is_value(name) for name in names)
+    return named or (len(steps) == 1 and all(number.is_integer() for number in numbers))
 
 
 def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:

@@ -12,7 +12,9 @@ import pyarrow as pa
 from vaxseq.convert import archives, places, text
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.looking import Subject
+from vaxseq.convert.forms.marks import WORDS_IN_CASES
 from vaxseq.convert.layouts import encoding
+from vaxseq.convert.layouts.blanks import WHITESPACE, tabbed
 from vaxseq.convert.layouts.footer import footer_start, without_footer
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
@@ -58,8 +60,9 @@ class TextReader(Reader):
             raise bad_option(
                 self.where, "encoding", self.set["encoding"], "an encoding's name, like 'latin-1'"
             ) from error
+        as_it_is = plain and self.set.get("delimiter") != WHITESPACE
         packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
-        self.splittable = plain and not packed and not places.is_url(self.source.path)
+        self.splittable = as_it_is and not packed and not places.is_url(self.source.path)
         self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
         self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
         if self.splittable and footer:
@@ -88,10 +91,14 @@ class TextReader(Reader):
 
     def subject(self, name: str) -> Subject:
         """What a second look at the column has to know."""
-        words = self.set["null_values"] is None or isinstance(self.set["null_values"], Mapping)
         nulls = (*self.nulls, *self.marks.get(name, ()))
         delimiter = chr(self.dialect.delimiter)
-        return Subject(name, nulls, self.set["decimal"], delimiter, self.kinds_of_forms, words)
+        return Subject(name, nulls, self.set["decimal"], delimiter, self.kinds_of_forms, self._knows_words)
+
+    @property
+    def _knows_words(self) -> bool:
+        """Whether words like None are missing values: nobody listed those that are."""
+        return self.set["null_values"] is None or isinstance(self.set["null_values"], Mapping)
 
     def named_kind(self, name: str, cells: pa.Array) -> pa.DataType | None:
         """The type of cells whose form or marks were named; None where they weren't."""
@@ -108,7 +115,8 @@ class TextReader(Reader):
         """How the column is read where its form or its marks of missing values were named."""
         if name not in self.forms and name not in self.marks:
             return None
-        return Worded(self.forms.get(name), (*self.nulls, *self.marks.get(name, ())), self.format)
+        nulls = (*self.nulls, *self.marks.get(name, ()))
+        return Worded(self.forms.get(name), nulls, self.format, WORDS_IN_CASES if self._knows_words else ())
 
     def glimpses(self, size: int) -> Iterator[Piece]:
         """Whole lines from the middle and from the end; none of a source that must be read from its start."""
@@ -143,6 +151,8 @@ class TextReader(Reader):
         """The text from its start, as UTF-8."""
         chunks = streams.chunks(self.source.path or "", self.set["encoding"])
         footer = int(self.set.get("skip_footer", 0))
+        if self.set.get("delimiter") == WHITESPACE:
+            chunks = tabbed(chunks)
         return without_footer(chunks, footer) if footer else chunks
 
     def tail(self, size: int) -> bytes:

@@ -18,12 +18,13 @@ from vaxseq.convert.readers.stored import Stored, refused
 from vaxseq.errors import SchemaError
 
 _TIME = "time of PyTables"
+_DIMENSION = "This is a netCDF dimension but not a netCDF variable"  # what netCDF-4 writes for a mere length
 Rows = Callable[[int, int], npt.NDArray[Any]]
 
 
 def columns_of(dataset: h5py.Dataset, path: tuple[str, ...], where: str) -> Iterator[Stored]:
     """The columns of one dataset."""
-    if not dataset.shape:
+    if not dataset.shape or str(_plain(dataset.attrs.get("NAME", ""))).startswith(_DIMENSION):
         return
     rows = int(dataset.shape[0])
     try:

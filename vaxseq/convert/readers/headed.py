@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vaxseq.convert.layouts.blanks import WHITESPACE, parted_by_blanks
 from vaxseq.convert.layouts.delimiter import sniff, told
 from vaxseq.convert.layouts.diagnosis import Oddity, diagnose, different
 from vaxseq.convert.layouts.footer import last_lines
@@ -32,8 +33,10 @@ class HeadedReader(TextReader):
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         for key in ("delimiter", "quote", "escape"):
+            if (key, self.set[key]) == ("delimiter", WHITESPACE):
+                continue
             if self.set[key] is not None and (not isinstance(self.set[key], str) or len(self.set[key].encode()) != 1):
-                raise bad_option(self.where, key, self.set[key], "one ASCII character")
+                raise bad_option(self.where, key, self.set[key], "one ASCII character, or 'whitespace' as a delimiter")
         if not isinstance(self.set["header"], bool | list | tuple):
             raise bad_option(self.where, "header", self.set["header"], "True, False or a list of names")
         for key, least in (("skip_rows", 0), ("header_rows", 1), ("units_rows", 0)):
@@ -50,7 +53,7 @@ class HeadedReader(TextReader):
         rest = head[first:]
         for _ in range(self.set["skip_rows"]):
             rest = rest.partition(b"\n")[2]
-        given = self.set["delimiter"] or mark
+        given = "\t" if self.set["delimiter"] == WHITESPACE else self.set["delimiter"] or mark
         self.dialect = scan.Dialect(ord(given or sniff(rest or head, self.source.path or "", quote)), *byte)
         self._header: bytes | None = None
         self._names, self._units, self.body_start, self.body_line = self._read_header(head, first)
@@ -66,7 +69,10 @@ class HeadedReader(TextReader):
             records[at:], header=self.set["header"], header_rows=self.set["header_rows"],
             units_rows=self.set["units_rows"], names=self.set["names"],
         )  # fmt: skip
-        if self._by_itself and (odd := diagnose(records[at:])) is not None:
+        if self.set["delimiter"] is None and len(found.names) == 1 and (width := parted_by_blanks(head)):
+            said = f"one column, but blanks part nearly every line into {width} fields"
+            self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
+        elif self._by_itself and (odd := diagnose(records[at:])) is not None:
             self._tell(odd)
         self._check_names(found.names)
         if found.header is not None:

@@ -35,6 +35,9 @@ class _Fraction(float):
     written: str
 
 
+_decode = json.JSONDecoder(parse_float=_Fraction).decode
+
+
 class JsonLinesReader(TextReader):
     """Keys are columns. A value that doesn't fit its column widens it; a line that is no object is a bad row.
 
@@ -202,7 +205,7 @@ class JsonLinesReader(TextReader):
             if not raw.strip():
                 continue
             try:
-                row = json.loads(raw, parse_float=_Fraction)
+                row = _decode(raw.decode())
                 if b"\\ud" in raw or b"\\uD" in raw:
                     json.dumps(row, ensure_ascii=False).encode()  # half of a pair is no character
                 if isinstance(row, dict):

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.lists import bounds, fixed_lists, is_list, lengths, lists_of, plain_list
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, TypedReader, bad_option
-from vaxseq.convert.readers.kinds import storable, wanted_schema
+from vaxseq.convert.readers.kinds import storable, storable_type, wanted_schema
 from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
 OPTIONS: Mapping[str, Any] = {"lists": None, "maps": None}
@@ -206,6 +206,16 @@ class NestedReader(TypedReader):
                     raise
                 raise SourceError(f"{self.where}: can't read its columns: {error}. The file is damaged.") from error
         return self.flat_schema
+
+    def unreadable(self) -> Mapping[str, str]:
+        found = {}
+        for one in self.schema():
+            if not pa.types.is_decimal(one.type):  # another type may be declared for those
+                try:
+                    storable_type(one.type, "", one.name)
+                except SchemaError as error:
+                    found[one.name] = str(error).partition(f"column {one.name!r}: ")[2].removesuffix(".")
+        return found
 
     def _look(self) -> pa.Schema:
         own = self.nested_schema()

@@ -21,6 +21,7 @@ _BLUE, _RED = "#3b6ea8", "#b5483a"
 _ROWS = 65_536
 _POINTS = 400
 _BARS = 20
+_PLACES = ("lower", "mean", "median", "upper", "min", "max", "fill")  # on the raw axis; a spread is none
 
 Floats = npt.NDArray[np.float64]
 
@@ -94,14 +95,14 @@ def _bars(ax: Any, place: Place, learned: Mapping[str, Any]) -> None:
 def _edges(learned: Any) -> Iterator[tuple[str, float]]:
     """What steps learned, as places on the raw axis: of the first step that learned some."""
     for one in learned:
-        plain = {name: value for name, value in one.items() if isinstance(value, int | float)}
+        plain = {name: one[name] for name in _PLACES if isinstance(one.get(name), int | float)}
         listed = one.get("edges") or ()
         if plain or listed:
             yield from plain.items()
             yield from (("", float(edge)) for edge in listed)
-            if "mean" in plain and "std" in plain:
-                yield "mean − std", plain["mean"] - plain["std"]
-                yield "mean + std", plain["mean"] + plain["std"]
+            if "mean" in plain and isinstance(std := one.get("std"), int | float):
+                yield "mean − std", plain["mean"] - std
+                yield "mean + std", plain["mean"] + std
             return
 
 

@@ -29,11 +29,11 @@ class FrameReader:
     chunk_bytes = 8 << 20
     random_access = False
 
-    def __init__(self, source: Source, recipe: Recipe) -> None:
+    def __init__(self, source: Source, recipe: Recipe, rounding: Rounding | None = None) -> None:
         self.source, self.recipe = source, recipe
         self._columns = recipe.program.columns
         self._block_rows = _block_rows(source, recipe)
-        self._rounding = Rounding()
+        self._rounding = rounding or Rounding()
         _check_types(source, recipe)
 
     @property

@@ -123,6 +123,14 @@ class Buckets:
                 number, int(starts[number]), [one[ends[number] - counts[number] : ends[number]] for one in sorted_rows]
             )
 
+    def check(self) -> None:
+        """Refuses buckets that lack rows, or have too many: what is served next would be wrong."""
+        wanted = np.full(self.count, self.bucket_rows)
+        wanted[-1] = self.rows_of(self.count - 1)
+        if not np.array_equal(self._filled, wanted):
+            got, rows = int(self._filled.sum()), int(wanted.sum())
+            raise ScratchError(f"scratch: {got:,} rows were scattered, expected {rows:,}. Report this, please.")
+
     def load(self, number: int) -> Bucket:
         """A bucket that has all its rows."""
         rows = self.rows_of(number)

@@ -104,6 +104,7 @@ class Scattered:
             self._bucket(last, number)
         self._settle(0)
         assert self._next is not None
+        self._next.check()
         made, self._next = EpochBuckets(last.epoch + 1, 0, self._next, passes_on=True), None
         return made
 
@@ -118,6 +119,7 @@ class Scattered:
         chunk = self._sizes.chunk_rows
         with progress_after("scatter", self._source.index.n, "rows") as advance:
             scatter(self._source, self.places, epoch, start, buckets, self._folder, chunk, advance)
+        buckets.check()
         self.passes += 1
         return EpochBuckets(epoch, start, buckets, passes_on=self._passes_on)
 
@@ -126,7 +128,11 @@ class Scattered:
             future = self._load(held, number)
             if held.has(number + 1):
                 self._load(held, number + 1)
-        return future.result()
+        try:
+            return future.result()
+        except OSError as error:
+            self.failure = error
+            raise
 
     def _load(self, held: EpochBuckets, number: int) -> Future[Bucket]:
         key = (held.epoch, held.start, number)
@@ -152,7 +158,11 @@ class Scattered:
 
     def _settle(self, most: int) -> None:
         while len(self._moving) > most:
-            self._moving.pop(0).result()
+            try:
+                self._moving.pop(0).result()
+            except Exception as error:
+                self.failure = error  # the next epoch lacks rows; nobody may be served from it
+                raise
 
     def _new(self, rows: int) -> Buckets:
         return Buckets(self._folder, rows, self._sizes.bucket_rows, self._field_bytes, self._memory)

@@ -1,0 +1,39 @@
+"""Columns parted by runs of blanks, as programs print tables: each run becomes one tab."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+WHITESPACE = "whitespace"  # the option's value
+_RUN = re.compile(rb"[ \t]+")
+_EDGES = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
+_LEAST_SHARE = 0.95
+
+
+def tabbed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""The text with a tab for each run of blanks between fields, and none around a line.
+
+    >>> b"".join(tabbed([b"  1  2", b"0 3\n4 5\t6 \n"]))
+    b'1\t20\t3\n4\t5\t6\n'
+    """
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        cut = held.rfind(b"\n") + 1
+        if cut:
+            yield _RUN.sub(b"\t", _EDGES.sub(b"", held[:cut]))
+            held = held[cut:]
+    if held:
+        yield _RUN.sub(b"\t", _EDGES.sub(b"", held))
+
+
+def parted_by_blanks(head: bytes) -> int:
+    """How many fields nearly all lines have when blanks part them; 0 where that tells nothing."""
+    lines = [line for line in head[: 1 << 16].splitlines()[:100] if line.strip()]
+    if len(lines) < 3:
+        return 0
+    width, often = Counter(len(line.split()) for line in lines).most_common(1)[0]
+    numbers = [re.fullmatch(rb"[-+0-9.eE]+", word) is not None for line in lines[1:] for word in line.split()]
+    return width if width > 1 and often >= _LEAST_SHARE * len(lines) and sum(numbers) * 2 > len(numbers) else 0
