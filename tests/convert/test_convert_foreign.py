@@ -102,6 +102,8 @@ def test_excel(book) -> None:
         "x": [0.5, 1.5, 2.5, 9.0], "s": ["a0", "a1", "a2", None], "mixed": ["z", "1", "2", "true"],
         "day": [*(dt.date(2020, 1, 1 + i) for i in range(3)), None], "on": [False, True, True, None],
     }  # fmt: skip
+    notice, *more = convert(book, book.with_name("n.arrow"), skip_rows=1, progress=False).notices
+    assert (notice.column, notice.lines, more) == ("mixed", ("line 3: 'z'",), [])
     two = book.with_name("two.xlsx")
     with pytest.raises(SchemaError, match=r"2 sheets with rows, \['data', 'other'\]. Choose one with sheet=") as caught:
         convert(two, book.with_name("o.arrow"), progress=False)

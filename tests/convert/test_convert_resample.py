@@ -171,6 +171,12 @@ def test_mistakes_are_named(tmp_path, options, kind, message) -> None:
         convert(TABLE, tmp_path / "o.arrow", resample=options, progress=False)
 
 
+def test_times_that_only_all_rows_tell(tmp_path) -> None:
+    (tmp_path / "a.csv").write_text("t,x\n12/1/2021 00:01,1\n12/31/2021 00:00,3\n12/1/2021 00:05,2\n")
+    found = rows_of(tmp_path / "o.arrow", tmp_path / "a.csv", order_by="t", every="1h", max_gap="1D")
+    assert found == {"t": [dt.datetime(2021, 12, 1), dt.datetime(2021, 12, 31)], "x": [1.5, 3.0]}
+
+
 def test_the_command_line(tmp_path) -> None:
     (tmp_path / "a.csv").write_text("t,d,x\n2024-01-01 00:00:01,a,1\n2024-01-01 00:00:31,a,3\n")
     target = tmp_path / "o.arrow"

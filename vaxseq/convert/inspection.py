@@ -14,6 +14,7 @@ import pyarrow as pa
 from vaxseq.convert.raw_look import Facts, as_arguments, look_at
 from vaxseq.convert.readers import open_reader, readers
 from vaxseq.convert.readers.base import Reader
+from vaxseq.convert.readers.excel import ExcelReader
 from vaxseq.convert.readers.stored import ArraysReader
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
@@ -69,7 +70,7 @@ def inspect(source: str | os.PathLike[str], **reader_options: Any) -> Facts:
     for one in sources:
         with open_reader(one, {} if manifest is not None else reader_options) as reader:
             notices += [one for one in _told(reader) if one not in notices]
-            units |= reader.column_units() if isinstance(reader, ArraysReader) else {}
+            units |= reader.column_units() if isinstance(reader, ArraysReader | ExcelReader) else {}
             obstacles += [one for one in [_obstacle(reader)] if one and one not in obstacles]
             for table in _tables(reader):
                 rows += table.num_rows
@@ -134,7 +135,7 @@ def _told(reader: Reader) -> list[Notice]:
     lost = reader.unreadable()
     others = [name for name in reader.schema_names() if name not in lost]
     found = [Notice(name, reason, (), {"columns": others}) for name, reason in lost.items()]
-    return [*found, *(reader.notices if isinstance(reader, ArraysReader) else ())]
+    return [*found, *(reader.notices if isinstance(reader, ArraysReader | ExcelReader) else ())]
 
 
 def _obstacle(reader: Reader) -> str | None:

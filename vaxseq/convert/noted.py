@@ -13,6 +13,7 @@ from vaxseq.convert.piece import Job, UnitReader, chosen, declared_types
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Request, Unit
 from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.convert.readers.excel import ExcelReader
 from vaxseq.convert.readers.stored import ArraysReader
 from vaxseq.convert.second_look import FindLine, Seen, footer_among, look_again
 from vaxseq.convert.stage import PieceKey, Stage
@@ -31,7 +32,7 @@ def noted_in(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -> Not
     forms: dict[str, str] = {}
     every_text = all(readers()[source.format].is_text for source in job.sources)
     for index, source in enumerate(job.sources[:_MOST_SOURCES]):
-        if not issubclass(readers()[source.format], TextReader | ArraysReader):
+        if not issubclass(readers()[source.format], TextReader | ArraysReader | ExcelReader):
             continue
         reader = cast("TextReader", own.reader(index))  # or one of arrays, or one that is melted
         notices += [one for one in reader.notices if one not in notices]

@@ -20,6 +20,7 @@ def resampled_drafts(
     """New drafts of the rows, which come sorted by series and time, and their schema.
 
     Raises:
+        OptionError: a step or a way that doesn't fit its column's type.
         SchemaError: a row without a time, or a gap that would be filled with a million rows.
     """
     folder = work / "resampled"
@@ -27,6 +28,7 @@ def resampled_drafts(
         shutil.rmtree(folder)
     folder.mkdir()
     types = dict(zip(schema.names, schema.types, strict=True))
+    how.check(types)
     made = how.types(types)
     new = pa.schema([one.with_type(made[one.name]) for one in schema])
     grid = Grid(how, types)

@@ -84,16 +84,22 @@ class Resample:
         """The order that the rows must come in."""
         return (*self.group_by, self.order_by)
 
-    def check(self, types: Mapping[str, pa.DataType]) -> None:
-        """Refuses columns that aren't there, or of a type that doesn't go.
+    def check_names(self, types: Mapping[str, pa.DataType]) -> None:
+        """Refuses columns that aren't there.
 
         Raises:
             ColumnNotFoundError: no such column.
-            OptionError: a step or a way that doesn't fit its column.
         """
         for name in (*self.sort_by, *(self.how if isinstance(self.how, Mapping) else ())):
             if name not in types:
                 raise ColumnNotFoundError(f"resample: no column {name!r}.{did_you_mean(name, types)}")
+
+    def check(self, types: Mapping[str, pa.DataType]) -> None:
+        """Refuses columns of a type that doesn't go.
+
+        Raises:
+            OptionError: a step or a way that doesn't fit its column.
+        """
         kind = types[self.order_by]
         if not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind)):
             raise OptionError(

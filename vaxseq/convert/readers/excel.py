@@ -11,9 +11,11 @@ import pyarrow as pa
 from vaxseq.convert import places
 from vaxseq.convert.readers.base import Piece, TypedReader, Unit, bad_option
 from vaxseq.convert.readers.nesting import check_distinct
+from vaxseq.dataset.notice import Notice
 from vaxseq.errors import MissingExtraError, SchemaError, SourceError, SourceNotFoundError, VaxseqError
 
 _ROWS = 1 << 16
+_SHOWN = 3
 
 
 class ExcelReader(TypedReader):
@@ -59,6 +61,21 @@ class ExcelReader(TypedReader):
             name: _column([row[place] for row in rows[1:]]) for place, name in zip(kept, names, strict=True)
         }
         self._rows = len(rows) - 1
+        cells = {name: [row[place] for row in rows[1:]] for place, name in zip(kept, names, strict=True)}
+        self.notices = [one for name in names for one in self._told(name, cells[name])]
+
+    def _told(self, name: str, cells: list[Any]) -> list[Notice]:
+        """That a few words among numbers make the column text."""
+        words = [place for place, cell in enumerate(cells) if isinstance(cell, str) and cell != ""]
+        others = sum(cell != "" for cell in cells) - len(words)
+        if not words or len(words) >= others:
+            return []
+        lines = tuple(f"line {self._numbers[place]}: {cells[place]!r}" for place in words[:_SHOWN])
+        return [Notice(name, f"{others:,} of {others + len(words):,} cells are no words; the column is text", lines)]
+
+    def column_units(self) -> dict[str, str]:
+        """A sheet tells none."""
+        return {}
 
     def _sheet(self, book: Any) -> Any:
         asked = self.set["sheet"]
