@@ -21,11 +21,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from any_order_peers import PEERS, rows_file
 from cgroup import Group, NoGroupError, limited
 from rows import COLUMNS, columns_hdf5, evict, once
 
 ROW_BYTES = 4 * len(COLUMNS) + 4
 WINDOW, STRIDE = 64, 16
+FILES = ("columns.hdf5", "store.h5", "rows.f32")
 SIZES = (0.5, 0.8, 1, 1.2, 1.5, 2, 4)
 Figures = dict[str, Any]
 
@@ -101,6 +103,7 @@ CONTENDERS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "store, block": lambda options: served(options, shuffle="block", stored=True),
     "store, global": lambda options: served(options, shuffle="global", stored=True),
     "windows, global": windows,
+    **PEERS,
 }
 
 
@@ -134,11 +137,17 @@ def measure(options: argparse.Namespace, group: Group) -> dict[str, Figures]:
     """Each contender in turn."""
     table: dict[str, Figures] = {}
     for name in options.only:
-        evict([options.folder / one for one in ("columns.hdf5", "store.h5") if (options.folder / one).exists()])
+        evict(
+            [
+                options.folder / one
+                for one in ("columns.hdf5", "store.h5", "rows.f32")
+                if (options.folder / one).exists()
+            ]
+        )
         group.begin()
         command = [sys.executable, __file__, "--one", name, "--folder", str(options.folder), "--kind", group.kind]
         command += ["--group", str(group.folder), "--batch", str(options.batch), "--rows", str(options.rows)]
-        command += ["--seconds", str(options.seconds)]
+        command += ["--seconds", str(options.seconds), "--limit-mb", str(options.limit_mb)]
         environment = os.environ | {"VAXSEQ_SCRATCH": str(options.folder)}
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
         table[name] = json.loads(done.stdout.splitlines()[-1])
@@ -168,26 +177,30 @@ def line(name: str, row: Figures, table: dict[str, Figures]) -> str:
 
 def by_size(options: argparse.Namespace) -> None:
     """Time per row where the rows are half of the memory to four times as much, and its largest step."""
-    make(options.folder, options.rows, any("store" in one for one in options.only))
+    make(options.folder, options.rows, options.only)
     found: dict[str, list[float]] = {name: [] for name in options.only}
-    for times in SIZES:
-        with limited(int(options.rows * ROW_BYTES / times)) as group:
+    for times in options.times:
+        size = int(options.rows * ROW_BYTES / times)
+        options.limit_mb = size >> 20
+        with limited(size) as group:
             for name, row in measure(options, group).items():
                 found[name].append(row["rows_s"])
     for name, paces in found.items():
         steps = [max(a / b, b / a) for a, b in pairwise(paces)]
-        shown = ", ".join(f"{times:g}: {pace / 1e6:.2f}" for times, pace in zip(SIZES, paces, strict=True))
+        shown = ", ".join(f"{times:g}: {pace / 1e6:.2f}" for times, pace in zip(options.times, paces, strict=True))
         print(f"{name:20} M rows/s by data/memory {shown}; all {max(paces) / min(paces):.1f}, a step {max(steps):.1f}")
-    print(json.dumps({"rows": options.rows, "sizes": SIZES, "rows_s": found}))
+    print(json.dumps({"rows": options.rows, "sizes": options.times, "rows_s": found}))
 
 
-def make(folder: Path, rows: int, stored: bool) -> None:
-    """The columns, and the store of them, unless they are there."""
+def make(folder: Path, rows: int, names: list[str]) -> None:
+    """The files that these contenders read, unless they are there."""
     import vaxseq
 
     folder.mkdir(parents=True, exist_ok=True)
     once(folder / "columns.hdf5", rows, columns_hdf5)
-    if stored:
+    if any(name in PEERS for name in names):
+        once(folder / "rows.f32", rows, rows_file)
+    if any("store" in name for name in names):
         options: dict[str, Any] = {"inputs": COLUMNS, "targets": "y", "progress": False, "overwrite": True}
         source = folder / "columns.hdf5"
         once(folder / "store.h5", rows, lambda part, _: vaxseq.materialize(source, None, part, **options))
@@ -202,6 +215,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--seconds", type=float, default=60, help="an epoch that takes longer is stopped")
     parser.add_argument("--only", nargs="*", choices=list(CONTENDERS), default=None)
+    parser.add_argument("--times", type=float, nargs="*", default=SIZES, help="data/memory of --sizes")
     parser.add_argument("--sizes", action="store_true", help="time per row over data/memory")
     parser.add_argument("--folder", type=Path, default=Path("bench-output/any-order"), help="on a disk; kept")
     parser.add_argument("--one", choices=list(CONTENDERS), help=argparse.SUPPRESS)
@@ -218,8 +232,7 @@ def main() -> None:
             by_size(options)
             return
         with limited(options.limit_mb << 20) as group:
-            stored = any("store" in one for one in options.only)
-            making = get_context("spawn").Process(target=make, args=(options.folder, options.rows, stored))
+            making = get_context("spawn").Process(target=make, args=(options.folder, options.rows, options.only))
             making.start()
             making.join()
             if making.exitcode:

@@ -151,6 +151,14 @@ def test_a_form_and_a_declared_type_go_together(tmp_path: Path) -> None:
     assert table["y"].to_pylist() == [1.5, 2.0]
 
 
+def test_words_of_missing_values_are_missing_beside_a_named_form(tmp_path: Path) -> None:
+    content = 'i,x,s\n1,"5,5",None\n2,None,a\n3,NAN,b\n4,"1,25",c\n'
+    made, table = converted(tmp_path, content, forms={"x": "decimal_comma"}, null_values={"s": ["c"]})
+    assert table["x"].to_pylist() == [5.5, None, None, 1.25]
+    assert table["s"].to_pylist() == ["None", "a", "b", None]
+    assert not made.rejected_rows
+
+
 def test_mistakes_in_forms_are_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"option forms; got \{'x': 'day_frist'\}.*Did you mean 'day_first'"):
         converted(tmp_path, "x\n1\n", forms={"x": "day_frist"})

@@ -28,6 +28,8 @@ OFFERED: list[tuple[str, dict[str, Any], dict[str, list[Any]]]] = [
      {"time": [0, 10], "temp": [20.5, 20.75], "rh": [41, 40]}),
     ('4711,"NORTH PIER",NO,59.9\ntime,level\n2021-01-01 00:00,1.25\n2021-01-01 00:10,1.5\n', {"skip_rows": 1},
      {"time": [dt.datetime(2021, 1, 1), dt.datetime(2021, 1, 1, 0, 10)], "level": [1.25, 1.5]}),
+    ("4711,PIER,NO\nt,level,share\ns,m,%\n0,1.25,5\n10,1.5,6\n", {"skip_rows": 1, "units_rows": 1},
+     {"t": [0, 10], "level": [1.25, 1.5], "share": [5, 6]}),
     ("Station: X\nLat: 5\n\na,b\n1,2\n3,4\n", {"skip_rows": 3}, {"a": [1, 3], "b": [2, 4]}),
     ("-1,0.25,0.5\n1,0.75,0.5\n1,-0.25,1.5\n", {"header": False},
      {"column_0": [-1, 1, 1], "column_1": [0.25, 0.75, -0.25], "column_2": [0.5, 0.5, 1.5]}),

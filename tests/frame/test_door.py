@@ -175,6 +175,16 @@ def test_every_verb_takes_every_kind(kind: str, folder: Path, tmp_path: Path) ->
     assert said.path.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("kind", ["pandas", "polars", "Table", "RecordBatch", "DuckDB", "stream", "dict of lists"])
+def test_records_come_in_tables_too(kind: str, folder: Path) -> None:
+    table = make_table()
+    fitted = vs.FeatureSet.from_dict(DEFINITION).fit(table, progress=False)
+    expected = vs.Sequence(table, fitted, batch_size=ROWS).batch(0, 0)[0]
+    served = fitted.transform_records(kinds(table, folder)[kind])
+    for name, array in expected.items():
+        np.testing.assert_array_equal(served[name], array)
+
+
 def test_a_query_runs_once_and_is_forgotten_with_its_object(folder: Path) -> None:
     table = make_table()
     reader = table.to_reader()

@@ -190,8 +190,8 @@ class FittedFeatures(Fitted, Shown):
         as the features look.
 
         Args:
-            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, a pandas
-                DataFrame or a pyarrow Table. None, NaN and null are missing. Further columns are passed over.
+            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, a pandas or polars
+                DataFrame, or an Arrow table. None, NaN and null are missing. Further columns are passed over.
 
         Returns:
             Each input's array by name, shape (rows, width) or (rows, ...) of an array column.

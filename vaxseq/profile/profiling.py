@@ -46,7 +46,8 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
         dataset: a ``vaxseq.Sequence``, or any ``keras.utils.PyDataset``.
         model: a compiled Keras model; without one only the loader is measured.
         seconds: about how long it may take.
-        shuffle: as for ``model.fit``, whose default is True: batches are asked for in a random order.
+        shuffle: as for ``model.fit``, whose default is True: another PyDataset's batches are asked for in a random
+            order. A Sequence's come in its own.
 
     Returns:
         A `Profile`: prints a table, shows itself in a notebook, ``to_json()``.
@@ -69,7 +70,7 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
     if isinstance(seconds, bool) or not seconds > 0:
         raise OptionError(f"seconds: got {seconds!r}, expected a number above 0")
     if is_sequence(dataset):
-        measured = _sequence(dataset, model, seconds / 6, shuffle)
+        measured = _sequence(dataset, model, seconds / 6)
     else:
         measured = _other(dataset, model, seconds / 6, shuffle)
     facts, loaded = measured
@@ -93,27 +94,24 @@ def profile(dataset: Any, model: Any = None, *, seconds: float = 10, shuffle: bo
     )
 
 
-def _sequence(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Facts, Loaded]:
-    """One of ours, on a copy."""
+def _sequence(dataset: Any, model: Any, share: float) -> tuple[Facts, Loaded]:
+    """One of ours, on a copy, in its own order, which fit asks for whatever its shuffle= is."""
     subject = resized(dataset, dataset.batch_size)
     inside = insides(subject)
     # the pass over the data that scatters it is an epoch's, not a batch's
-    loaded = load(subject, share, shuffle=shuffle, skipped=_BEFORE_IN_TURN if inside.way == "scattered" else 0)
+    loaded = load(subject, share, shuffle=False, skipped=_BEFORE_IN_TURN if inside.way == "scattered" else 0)
     large = None
     if loaded.rows < _SMALL_ROWS and dataset.num_rows >= _SCALE * loaded.rows and inside.way != "scattered":
-        large = load(resized(dataset, _SCALE * dataset.batch_size), share / 2, shuffle=shuffle)
+        large = load(resized(dataset, _SCALE * dataset.batch_size), share / 2, shuffle=False)
     to_tensors(loaded.kept[0])  # the first of a shape is compiled, which isn't a batch's time
-    in_order = None
-    if shuffle:
-        in_order = load(subject, share / 2, shuffle=False).each_s
-    stages = measure_parts(inside, lambda epoch: batch_order(subject, epoch, shuffle=shuffle), share)
+    stages = measure_parts(inside, lambda epoch: batch_order(subject, epoch, shuffle=False), share)
     large_batch = None if large is None else large.kept[0]
-    under = _under(model, subject, loaded.kept, large_batch, share, shuffle)
+    under = _under(model, subject, loaded.kept, large_batch, share, shuffle=False)
     bigger = None if large is None else Bigger(large.rows, large.each_s, under.large_s)
     stored = inside.stored
     packed = [] if stored else packed_files(inside.source.files())
     facts = _facts(
-        loaded, under, stages, packed, bigger, in_order, ours=True, stored=stored, one_by_one=inside.way == "one by one"
+        loaded, under, stages, packed, bigger, None, ours=True, stored=stored, one_by_one=inside.way == "one by one"
     )
     return facts, loaded
 

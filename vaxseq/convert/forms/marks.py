@@ -4,6 +4,9 @@ from __future__ import annotations
 
 # of these nobody means anything else, whatever their case; beside the tokens that are missing everywhere
 WORDS = ("na", "n/a", "#n/a", "nan", "-nan", "null", "none", "nil", "nat", "#na", "<na>", "missing", "\\n", "(null)")
+WORDS_IN_CASES = tuple(
+    dict.fromkeys(made for one in WORDS for made in (one, one.upper(), one.title(), one.capitalize()))
+)
 # likely: a dash may be a nought, a question mark a doubt
 SIGNS = (
     "-", "--", "---", "----", "?", "??", "*", ".", "..", "...", "/", "//", "///", "n.a.", "n.d.", "k.a.", "n.v.", "nd",

@@ -32,7 +32,7 @@ def diagnose(records: Sequence[Record]) -> Oddity | None:
     filled = [one for one in records if one.stop > one.start]
     if len(filled) < 2:
         return None
-    for check in (_other_width, _twice, _names_are_data, _text_above_numbers):
+    for check in (_other_width, _header_below, _twice, _names_are_data, _text_above_numbers):
         if (found := check(filled)) is not None:
             return found
     return None
@@ -65,6 +65,23 @@ def _other_width(filled: Sequence[Record]) -> Oddity | None:
     fields = "field" if first.width == 1 else "fields"
     said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
     return Oddity(said, options, (first.line + 1, start.line + 1), True)
+
+
+def _header_below(filled: Sequence[Record]) -> Oddity | None:
+    """A first line with values in it above one of names alone, of the same width."""
+    first, second = filled[0], filled[1]
+    rows = [one.fields for one in filled[2:] if one.width == second.width]
+    values = [is_value(cell) for cell in first.fields]
+    if not any(values) or all(values) or any(is_value(cell) or is_blank(cell) for cell in second.fields):
+        return None
+    if first.width != second.width or not _value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :] if rows else []):
+        return None
+    options: dict[str, Any] = {"skip_rows": second.line}
+    if (more := diagnose(filled[1:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+        options |= more.options
+    shown = ", ".join(second.fields[:4]) + (", ..." if second.width > 4 else "")
+    return Oddity(f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
+                  (first.line + 1, second.line + 1))  # fmt: skip
 
 
 def _twice(filled: Sequence[Record]) -> Oddity | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from vaxseq.convert import archives, places, text
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.looking import Subject
+from vaxseq.convert.forms.marks import WORDS_IN_CASES
 from vaxseq.convert.layouts import encoding
 from vaxseq.convert.layouts.blanks import WHITESPACE, tabbed
 from vaxseq.convert.layouts.footer import footer_start, without_footer
@@ -90,10 +91,14 @@ class TextReader(Reader):
 
     def subject(self, name: str) -> Subject:
         """What a second look at the column has to know."""
-        words = self.set["null_values"] is None or isinstance(self.set["null_values"], Mapping)
         nulls = (*self.nulls, *self.marks.get(name, ()))
         delimiter = chr(self.dialect.delimiter)
-        return Subject(name, nulls, self.set["decimal"], delimiter, self.kinds_of_forms, words)
+        return Subject(name, nulls, self.set["decimal"], delimiter, self.kinds_of_forms, self._knows_words)
+
+    @property
+    def _knows_words(self) -> bool:
+        """Whether words like None are missing values: nobody listed those that are."""
+        return self.set["null_values"] is None or isinstance(self.set["null_values"], Mapping)
 
     def named_kind(self, name: str, cells: pa.Array) -> pa.DataType | None:
         """The type of cells whose form or marks were named; None where they weren't."""
@@ -110,7 +115,8 @@ class TextReader(Reader):
         """How the column is read where its form or its marks of missing values were named."""
         if name not in self.forms and name not in self.marks:
             return None
-        return Worded(self.forms.get(name), (*self.nulls, *self.marks.get(name, ())), self.format)
+        nulls = (*self.nulls, *self.marks.get(name, ()))
+        return Worded(self.forms.get(name), nulls, self.format, WORDS_IN_CASES if self._knows_words else ())
 
     def glimpses(self, size: int) -> Iterator[Piece]:
         """Whole lines from the middle and from the end; none of a source that must be read from its start."""

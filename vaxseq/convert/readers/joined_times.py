@@ -76,7 +76,8 @@ class JoinedTimes(Wrapped):
         return parsed, pc.binary_join_element_wise(*parts, " ")
 
     def _how(self) -> Worded:
-        return self._reader.worded(self._name) or Worded(None, self._reader.nulls, self._reader.format)
+        found: Worded | None = self._reader.worded(self._name)
+        return found or Worded(None, self._reader.nulls, self._reader.format)
 
 
 def _named(given: Any, columns: Sequence[str], where: str) -> tuple[str, tuple[str, ...]]:

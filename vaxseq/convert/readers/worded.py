@@ -22,11 +22,13 @@ class Worded:
     form: str | None
     nulls: tuple[str, ...]
     how: text.TextFormat
+    words: tuple[str, ...] = ()  # beside them in a column that is no text: None, NAN
 
     def kind(self, cells: pa.Array, where: str) -> pa.DataType:
         """The smallest type of these cells."""
         if self.form is None:
-            return text.infer(self._present(cells), self.how, where)
+            kind = text.infer(self._present(cells), self.how, where)
+            return text.infer(self._present(cells, words=False), self.how, where) if is_text(kind) else kind
         found = read_with_nulls(forms()[self.form], self._present(cells), pa.array([], pa.string()))
         return found.values.type if not found.wrong.all() else pa.null()
 
@@ -40,12 +42,14 @@ class Worded:
         self, cells: pa.Array, known: pa.DataType, where: str, *, declared: bool
     ) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
         """Values of ``known`` or of a type above it, and which cells don't fit."""
-        cells = self._present(cells)
+        written, cells = cells, self._present(cells)
         if declared and is_text(known):
-            return text.parse(cells, known, self.how)
+            return text.parse(self._present(written, words=False), known, self.how)
         if self.form is None:
             wider = known if declared else join(known, text.infer(cells, self.how, where))
-            return text.parse(cells, CATEGORY if wider is None or is_text(wider) else wider, self.how)
+            if wider is None or is_text(wider):
+                return text.parse(self._present(written, words=False), CATEGORY, self.how)
+            return text.parse(cells, wider, self.how)
         found = read_with_nulls(forms()[self.form], cells, pa.array([], pa.string()))
         kind = known if declared else join(pa.null() if is_text(known) else known, found.values.type)
         if kind is None:  # a time with a zone among times without
@@ -58,6 +62,6 @@ class Worded:
                 found.wrong |= ~np.asarray(exact)
         return pc.if_else(pa.array(found.wrong), pa.scalar(None, kind), values), found.wrong
 
-    def _present(self, cells: pa.Array) -> pa.Array:
+    def _present(self, cells: pa.Array, *, words: bool = True) -> pa.Array:
         """The cells without those that are marks, whatever blanks stand around them, as text or as a number."""
-        return text.without_marks(cells, self.nulls)
+        return text.without_marks(cells, (*self.nulls, *self.words) if words else self.nulls)

@@ -16,6 +16,7 @@ from vaxseq.features.history.run import HistoryRun
 from vaxseq.features.program.history import History
 from vaxseq.features.program.recipe import Field, Recipe
 from vaxseq.features.records.record_column import RecordColumn
+from vaxseq.frame.tables import arrow_columns
 
 _NO_ROWS = 99
 _COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.api.extensions.ExtensionArray)
@@ -68,9 +69,13 @@ class Records:
             return self._many({name: records[name] for name in self._columns}, len(records))
         if isinstance(records, Mapping):
             return self._mapping(records)
+        if hasattr(records, "__arrow_c_stream__"):
+            found = arrow_columns(records.to_arrow() if hasattr(records, "get_columns") else pa.table(records))
+            self._require(found)
+            return self._many(found, len(next(iter(found.values()))) if found else 0)
         if isinstance(records, Sequence) and not isinstance(records, (str, bytes)):
             return self._listed(records)
-        wanted = "a dict of lists or scalars, a list of dicts, a pandas DataFrame or a pyarrow Table"
+        wanted = "a dict of lists or scalars, a list of dicts, a pandas or polars DataFrame, or an Arrow table"
         raise OptionError(f"records: got {type(records).__name__}, expected {wanted}")
 
     def _mapping(self, records: Mapping[str, Any]) -> tuple[dict[str, Value], int]:
