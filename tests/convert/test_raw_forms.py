@@ -159,6 +159,14 @@ def test_words_of_missing_values_are_missing_beside_a_named_form(tmp_path: Path)
     assert not made.rejected_rows
 
 
+def test_where_selects_by_what_is_meant(tmp_path: Path) -> None:
+    content = 't;x\n12/1/2021;"1.250,5"\n12/2/2021;5,5\n12/31/2021;7\n'
+    made, table = converted(tmp_path, content, where="t.dt.day >= 2 and x < 100")
+    assert (made.dropped_rows, table["x"].to_pylist()) == (1, [5.5, 7.0])
+    made, table = converted(tmp_path, content, where="when.dt.day == 31", rename={"t": "when"})
+    assert (made.dropped_rows, made.forms["when"]) == (2, "month_first")
+
+
 def test_mistakes_in_forms_are_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"option forms; got \{'x': 'day_frist'\}.*Did you mean 'day_first'"):
         converted(tmp_path, "x\n1\n", forms={"x": "day_frist"})
@@ -252,3 +260,14 @@ def test_options_lead_to_the_end(tmp_path: Path) -> None:
     assert set(taken) == {"forms", "null_values"}
     assert table["price"].to_pylist() == [1250.0, 2.5, None]
     assert table["on"].to_pylist() == [True, False, False]
+
+
+def test_times_in_json_lines_are_read_too_and_its_text_stays(tmp_path: Path) -> None:
+    content = '{"t": "12/1/2021 7:45", "v": "1,234"}\n{"t": "12/31/2021 17:05", "v": "yes"}\n'
+    made, table = converted(tmp_path, content, "raw.jsonl")
+    assert made.forms == {"t": "month_first"}
+    assert table["t"].to_pylist() == [dt.datetime(2021, 12, 1, 7, 45), dt.datetime(2021, 12, 31, 17, 5)]
+    assert table["v"].to_pylist() == ["1,234", "yes"]
+    content = '{"t": "1/2/2021"}\n{"t": "x"}\n'
+    made, table = converted(tmp_path, content, "raw.jsonl", forms={"t": "day_first"}, on_bad_rows="reject")
+    assert (made.rejected_rows, table["t"].to_pylist()) == (1, [dt.date(2021, 2, 1)])

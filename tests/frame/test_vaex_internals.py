@@ -151,6 +151,7 @@ def test_joined_columns(frame: Any, file: str) -> None:
     joined = frame[frame.x > 3].copy()
     internals.join_array(joined, "more", np.arange(6) * 10)
     assert joined["more"].tolist() == [40, 50], "vaex moved: frame.dataset and .column_names can be set under a filter"
+    assert joined.more.tolist() == [40, 50], "vaex moved: _save_assign_expression makes a column an attribute"
     assert "more" not in frame.get_column_names(), "vaex moved: frame.copy is apart from its origin"
     opened = vaex.open(file)
     one = vaex.from_arrays(z=np.arange(3))

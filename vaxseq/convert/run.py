@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
+from vaxseq.convert.forms_of_where import forms_of_where
 from vaxseq.convert.journal import key_of, locked
 from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.noted import noted_in
@@ -95,6 +96,11 @@ def convert(
         target_format: "arrow" or "hdf5", the format of a folder's fragments.
         fragment_bytes: the size at which a folder's next fragment begins.
         **reader_options: the reader's, such as ``delimiter``, ``null_values`` or ``encoding`` of CSV, ``key`` of SQL;
+            of text: ``forms`` ({column: form}, what is written: month_first, day_first, decimal_comma, ...),
+            ``null_values`` (a list for all columns, or {column: [...]} beside the usual ones), ``skip_rows``,
+            ``header_rows``, ``units_rows``, ``header=False``, ``names``, ``comment``, ``skip_footer``,
+            ``time_from=["Date", "Time"]``, ``melt={"keep": [...], "names": ..., "values": ...}``. What they should be
+            is said by the manifest's ``notices`` and by an error's ``options``;
             ``images="64x64"`` (height × width) reads a folder of images: a column ``file``, a column ``label`` (the
             sub-folder's name, or the columns of the CSV that ``labels`` names, whose first column is the file) and the
             column ``image``; ``color_mode`` is rgb, rgba or grayscale, ``resize`` is stretch, crop or pad.
@@ -136,6 +142,12 @@ def convert(
             plan = replace(plan, job=job)
         own = UnitReader(plan.job)
         stack.callback(own.close)
+        if before is None and (forms := forms_of_where(plan.job, own)):
+            own.close()
+            options = {**plan.job.options, "forms": {**forms, **(plan.job.options.get("forms") or {})}}
+            plan = replace(plan, job=replace(plan.job, options=options))
+            own = UnitReader(plan.job)
+            stack.callback(own.close)
         stage = _stage(plan, work, key, strict_key, own, words)
         stack.callback(stage.close)
         shown = stack.enter_context(

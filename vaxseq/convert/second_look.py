@@ -127,7 +127,8 @@ def footer_among(notices: Sequence[Notice], last_rows: Sequence[Mapping[str, str
     for count in range(1, len(last_rows) + 1):
         cells = [set(map(str.strip, row.values())) for row in last_rows[:count]]
         inside = [one for one in notices if (odd := _odd(one)) and len(odd) <= count and odd <= set().union(*cells)]
-        if inside and all(any(_odd(one) & row for one in inside) for row in cells):
+        labels = {next((cell.strip() for cell in row.values() if cell.strip()), "") for row in last_rows[:count]}
+        if inside and labels <= set().union(*map(_odd, inside)):  # what a row begins with is no value: Total
             return [one for one in notices if one not in inside], count
     return list(notices), 0
 

@@ -19,7 +19,7 @@ CHUNK_BYTES = 1 << 18
 _MAGIC = b"VXSEAL01"
 _HEAD = struct.Struct("<8sQIIQ")  # magic, bytes before it, chunk size, chunks, hash of the bytes after it
 _END = struct.Struct("<QQ8s")  # hash of the seal so far, its length, magic
-_READ = 1 << 22
+_READ = CHUNK_BYTES  # what was read is hashed while it is in the cache
 _ARROW_END = 10  # the footer's length and the magic
 
 

@@ -109,6 +109,7 @@ def join_dataset(frame: Any, name: str, dataset: Any) -> None:
     """Give the frame a further physical column of this name, which the dataset holds for all of its rows."""
     frame.dataset = frame.dataset.merged(dataset)
     frame.column_names.append(name)
+    frame._save_assign_expression(name)  # frame.name, too
 
 
 def join_array(frame: Any, name: str, values: Any) -> None:

@@ -14,8 +14,8 @@ _FOLDER = Path(__file__).parent
 
 # The order in which a person meets the topics; others follow by name.
 _ORDER = (
-    "sources", "definition", "steps", "expressions", "serving", "sequence", "windows", "training", "store", "profile",
-    "looking", "commands", "python", "errors", "measured",
+    "sources", "tables", "looking", "draft", "definition", "steps", "expressions", "sequence", "folds", "windows",
+    "training", "store", "profile", "serving", "exporting", "extending", "commands", "python", "errors", "measured",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from vaxseq.report.exploration import Exploration, explore
 from vaxseq.report.facts import column_facts
 from vaxseq.report.findings import Finding, findings
 from vaxseq.report.leaks import alone, overlapping_times, shared
+from vaxseq.report.noticed import noticed
 from vaxseq.report.page import MARK, Contents, as_part, page
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def report(
     both = shared(explored, plain, keys) if len(explored) > 1 else []
     overlaps = [(name, *one) for name in times for one in overlapping_times(explored, name)] if by_time else []
     meant = dict.fromkeys([*times, *keys], "the parts differ in it by design")
-    found = findings(whole, drifts, told, both, overlaps, inputs, targets, keys, meant)
+    found = [*findings(whole, drifts, told, both, overlaps, inputs, targets, keys, meant), *noticed(data)]
     columns = [
         column_facts(
             name,

@@ -92,9 +92,17 @@ class HeadedReader(TextReader):
         )
 
     def _first_records(self, head: bytes, first: int) -> list[Record]:
-        """The first records, as many as a look at the layout needs."""
-        data = np.frombuffer(head, np.uint8)[first : first + _LOOK]
-        whole = len(data) < _LOOK or first + _LOOK >= len(head)
+        """The first records, as many as a look at the layout needs; of lines as long as the look, more of them."""
+        look = _LOOK
+        while True:
+            found, whole = self._looked(head, first, look)
+            if whole or len(found) > 2:
+                return found if whole else found[:-1]  # the last one may be cut
+            look *= 4
+
+    def _looked(self, head: bytes, first: int, look: int) -> tuple[list[Record], bool]:
+        """Records of the first bytes, and whether they are all whole."""
+        data = np.frombuffer(head, np.uint8)[first : first + look]
         lines = head[:first].count(b"\n")
         found = []
         for start, stop, line in scan.records(data, self.dialect, skip_blank=False):
@@ -102,8 +110,8 @@ class HeadedReader(TextReader):
             fields = self._fields(head[start:stop]) if stop > start else []
             found.append(Record(start, stop, line + lines, fields))
             if len(found) > self.set["skip_rows"] + _RECORDS:
-                return found
-        return found if whole or len(found) < 2 else found[:-1]
+                return found, True
+        return found, first + look >= len(head)
 
     def _before(self, records: list[Record], head: bytes) -> int:
         """How many records stand before the header: skipped ones and comments."""

@@ -9,7 +9,8 @@ _MOST_BYTES = 40 << 20
 _LEAST_BYTES = 64 << 10
 _MOST_BUCKETS = 1 << 16  # a bucket's number is to fit 16 bits, which sort quickly
 _PIECE_BYTES = 256 << 10  # what a chunk puts into a bucket, on average: less is slow to write
-_CHUNK_SHARE = 1 / 100
+_CHUNK_SHARE, _MOST_CHUNK_BYTES = 1 / 100, 12 << 20  # three are on their way at once, each held about three times
+_LARGE_SHARE = 1 / 400  # of a large memory, beyond these limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,10 @@ class Sizes:
         Sizes(bucket_rows=381300, chunk_rows=122016)
         """
         memory = memory_bytes or 1 << 30
-        bucket = int(min(max(memory * _BUCKET_SHARE, _LEAST_BYTES), _MOST_BYTES))
+        large = int(memory * _LARGE_SHARE)
+        bucket = int(min(max(memory * _BUCKET_SHARE, _LEAST_BYTES), max(_MOST_BYTES, large)))
         bucket = max(bucket, -(-rows * row_bytes // _MOST_BUCKETS))
         buckets = max(1, -(-rows * row_bytes // bucket))
-        most = int(max(memory * _CHUNK_SHARE, _LEAST_BYTES))
-        chunk = min(max(_PIECE_BYTES * buckets, 16 << 20), most)
+        most = int(max(min(memory * _CHUNK_SHARE, _MOST_CHUNK_BYTES), large, _LEAST_BYTES))
+        chunk = min(max(_PIECE_BYTES * buckets, 8 << 20), most)
         return cls(max(1, bucket // row_bytes), max(1, chunk // row_bytes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,9 @@ _EXACT = 1e-9  # of the target's variance that a formula may leave
 _MOST_COLUMNS = 64
 _FEW_ROWS = 30
 _RANKED = 0.999
+_FEW_MANY = 1000
+_NEARLY = 1e-6
+_MOST_HOLEY = 16
 
 
 def giveaways(
@@ -118,11 +120,39 @@ def _formulas(sample: Sample, target: str, columns: Sequence[str]) -> dict[str, 
     found: dict[str, str] = {}
     for wanted in (truth, _log(truth)):
         near = [_correlation(one, wanted) for _, one in forms]
-        for (here, (one, first)), (there, (other, second)) in combinations(enumerate(forms), 2):
+        for here, there in _candidates([one for _, one in forms], wanted):
+            (one, first), (other, second) = forms[here], forms[there]
             if one != other and one not in found and other not in found and _exact(first, second, wanted):
                 made, of = (one, other) if near[here] >= near[there] else (other, one)
                 found[made] = of
     return found
+
+
+def _candidates(forms: Sequence[Floats], wanted: Floats) -> list[tuple[int, int]]:
+    """Pairs that may give the target exactly, by a few rows: R² of two from three correlations, for all pairs at once.
+
+    Pairs with missing values are candidates all, unless they are many.
+    """
+    rows = np.flatnonzero(np.isfinite(wanted))
+    rows = rows[:: max(1, len(rows) // _FEW_MANY)]
+    if not forms or len(rows) < _FEW_ROWS:
+        return []
+    held = np.array([one[rows] for one in forms])
+    whole = np.flatnonzero(np.isfinite(held).all(axis=1) & (np.nanstd(held, axis=1) > 0))
+    aim = wanted[rows] - wanted[rows].mean()
+    found: list[tuple[int, int]] = []
+    if len(whole) > 1 and aim.std() > 0:
+        parts = held[whole] - held[whole].mean(axis=1, keepdims=True)
+        parts /= np.linalg.norm(parts, axis=1, keepdims=True)
+        near, both = parts @ (aim / np.linalg.norm(aim)), parts @ parts.T
+        apart = 1 - both**2
+        with np.errstate(all="ignore"):
+            told = (near[:, None] ** 2 + near[None, :] ** 2 - 2 * near[:, None] * near[None, :] * both) / apart
+        places = np.argwhere(np.triu((told > 1 - _NEARLY) & (apart > _NEARLY), 1))
+        found = [(int(whole[a]), int(whole[b])) for a, b in places]
+    holey = np.setdiff1d(np.flatnonzero(np.isfinite(held).sum(axis=1) >= _FEW_ROWS), whole)[:_MOST_HOLEY]
+    pairs = {(min(a, b), max(a, b)) for a in holey.tolist() for b in range(len(forms)) if a != b}
+    return [*found, *sorted(pairs)]
 
 
 def _log(values: Floats) -> Floats:
@@ -141,11 +171,12 @@ def _correlation(a: Floats, b: Floats) -> float:
 
 def _exact(a: Floats, b: Floats, wanted: Floats) -> bool:
     """Whether the target is a sum of multiples of both, to the last digits; two unknowns from a few rows first."""
-    there = np.flatnonzero(np.isfinite(a) & np.isfinite(b) & np.isfinite(wanted))
-    if len(there) < _FEW_ROWS:
-        return False
-    few = there[:: max(1, len(there) // 200)][:200]
-    return _fits(a[few], b[few], wanted[few]) and _fits(a[there], b[there], wanted[there])
+    for step in (max(1, len(wanted) // 1000), 1):  # hardly a pair passes the first thousand rows
+        first, second, aim = a[::step], b[::step], wanted[::step]
+        there = np.isfinite(first) & np.isfinite(second) & np.isfinite(aim)
+        if there.sum() < _FEW_ROWS or not _fits(first[there], second[there], aim[there]):
+            return False
+    return True
 
 
 def _fits(a: Floats, b: Floats, wanted: Floats) -> bool:
