@@ -141,6 +141,22 @@ def test_a_quote_that_isn_t_closed_costs_the_line_that_opened_it(
     assert reject["text"] in content
 
 
+def test_a_quote_that_is_open_for_too_long_is_found_at_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vaxseq.convert.readers import delimited
+
+    monkeypatch.setattr(delimited, "_SMALLEST", 64)
+    monkeypatch.setattr(delimited, "_LARGEST", 64)
+    rows = [f"{i},ok\n" for i in range(139)]
+    rows[40] = '40,"5 inch\n'
+    content = "id,note\n" + "".join(rows)
+    with pytest.raises(SourceError, match="line 42: the quote that opens here isn't closed") as caught:
+        converted(tmp_path, content)
+    _, table = converted(tmp_path, content, **caught.value.options)
+    assert table["note"][40].as_py() == '"5 inch'
+
+
 def test_quotes_that_are_in_order_stay_so(tmp_path: Path) -> None:
     content = 'i,s\n1,"a ""quoted"" word"\n2,"two\nlines, and ""more"""\n3,5" pipe\n4,""\n'
     made, table = converted(tmp_path, content)

@@ -43,4 +43,5 @@ def _wider(known: Range | None, both: Range) -> Range:
 
 
 def _numeric(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    # Arrow has no least of half floats
+    return bool(pa.types.is_integer(kind) or (pa.types.is_floating(kind) and not pa.types.is_float16(kind)))

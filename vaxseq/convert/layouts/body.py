@@ -117,7 +117,7 @@ def _unclosed(data: Bytes, dialect: Dialect, *, at_end: bool) -> Iterator[tuple[
     start = 0
     for _ in range(_MOST_QUOTES):
         part = data[start:]
-        opener = _first_unclosed(part, dialect, at_end=at_end)
+        opener = first_unclosed(part, dialect, at_end=at_end)
         if opener is None:
             return
         before = np.flatnonzero(part[:opener] == _NEWLINE)
@@ -127,7 +127,8 @@ def _unclosed(data: Bytes, dialect: Dialect, *, at_end: bool) -> Iterator[tuple[
         start = stop
 
 
-def _first_unclosed(data: Bytes, dialect: Dialect, *, at_end: bool) -> int | None:
+def first_unclosed(data: Bytes, dialect: Dialect, *, at_end: bool) -> int | None:
+    """The first quote that is never closed, or closed on a line below where no field ends."""
     toggles = scan.toggles(data, 0, len(data), dialect)
     openers, closers = toggles[::2], toggles[1::2]
     after = data[np.minimum(closers + 1, len(data) - 1)]

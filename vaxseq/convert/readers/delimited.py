@@ -15,6 +15,7 @@ from vaxseq.convert.forms.looking import Subject
 from vaxseq.convert.forms.marks import WORDS_IN_CASES
 from vaxseq.convert.layouts import encoding
 from vaxseq.convert.layouts.blanks import WHITESPACE, tabbed
+from vaxseq.convert.layouts.body import first_unclosed
 from vaxseq.convert.layouts.footer import footer_start, without_footer
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
@@ -201,10 +202,7 @@ class TextReader(Reader):
                 self._map[start : min(target + (_LARGEST << 2), len(self._map))], 0, target - start, self.dialect
             )
             if stop < 0 and target + (_LARGEST << 2) < len(self._map):
-                raise SourceError(
-                    f"{self.where}: no end of a record within {_LARGEST << 2} bytes after byte {start}. "
-                    f"A quote isn't closed; repair the file or pass quote=None."
-                )
+                raise self._endless(start, target + (_LARGEST << 2))
             stop = len(self._map) if stop < 0 else start + stop
             yield Unit(index, start, stop)
             start = stop
@@ -214,6 +212,17 @@ class TextReader(Reader):
         if not self.splittable:
             return piece is self._last_piece
         return piece.start + len(piece.raw) >= self._end and piece.start >= self._mark + self.body_start
+
+    def _endless(self, start: int, stop: int) -> SourceError:
+        """The error for a record that doesn't end between these bytes: with the line that opens its quote."""
+        part = self._map[start:stop]
+        opener = first_unclosed(part, self.dialect, at_end=True)
+        line = self.first_line(Piece(part, start + (opener or 0)))
+        return SourceError(
+            f"{self.where}: line {line}: the quote that opens here isn't closed within {_LARGEST << 2:,} bytes. "
+            "Repair the line, or pass quote=None if quotes are text.",
+            options={"quote": None},
+        )
 
     def pieces(self, unit: Unit, skip: int = 0) -> Iterator[Piece]:
         if self.splittable:
