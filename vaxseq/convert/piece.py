@@ -112,8 +112,9 @@ class UnitReader:
         parsed.bad = [
             BadRow(one.row, names.get(one.column or "", one.column), one.value, one.reason) for one in parsed.bad
         ]
+        there = {*parsed.table.column_names, *constants(self.job, reader.source)}
         for name in types:  # what this source lacks is missing in its rows
-            if name not in parsed.table.column_names and name not in constants(self.job, reader.source):
+            if name not in there:
                 kind = types[name] if declared is not None and name in declared else pa.null()
                 parsed.table = parsed.table.append_column(name, pa.nulls(parsed.table.num_rows, kind))
         if not reader.is_text:
@@ -121,7 +122,7 @@ class UnitReader:
                 _retype(parsed, name, types.get(name), declared is not None and name in declared, reader.where)
         if declared is not None:
             for column in declared.columns:
-                if column.name in parsed.table.column_names and column.checked:
+                if column.checked and column.name in parsed.table.column_names:
                     _check(parsed, column)
         parsed.table = self._constants(parsed.table, self.job.sources[unit.source], types)
         rejects = self._rejects(reader, piece, parsed.bad)
@@ -182,7 +183,8 @@ def chosen(job: Job, reader: Reader) -> dict[str, str]:
     for asked in (*(job.columns or ()), *job.rename) if len(job.sources) == 1 else ():
         if asked not in names and asked not in constants(job, reader.source):
             raise ColumnNotFoundError(f"{reader.where}: no column {asked!r}.{did_you_mean(asked, names)}")
-    kept = [name for name in (job.columns or names) if name in names]
+    there = frozenset(names)
+    kept = [name for name in (job.columns or names) if name in there]
     for name, reason in reader.unreadable().items():
         if name in kept:
             others = [one for one in kept if one not in reader.unreadable()]

@@ -362,6 +362,7 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
             types |= {new: fixed.get(new, pa.null()) for new in names.values() if new not in types}
             continue
         seen = reader.schema()
+        seen_names = frozenset(seen.names)
         for old, new in names.items():
             if "\0" in new:
                 raise SchemaError(
@@ -369,7 +370,7 @@ def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) ->
                     "repair the file: it may be in another encoding, or damaged."
                 )
             kind = fixed.get(new) or storable_type(seen.field(old).type, reader.where, old)
-            ragged = f"{old}.length" in seen.names  # the longest row tells its width
+            ragged = f"{old}.length" in seen_names  # the longest row tells its width
             wider = kind if new not in types else join(types[new], kind, grow=ragged)
             if wider is None:
                 raise SchemaError(
