@@ -192,7 +192,7 @@ def test_a_position_of_another_order_is_refused(change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "got version 2, expected 1"),
+        ({"version": 3}, "got version 3, expected 2"),
         ({"item": -1}, "item; got -1"),
         ({"epoch": "0"}, "epoch; got '0', expected int"),
         ({"fingerprint": None}, "fingerprint; got None"),
