@@ -62,7 +62,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.chdir(tmp_path)
     block = "".join(f"{i},{i * 2}\n" for i in range(100_000))
-    Path("a.csv").write_text("t,v\n" + block * 20)
+    Path("a.csv").write_text("t,v\n" + block * 200)
     Path("b.csv").write_text("t,v\n" + block)
     vs.convert("b.csv", "a.arrow", progress=False)
     return tmp_path

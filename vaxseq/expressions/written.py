@@ -21,7 +21,7 @@ def text_of(value: Any) -> Any:
     >>> text_of((frame.x > 0) & (frame.s.str.upper() == "B"))
     "(x > 0) & (s.str.upper() == 'B')"
     """
-    if type(value).__module__ != "vaex.expression" or not isinstance(getattr(value, "expression", None), str):
+    if type(value).__module__ != "vaex.expression" or not hasattr(value, "df"):
         return value
     try:
         tree = ast.parse(value.expression.strip(), mode="eval")
@@ -61,7 +61,7 @@ class _Rewriting(ast.NodeTransformer):
     """``df['odd name']``, ``str_lower(s)`` and variables that hold lists, as our own syntax has them."""
 
     def __init__(self, value: Any) -> None:
-        self._variables: Mapping[str, Any] = getattr(getattr(value, "df", None), "variables", {})
+        self._variables: Mapping[str, Any] = value.df.variables
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if isinstance(node.value, ast.Name) and node.value.id == "df" and isinstance(node.slice, ast.Constant):

@@ -102,7 +102,10 @@ def _packed_arrow(path: str) -> list[Packed]:
         except pa.ArrowInvalid:  # a stream, or Feather's first version
             return [Packed(path, "isn't an Arrow file with an index, and is read whole into memory", held=True)]
         before = pa.total_allocated_bytes()
-        batch = reader.get_batch(0) if reader.num_record_batches else None
+        try:
+            batch = reader.get_batch(0) if reader.num_record_batches else None
+        except (pa.ArrowException, OSError):  # damaged, and open somewhere: nothing that is read for these batches
+            return []
         allocated = pa.total_allocated_bytes() - before
         compressed = batch is not None and batch.nbytes > 0 and allocated >= batch.nbytes // 2
     return [Packed(path, "is compressed (lz4 or zstd) and is not mapped", held=True)] if compressed else []

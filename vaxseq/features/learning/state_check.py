@@ -45,11 +45,14 @@ def _problem(fitted: Fitted, groups: Iterable[Group]) -> Exception | None:
         names = needed_columns(fitted.feature_set.derived, groups)
         empty = {name: empty_value(types[name]) for name in names}
         recipe = compile_recipe(fitted.feature_set.derived, groups, fitted.state.learned, empty)
+    except (VaxseqError, *_WRONG) as error:
+        return error
+    try:
         with np.errstate(all="ignore"):
             recipe.program.run({name: _two_rows(value) for name, value in empty.items()})
+    except VaxseqError:  # these rows aren't the training data's: a class that was never seen is refused, and rightly
+        return None
     except _WRONG as error:
-        return error
-    except VaxseqError as error:
         return error
     return None
 

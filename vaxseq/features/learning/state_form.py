@@ -12,7 +12,7 @@ _LISTS = frozenset(("values", "counts", "quantiles"))
 
 
 def _learned(step: dict[str, Any]) -> dict[str, Any]:
-    """``{step: its learned values}``: numbers, text and lists of them, as many counts as values."""
+    """``{step: its learned values}``: numbers, text, lists and mappings of them, as many counts as values."""
     if len(step) != 1:
         raise ValueError(f"got {len(step)} names, expected the name of one step")
     (name, values) = next(iter(step.items()))
@@ -22,7 +22,7 @@ def _learned(step: dict[str, Any]) -> dict[str, Any]:
         if key in _LISTS and not isinstance(one, list):
             raise ValueError(f"step {name!r:.40}: {key}: got {type(one).__name__}, expected a list")
         if not _plain(one, _DEPTH):
-            raise ValueError(f"step {name!r:.40}: {key!r:.40}: expected a number, text, or lists of them of one kind")
+            raise ValueError(f"step {name!r:.40}: {key!r:.40}: expected a number, text, mappings, or lists of one kind")
     counts, known = values.get("counts"), values.get("values")
     if counts is not None and not all(type(one) is int and 0 <= one < 1 << 62 for one in counts):
         raise ValueError(f"step {name!r:.40}: counts: expected whole numbers of at least 0")
@@ -40,6 +40,8 @@ def _plain(value: Any, depth: int) -> bool:
     if isinstance(value, list):
         kinds = {float if type(one) is int else type(one) for one in value}
         return depth > 0 and len(kinds) <= 1 and all(_plain(one, depth - 1) for one in value)
+    if isinstance(value, dict):
+        return depth > 0 and all(map(_encodes, value)) and all(_plain(one, depth - 1) for one in value.values())
     if type(value) is int:
         return -(1 << 63) <= value < 1 << 64
     return value is None or isinstance(value, (bool, float)) or (isinstance(value, str) and _encodes(value))
