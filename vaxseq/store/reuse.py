@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from vaxseq.errors import StoreError
 from vaxseq.loading.query import Query
 from vaxseq.store.file import StoreFile, read
 from vaxseq.store.materializing import store_of
+
+_log = logging.getLogger("vaxseq")
 
 
 def store_for(query: Query, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
@@ -32,8 +35,14 @@ def store_for(query: Query, store: str | os.PathLike[str], plain: dict[str, Any]
                 f'store="auto": the cache folder {path.parent} can\'t be made ({error.strerror}). '
                 "Set VAXSEQ_CACHE to a folder that can, or give a path."
             ) from error
-    else:
-        path = Path(store)
+        if path.exists():
+            try:
+                read(path)
+            except StoreError as error:
+                _log.warning("%s; it is made again", error)
+                path.unlink(missing_ok=True)
+        return store_of(query, path, plain, None, wait=True)
+    path = Path(store)
     if path.exists():
         stored = read(path)
         stored.check(query.fingerprints)
