@@ -78,7 +78,7 @@ def test_workers_end_with_their_parent(data: Path, job: str) -> None:
     os.close(write)
     try:
         assert wait_for(lambda: bool(children(process.pid)), 60)
-        time.sleep(8 if job != "convert" else 2)  # a pool of the user's is watched from its first unit on
+        time.sleep(8 if job != "convert" else 0.2)  # a pool of the user's is watched from its first unit on
         started = children(process.pid)
         assert started
         assert all(map(runs, started))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import pkgutil
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -133,6 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         _complain("interrupted")
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130 and arguments is None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Arrow repeats a Ctrl-C that it met: the way out is taken
+        raise
     except Exception as error:  # the outermost frame: every error becomes a message and an exit code
         if debug:
             raise
