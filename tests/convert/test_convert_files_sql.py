@@ -62,6 +62,7 @@ def test_types_of_the_result(streams) -> None:
         convert(target=streams / "e.arrow", sql="select 10000000000000000000000 :: hugeint as h", progress=False)
 
 
+@pytest.mark.slow
 def test_a_result_beyond_its_memory_spills_and_streams(streams) -> None:
     numbers = np.random.default_rng(0).permutation(2_000_000)
     pq.write_table(pa.table({"i": numbers, "s": numbers.astype(str)}), "big.parquet")

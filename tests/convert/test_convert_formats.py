@@ -118,6 +118,7 @@ class ReaderContract:
 
         check()
 
+    @pytest.mark.slow
     def test_damage_is_an_error_or_a_right_result(self, tmp_path) -> None:
         table = pa.table(
             {name: pa.array([cell] * 3, KINDS[name][0]) for name, cell in SAMPLE.items() if name in self.kinds}

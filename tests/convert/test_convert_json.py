@@ -85,6 +85,7 @@ RECORDS = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_fast_way_says_what_the_slow_one_says(tmp_path_factory, monkeypatch) -> None:
     folder = tmp_path_factory.mktemp("json")
     fast = jsonl.read_fast

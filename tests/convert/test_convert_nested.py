@@ -70,6 +70,7 @@ def test_padded_lists_and_joined_texts_make_features(tmp_path) -> None:
     assert made["t"].tolist() == [[0, 0, 1, 1], [0, 0, 1, 0]]
 
 
+@pytest.mark.slow
 def test_a_longer_list_later_widens_the_column(tmp_path) -> None:
     kind = pa.schema([("v", pa.list_(pa.float32()))])
     with pq.ParquetWriter(tmp_path / "in.parquet", kind) as writer:

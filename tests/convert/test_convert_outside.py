@@ -167,6 +167,7 @@ def test_addresses_without_secrets(address, seen) -> None:
     assert S not in text
 
 
+@pytest.mark.slow
 def test_a_header_longer_than_the_first_look(here) -> None:
     names = [f"column_{i}" for i in range(9_000)]
     Path("w.csv").write_text(",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")

@@ -139,6 +139,7 @@ def test_an_unfinished_run_goes_on_unless_the_object_changed(tmp_path, monkeypat
     system.rm("/one.csv")
 
 
+@pytest.mark.slow
 def test_any_web_server_and_a_signed_address(tmp_path) -> None:
     pytest.importorskip("aiohttp")
     (tmp_path / "in").mkdir()

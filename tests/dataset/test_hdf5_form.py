@@ -46,6 +46,7 @@ def damaged(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("verb", ["convert", "inspect", "open"])
+@pytest.mark.slow
 def test_a_file_that_the_library_never_comes_back_from_is_refused(tmp_path, damaged, monkeypatch, verb) -> None:
     monkeypatch.setattr(hdf5_form, "LIMIT_S", 4.0)
     act = {

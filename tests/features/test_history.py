@@ -213,6 +213,7 @@ def rows_of(sequence: Sequence) -> np.ndarray:
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.integers(60, 400), seed=st.integers(0, 99), block=st.sampled_from([13, 64, 65_536]))
+@pytest.mark.slow
 def test_rows_windows_stores_and_records_equal_pandas(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, seed: int, block: int
 ) -> None:

@@ -242,12 +242,14 @@ def test_a_careless_step_is_told(site: Path, test: str) -> None:
         getattr(contract, test)()
 
 
+@pytest.mark.slow
 def test_importing_vaxseq_imports_no_package(site: Path) -> None:
     code = f"import sys; sys.path[:0] = [{str(site)!r}, {str(HERE)!r}]; import vaxseq, vaxseq.features; "
     code += "assert 'vaxseq_winsor' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_the_package_of_the_reference_keeps_the_contract(tmp_path: Path) -> None:
     package, contract = re.findall(r"^```python package\n(.*?)^```$", page("extending"), flags=re.MULTILINE | re.DOTALL)
     (tmp_path / "my_package.py").write_text(package)

@@ -142,6 +142,7 @@ FLOATS = st.none() | st.floats(width=64)
         max_size=6,
     )
 )  # fmt: skip
+@pytest.mark.slow
 def test_one_many_frame_and_program_agree(fitted: FittedFeatures, records: list[dict[str, Any]]) -> None:
     for record in records:  # an infinite ratio of float32 range is honest; beyond it is refused
         if record["wide"] is not None and abs(record["wide"]) > 1e30:

@@ -393,6 +393,7 @@ def test_what_fits_is_cast_and_missing_stays(dtype: str, kind: str) -> None:
         assert np.isinf(cast_to(dtype)(Value(np.array([np.inf, 1.0]))).data[0])
 
 
+@pytest.mark.slow
 def test_a_transformed_frame_works_in_another_process(
     fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path, python: PreparedPython
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_store_says_so(tmp_path: Path, change: Any) -> None:
         sequence.batch(0, 30)
 
 
+@pytest.mark.slow
 def test_a_truncated_file_does_not_end_the_process(tmp_path: Path) -> None:
     path, file = written(tmp_path, "d.arrow", 400_000)
     code = f"""

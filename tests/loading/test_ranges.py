@@ -61,6 +61,7 @@ def test_what_is_held_or_only_less_precise_is_not_told(column):
 
 @pytest.mark.parametrize("value", [1e39, -1e300])
 @pytest.mark.parametrize("shuffle", [False, "global"])
+@pytest.mark.slow
 def test_finite_values_beyond_the_type_are_refused_with_their_row(value, shuffle):
     column = np.arange(4000.0)
     column[2345] = value

@@ -136,6 +136,7 @@ def test_a_store_is_scattered_as_well(data: str, way: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("shards", [1, 2, 3])
 @pytest.mark.parametrize("options", [{}, {"pad": True}, {"drop_remainder": True}, {"balance": "w"}], ids=str)
+@pytest.mark.slow
 def test_shards_and_resumes_serve_each_row_once(
     data: str, shards: int, options: dict[str, Any], little_memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,6 +150,7 @@ def test_the_way_and_its_cost_are_told(data: str, tmp_path: Path) -> None:
     assert kind(make(data, shuffle="block")) == "in blocks"
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_nothing(data: str, tmp_path: Path) -> None:
     code = (
         "import sys; from vaxseq.training.sequence import Sequence\n"
@@ -168,6 +169,7 @@ def test_a_kill_leaves_nothing(data: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_program_that_ends_does_not_wait_for_an_epoch(data: str) -> None:
     code = (
         "import sys, time; from vaxseq.training.sequence import Sequence\n"

@@ -166,6 +166,7 @@ def test_windows_of_a_store_are_the_lazy_ones(tmp_path: Path, more: dict[str, An
         Sequence(frame, **options, window=window, store=tmp_path / "t.h5")
 
 
+@pytest.mark.slow
 def test_windows_equal_keras_on_one_series() -> None:
     import keras
 

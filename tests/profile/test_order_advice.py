@@ -26,6 +26,7 @@ def texts(profile: Any) -> str:
     return " ".join(one.text for one in profile.advice)
 
 
+@pytest.mark.slow
 def test_sorted_targets_are_told_in_numbers(data: str) -> None:
     options: dict[str, Any] = {"inputs": ["x"], "targets": "y", "batch_size": 256}
     told = texts(vaxseq.profile(Sequence(data, **options), seconds=0.5))

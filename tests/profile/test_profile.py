@@ -124,6 +124,7 @@ def gzip_file(path: Path) -> Path:
 # --- the six planted cases, ours and others'
 
 
+@pytest.mark.slow
 def test_slow_column(tmp_path: Path) -> None:
     path = arrow_file(tmp_path / "rows.arrow")
     costly = " + ".join(f"sin(x{i % 8} * {i}) ** 2" for i in range(30))
@@ -144,6 +145,7 @@ def test_slow_column(tmp_path: Path) -> None:
     assert (slowest.kind, slowest.name) == ("feature", "costly")
 
 
+@pytest.mark.slow
 def test_slow_virtual_column_of_the_frame(tmp_path: Path) -> None:
     frame = vaxseq.open(arrow_file(tmp_path / "rows.arrow"))
     frame["costly"] = " + ".join(f"sin(x{i % 8} * {i}) ** 2" for i in range(30))
@@ -153,6 +155,7 @@ def test_slow_virtual_column_of_the_frame(tmp_path: Path) -> None:
     assert "irtual column 'costly'" in found.advice[0].text
 
 
+@pytest.mark.slow
 def test_compressed_file_ours(tmp_path: Path) -> None:
     columns = table()
     path = tmp_path / "rows.parquet"
@@ -170,6 +173,7 @@ def test_compressed_file_of_somebody_else(tmp_path: Path) -> None:
     assert re.search(r"rows.h5 \(/x\) is gzip-compressed in chunks of 8192×8", found.advice[0].text)
 
 
+@pytest.mark.slow
 def test_a_compressed_file_held_in_memory_is_told_even_if_it_costs_no_time(tmp_path: Path) -> None:
     path = arrow_file(tmp_path / "rows.arrow", compression="lz4")
     found = vaxseq.profile(vaxseq.Sequence(path, inputs=X, targets="y"), seconds=SECONDS)
@@ -187,6 +191,7 @@ def test_slow_augment() -> None:
     assert found.advice[0].gain > 1.5
 
 
+@pytest.mark.slow
 def test_slow_augment_ours() -> None:
     frame = vaex.from_arrays(**table())
     sequence = vaxseq.Sequence(frame, inputs=X, targets="y", batch_size=512, augment=jittered)
@@ -224,6 +229,7 @@ def test_tiny_batches() -> None:
         assert "batch_size=64" in found.advice[0].text
 
 
+@pytest.mark.slow
 def test_slow_disk_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     read = Source.read
 
@@ -352,6 +358,7 @@ def test_a_store_has_one_stage(tmp_path: Path) -> None:
 # --- how it shows itself
 
 
+@pytest.mark.slow
 def test_it_prints_displays_and_is_json() -> None:
     sequence = vaxseq.Sequence(vaex.from_arrays(**table(4096)), inputs=X, targets="y", batch_size=512)
     found = vaxseq.profile(sequence, small_model(), seconds=0.5)

@@ -106,6 +106,7 @@ def test_commands(topic: str, names: dict[str, Any], capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("topic", having("yaml"))
+@pytest.mark.slow
 def test_definitions_fit_the_flights(topic: str, names: dict[str, Any]) -> None:
     for block in blocks(topic, "yaml"):
         Path("page.yaml").write_text(block, encoding="utf-8")

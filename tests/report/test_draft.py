@@ -299,6 +299,7 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.slow
 def test_a_draft_learns_about_as_well_as_the_shipped_definition(name: str, samples: Path, tmp_path: Path) -> None:
     file, target, unknown = SAMPLES[name]
     vs.convert(samples / file, tmp_path / "data.arrow", progress=False)

@@ -39,6 +39,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("VAXSEQ_CACHE", str(folder))
 
 
+@pytest.mark.slow
 def test_the_columns_are_the_same_to_the_bit(data, pool, tmp_path, monkeypatch) -> None:
     chosen = data[data.x0 > -0.5]
     fresh(monkeypatch, tmp_path / "one")
@@ -49,6 +50,7 @@ def test_the_columns_are_the_same_to_the_bit(data, pool, tmp_path, monkeypatch) 
     assert shared.to_dict() == alone.to_dict()
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same(data, pool, tmp_path, monkeypatch) -> None:
     parts = vs.split(data, {"train": 0.8, "test": 0.2})
     pages = []

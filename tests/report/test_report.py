@@ -220,6 +220,7 @@ def test_the_batch_is_from_all_over(flights, samples, tmp_path):
     assert preview(fitted, one, rows=32, where=None, places=3).title.endswith("rows from all over")
 
 
+@pytest.mark.slow
 def test_the_verbs(flights, samples, tmp_path, capsys):
     fitted = definition(samples).fit(vs.open(flights), progress=False)
     fitted.save(tmp_path / "fitted.json")

@@ -98,6 +98,7 @@ def test_they_show_themselves_and_take_any_table() -> None:
     assert made[1].rows["validation"] in (332, 333)
 
 
+@pytest.mark.slow
 def test_cross_validation() -> None:
     """As the documentation has it: what is learned is learned from each fold's training rows alone."""
     import keras

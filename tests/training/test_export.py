@@ -95,6 +95,7 @@ def test_a_model_of_other_features_is_refused_and_nothing_left(trained: Path, tm
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_records_keep_to_their_schema(trained: Path) -> None:
     fitted = vs.FittedFeatures.load(trained / "fitted.json")
     schema = fitted.record_schema()

@@ -14,6 +14,7 @@ from vaxseq.training.sequence import Sequence
 ROWS = 20_000
 
 
+@pytest.mark.slow
 def test_a_fit_reads_the_data_once_and_an_evaluation_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "d.hdf5"
     vaex.from_arrays(x=np.arange(ROWS) % 7.0, y=np.arange(ROWS) % 3).export_hdf5(str(path))

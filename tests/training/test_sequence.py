@@ -207,6 +207,7 @@ def fingerprints() -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_bytes(keras_python):
     folders = [str(Path(file).parent) for file in (__file__, augmentations.__file__)]
     script = "import sys; sys.path[:0] = sys.argv[1:]; import test_sequence as t; print(hash('a'), *t.fingerprints())"
