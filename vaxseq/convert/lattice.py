@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert.lists import fixed_lists
-from vaxseq.dataset.schema import array_shape, type_name
+from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError
 
 EXACT_INTEGER = 2**53  # up to here every integer is a float64
@@ -122,8 +122,3 @@ def _float_bits(kind: pa.DataType) -> int:
 
 def _finer(a: str, b: str) -> str:
     return _UNITS[max(_UNITS.index(a), _UNITS.index(b))]
-
-
-def scalar_kind(kind: pa.DataType) -> pa.DataType:
-    """The element type of an array column, or the type itself."""
-    return array_shape(kind)[1]

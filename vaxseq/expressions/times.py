@@ -49,11 +49,6 @@ def parsed_pair(a: Operand, b: Operand) -> tuple[Operand, Operand]:
     return a, b
 
 
-def unit_of(value: Value) -> str:
-    """The unit of a datetime or timedelta: D, s, ms, us or ns once it went through `counted`."""
-    return np.datetime_data(value.data.dtype)[0]
-
-
 def counted(value: Value) -> tuple[Array, str]:
     """The int64 counts (NaT is -2**63) and their unit; odd units (hours, weeks, months) become days or seconds."""
     data = value.data

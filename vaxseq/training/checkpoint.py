@@ -19,7 +19,6 @@ from vaxseq.training.folder_lock import FolderLock
 
 _VERSION = 2
 _RECORD, _BEFORE = "resume.json", "resume-before.json"
-_FIELDS = {"number", "weights", "crc32", "model", "seeds", "position"}
 _BLOCK_BYTES = 1 << 22
 
 _log = logging.getLogger("vaxseq")

@@ -59,11 +59,6 @@ def history_of(
     return History(source, steps, series, tuple((name, one) for name, one in derived.items() if name in needed))
 
 
-def is_history(name: str) -> bool:
-    """Whether a column's name is that of a column of the past."""
-    return name.startswith(PREFIX)
-
-
 def distinct(histories: Iterable[History]) -> tuple[History, ...]:
     """Each column once."""
     return tuple({one.column: one for one in histories}.values())
