@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import isqrt
@@ -128,7 +129,7 @@ class _Network:
                 right = np.arange(column, column + count // max(1, rows))
                 left = np.arange(row, row + max(1, rows))[:, None]
                 self._looked_up(left, right, place.reshape(max(1, rows), -1))
-                self._walk(place)
+                self._walk(place, self.images)
             at += count
         return out
 
@@ -140,15 +141,16 @@ class _Network:
             out[...] = self._computed(rows, right)
         else:
             self._looked_up(rows, right, out)
-        self._walk(out)
+        self._walk(out, self.images)
 
-    def _walk(self, out: Positions) -> None:
+    def _walk(self, out: Positions, step: Callable[[Positions, Positions], None]) -> None:
+        """Goes on from what lies outside, until it is inside."""
         if self.a * self.b == self.n:
             return
         outside = np.flatnonzero(out >= self.n)
         if outside.size:
             walked = np.empty(outside.size, np.int64)
-            self.images(out[outside], walked)
+            step(out[outside], walked)
             out[outside] = walked
 
     def _looked_up(self, left: Positions, right: Positions, out: Positions) -> None:
@@ -202,13 +204,7 @@ class _Network:
             out[...] = self._computed_back(left, right)
         else:
             self._looked_up_back(left, right, out)
-        if self.a * self.b == self.n:
-            return
-        outside = np.flatnonzero(out >= self.n)
-        if outside.size:
-            walked = np.empty(outside.size, np.int64)
-            self.preimages(out[outside], walked)
-            out[outside] = walked
+        self._walk(out, self.preimages)
 
     def _looked_up_back(self, left: Positions, right: Positions, out: Positions) -> None:
         first, second, third, fourth = self._back_tables
