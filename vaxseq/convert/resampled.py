@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
 from vaxseq.convert.resampling import Grid, Resample
-from vaxseq.convert.sorting import write_drafts
+from vaxseq.convert.sorting import coded, write_drafts
 from vaxseq.convert.stage import Draft
 from vaxseq.convert.writers.base import Tables
 
@@ -32,16 +32,5 @@ def resampled_drafts(
     made = how.types(types)
     new = pa.schema([one.with_type(made[one.name]) for one in schema])
     grid = Grid(how, types)
-    return write_drafts(grid.tables(_coded(tables())), folder, new, words, draft_bytes), new
-
-
-def _coded(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Tables with the codes of their dictionary columns."""
-    for table in tables:
-        columns = [
-            pa.chunked_array([chunk.indices for chunk in column.chunks], pa.int32())
-            if pa.types.is_dictionary(column.type)
-            else column
-            for column in table.columns
-        ]
-        yield pa.Table.from_arrays(columns, names=table.column_names)
+    codes = (pa.Table.from_arrays(coded(table), names=table.column_names) for table in tables())
+    return write_drafts(grid.tables(codes), folder, new, words, draft_bytes), new

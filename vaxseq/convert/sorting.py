@@ -103,6 +103,16 @@ class _Order:
         )
 
 
+def coded(table: pa.Table) -> list[pa.ChunkedArray]:
+    """The table's columns, dictionary columns as their codes."""
+    return [
+        pa.chunked_array([chunk.indices for chunk in column.chunks], pa.int32())
+        if pa.types.is_dictionary(column.type)
+        else column
+        for column in table.columns
+    ]
+
+
 def _write_runs(tables: Iterable[pa.Table], folder: Path, order: _Order) -> list[pa.Table]:
     """Sorted runs of bounded size, memory-mapped."""
     runs: list[pa.Table] = []
@@ -119,12 +129,7 @@ def _write_runs(tables: Iterable[pa.Table], folder: Path, order: _Order) -> list
         runs.append(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
 
     for table in tables:
-        plain = [
-            pa.chunked_array([chunk.indices for chunk in column.chunks], pa.int32())
-            if pa.types.is_dictionary(column.type)
-            else column
-            for column in table.columns
-        ]
+        plain = coded(table)
         numbers = pa.array(np.arange(row, row + table.num_rows, dtype=np.int64))
         held.append(pa.table([*plain, numbers], [str(number) for number in range(len(plain) + 1)]))
         row += table.num_rows
