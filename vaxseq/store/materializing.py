@@ -22,6 +22,7 @@ from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
 from vaxseq.expressions import name_of, names_of
 from vaxseq.features.program.recipe import Columns, Field
+from vaxseq.frame.fanout import submitted
 from vaxseq.loading.query import OnMissing, Query
 from vaxseq.loading.scatter.folder import Scratch, check_scratch
 from vaxseq.plan.rows import RowIndex
@@ -351,26 +352,13 @@ def _run_all(
         for name, arguments in calls:
             finished(name, function(*arguments))
         return
-    in_flight = 2 + (getattr(executor, "_max_workers", None) or 8)
-    waiting: dict[Any, str] = {}
-
-    def collect(until: int) -> None:
-        while len(waiting) > until:
-            future = next(iter(waiting))
-            name = waiting.pop(future)
-            finished(name, future.result())
-
     try:
-        for name, arguments in calls:
-            waiting[executor.submit(function, *arguments)] = name
-            collect(in_flight - 1)
-        collect(0)
+        with submitted(executor, ((name, (function, *arguments)) for name, arguments in calls)) as futures:
+            for name, future in futures:
+                finished(name, future.result())
     except VaxseqError:
         raise
     except Exception as error:
         raise StoreError(
             f"materialize: a worker failed ({type(error).__name__}: {error}). Run it again to go on."
         ) from error
-    finally:
-        for future in waiting:
-            future.cancel()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,9 +31,9 @@ from vaxseq.features.learning.scan import (
     run_described,
 )
 from vaxseq.features.transforms.chain import check_steps
+from vaxseq.frame.fanout import submitted
 
 _LOCAL_THREADS = 2  # each holds a unit's sample in memory, and more gain little; an executor goes further
-_UNKNOWN_WORKERS = 8
 
 Learned = list[list[dict[str, Any]]]
 
@@ -193,16 +193,8 @@ def _run(prepared: PreparedScan, source: Rowed, executor: Executor | None, done:
     total = prepared.start()
     if executor is not None:
         description = describe(source, prepared.scan)
-        workers = getattr(executor, "_max_workers", None) or _UNKNOWN_WORKERS
-        _fan_out(
-            executor,
-            workers + 2,
-            units,
-            total,
-            prepared.scan,
-            lambda unit: (run_described, description, *unit, total.hints()),
-            done,
-        )
+        asked = ((unit, (run_described, description, *unit, total.hints())) for unit in units)
+        _merge(executor, asked, total, prepared.scan, done=done)
         return total
     workers = min(
         _LOCAL_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -217,32 +209,27 @@ def _run(prepared: PreparedScan, source: Rowed, executor: Executor | None, done:
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="vaxseq-fit")
     try:
-        _fan_out(pool, workers, units, total, prepared.scan, lambda unit: (local, *unit), None)
+        here = ((unit, (local, *unit)) for unit in units)
+        _merge(pool, here, total, prepared.scan, most=workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return total
 
 
-def _fan_out(
+def _merge(
     executor: Executor,
-    in_flight: int,
-    units: list[tuple[int, int]],
+    calls: Iterable[tuple[tuple[int, int], tuple[Any, ...]]],
     total: Collected,
     scan: Scan,
-    call: Callable[[tuple[int, int]], tuple[Any, ...]],
-    done: Callable[[int], None] | None,
+    *,
+    most: int | None = None,
+    done: Callable[[int], None] | None = None,
 ) -> None:
-    """Keeps at most ``in_flight`` units unmerged, which bounds the memory; merges in row order."""
-    waiting: dict[int, Future[Collected]] = {}
-    following = 0
-    try:
-        for merged in range(len(units)):
-            while following < len(units) and following < merged + in_flight:
-                waiting[following] = executor.submit(*call(units[following]))
-                following += 1
-            start, stop = units[merged]
+    """Takes what units of rows give, in row order."""
+    with submitted(executor, calls, most=most) as futures:
+        for (start, stop), future in futures:
             try:
-                found = waiting.pop(merged).result()
+                found = future.result()
             except BrokenExecutor as error:
                 raise FitError(
                     f"fit: a worker died at or near rows {start:,} to {stop:,}. "
@@ -256,9 +243,6 @@ def _fan_out(
             total.merge(found, scan)
             if done is not None:
                 done(stop - start)
-    finally:
-        for future in waiting.values():
-            future.cancel()
 
 
 @contextmanager
