@@ -1,4 +1,7 @@
-"""Hostile files give a VaxseqError that names the place, and nothing else; `VAXSEQ_TEST_MUTATIONS` sets how many."""
+"""Hostile files give a VaxseqError that names the place, and nothing else; `VAXSEQ_TEST_MUTATIONS` sets how many.
+
+A hundred thousand of each document: VAXSEQ_TEST_MUTATIONS=100000 pytest tests/fuzz/test_mutations.py -k documents
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,15 @@ def test_documents(kind: str) -> None:
         refused += message != "read"
         assert message == "read" or len(message) > 20
     assert refused > MUTATIONS / 3
+
+
+CORPUS = sorted(Path(__file__).with_name("corpus").iterdir())  # what a fuzzer has found, smallest inputs only
+
+
+@pytest.mark.parametrize("found", CORPUS, ids=lambda found: found.name)
+def test_what_was_found_is_refused(found: Path) -> None:
+    with pytest.raises(VaxseqError, match=rf"source\{found.suffix}"):
+        targets.READERS[found.suffix](found.read_bytes())
 
 
 @pytest.mark.slow

@@ -425,7 +425,7 @@ def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
         options = {**options, "forms": {**forms, **options.get("forms", {})}}
     words: dict[str, list[str]] = {}
     for path in before.paths()[::-1] if before.format == "arrow" else []:
-        with pa.memory_map(str(path)) as source:
+        with pa.OSFile(str(path)) as source:
             file = pa.ipc.open_file(source)
             if file.num_record_batches:  # each fragment's dictionaries begin with those of the one before
                 batch = file.get_batch(0)

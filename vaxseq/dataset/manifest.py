@@ -190,7 +190,7 @@ class Manifest(Shown):
             elif path.suffix in (".hdf5", ".h5"):
                 text = _from_hdf5(path)
             else:
-                with pa.memory_map(where) as source:
+                with pa.OSFile(where) as source:
                     text = (pa.ipc.open_file(source).schema.metadata or {}).get(MANIFEST_KEY.encode())
             raw = None if text is None else json.loads(text)
         except (OSError, ValueError, RecursionError, KeyError, RuntimeError, OverflowError) as error:

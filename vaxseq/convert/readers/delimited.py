@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.convert import archives, places, text
@@ -26,6 +27,7 @@ from vaxseq.errors import SourceError, did_you_mean
 _SAMPLE = 1 << 20
 _FOOTER = 1 << 16
 _SMALLEST, _LARGEST, _ROWS = 16 << 20, 64 << 20, 1 << 17
+_BEYOND = 1 << 16  # of a unit's aim, where a record's end is looked for first
 
 
 class TextReader(Reader):
@@ -64,12 +66,12 @@ class TextReader(Reader):
         as_it_is = plain and self.set.get("delimiter") != WHITESPACE
         packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
         self.splittable = as_it_is and not packed and not places.is_url(self.source.path)
-        self._map = streams.map_bytes(self.source.path) if self.splittable else np.empty(0, np.uint8)
-        self._mark = 3 if bytes(self._map[:3]) == b"\xef\xbb\xbf" else 0
-        if self.splittable and footer:
+        self._file = streams.FileBytes(self.source.path) if self.splittable else None
+        self._mark = 3 if self._part(0, 3) == b"\xef\xbb\xbf" else 0
+        if self._file is not None and footer:
             last = self.tail(_FOOTER)
-            self._map = self._map[: len(self._map) - len(last) + footer_start(last, footer)]
-        self._end = len(self._map)
+            self._file.end_at(len(self._file) - len(last) + footer_start(last, footer))
+        self._end = 0 if self._file is None else len(self._file)
         self._last_piece: Piece | None = None
         self._known_line = (0, 0)
 
@@ -121,12 +123,12 @@ class TextReader(Reader):
 
     def glimpses(self, size: int) -> Iterator[Piece]:
         """Whole lines from the middle and from the end; none of a source that must be read from its start."""
-        for start in (len(self._map) // 2, len(self._map) - size) if self.splittable else ():
+        for start in (self._end // 2, self._end - size) if self.splittable else ():
             if start > 0:
-                part = self._map[start : start + size]
+                part = self._bytes(start, start + size)
                 lines = np.flatnonzero(part == 10)
                 if lines.size > 1:
-                    stop = len(part) if start + size >= len(self._map) else int(lines[-1]) + 1
+                    stop = len(part) if start + size >= self._end else int(lines[-1]) + 1
                     yield Piece(part[int(lines[0]) + 1 : stop], start + int(lines[0]) + 1)
 
     def column_units(self) -> dict[str, str]:
@@ -157,17 +159,25 @@ class TextReader(Reader):
         return without_footer(chunks, footer) if footer else chunks
 
     def tail(self, size: int) -> bytes:
-        """The last bytes of a mapped file; none of another."""
-        return bytes(self._map[-size:])
+        """The last bytes of a file that can be read anywhere; none of another."""
+        end = 0 if self._file is None else len(self._file)
+        return self._part(max(end - size, 0), end)
 
     def last_rows(self, rows: int) -> list[dict[str, str]]:
         """Cells of the last rows, the last one first, where they can be told without reading the whole."""
         return []
 
+    def _bytes(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """Bytes of a file that can be read anywhere; none of another."""
+        return np.empty(0, np.uint8) if self._file is None else self._file[start:stop]
+
+    def _part(self, start: int, stop: int) -> bytes:
+        return self._bytes(start, stop).tobytes()
+
     def _head(self) -> bytes:
         """The first megabyte."""
         if self.splittable:
-            return bytes(self._map[self._mark : self._mark + _SAMPLE])
+            return self._part(self._mark, self._mark + _SAMPLE)
         return next(self.text_chunks(), b"")[:_SAMPLE]
 
     def sample(self) -> Piece:
@@ -196,14 +206,18 @@ class TextReader(Reader):
             return
         size = self._unit_bytes()
         start = self._mark + self.body_start
-        while start < len(self._map):
-            target = min(start + size, len(self._map))
-            stop = scan.next_boundary(
-                self._map[start : min(target + (_LARGEST << 2), len(self._map))], 0, target - start, self.dialect
-            )
-            if stop < 0 and target + (_LARGEST << 2) < len(self._map):
-                raise self._endless(start, target + (_LARGEST << 2))
-            stop = len(self._map) if stop < 0 else start + stop
+        while start < self._end:
+            target = min(start + size, self._end)
+            beyond = min(_BEYOND, _LARGEST << 2)
+            while True:
+                seen = min(target + beyond, self._end)
+                stop = scan.next_boundary(self._bytes(start, seen), 0, target - start, self.dialect)
+                if stop >= 0 or seen == self._end:
+                    break
+                if beyond >= _LARGEST << 2:
+                    raise self._endless(start, seen)
+                beyond = min(beyond << 3, _LARGEST << 2)
+            stop = self._end if stop < 0 else start + stop
             yield Unit(index, start, stop)
             start = stop
 
@@ -215,7 +229,7 @@ class TextReader(Reader):
 
     def _endless(self, start: int, stop: int) -> SourceError:
         """The error for a record that doesn't end between these bytes: with the line that opens its quote."""
-        part = self._map[start:stop]
+        part = self._bytes(start, stop)
         opener = first_unclosed(part, self.dialect, at_end=True)
         line = self.first_line(Piece(part, start + (opener or 0)))
         return SourceError(
@@ -227,7 +241,7 @@ class TextReader(Reader):
     def pieces(self, unit: Unit, skip: int = 0) -> Iterator[Piece]:
         if self.splittable:
             if not skip:
-                yield Piece(self._map[unit.start : unit.stop], unit.start)
+                yield Piece(self._bytes(unit.start, unit.stop), unit.start)
             return
         for number, piece in enumerate(self._streamed()):
             if number >= skip:
@@ -265,8 +279,8 @@ class TextReader(Reader):
         if piece.first_line is not None:
             return piece.first_line
         at, lines = self._known_line if self._known_line[0] <= piece.start else (0, 0)
-        for start in range(at, piece.start, 1 << 16):
-            lines += int(np.count_nonzero(self._map[start : min(start + (1 << 16), piece.start)] == 10))
+        for start in range(at, piece.start, 1 << 20):
+            lines += int(np.count_nonzero(self._bytes(start, min(start + (1 << 20), piece.start)) == 10))
         self._known_line = (piece.start, lines)
         return lines + 1
 

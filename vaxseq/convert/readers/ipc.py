@@ -15,6 +15,7 @@ from vaxseq.errors import SourceError, SourceNotFoundError
 
 _ROWS = 1 << 20
 _LOOK_ROWS = 1 << 14
+_READ_BYTES = 1 << 30  # record batches beyond are mapped: no memory may hold them whole
 
 
 class IpcReader(NestedReader):
@@ -28,18 +29,22 @@ class IpcReader(NestedReader):
         super().__init__(source, options)
         try:
             remote = places.is_url(source.path)
-            self._map = pa.PythonFile(places.open_bytes(source.path), "r") if remote else pa.memory_map(source.path)
-            head = self._map.read(6)
+            self._source = pa.PythonFile(places.open_bytes(source.path), "r") if remote else pa.OSFile(source.path)
+            head = self._source.read(6)
             if head[:4] == b"FEA1":
                 raise SourceError(
                     f"{self.where}: Feather version 1, which Arrow has given up; expected version 2. Turn it into one: "
                     "pyarrow.feather.write_feather(pyarrow.feather.read_table('old.feather'), 'new.feather')."
                 )
-            self._file = pa.ipc.open_file(self._map) if head == b"ARROW1" else None
-            self._map.seek(0)
-            schema = self._file.schema if self._file is not None else pa.ipc.open_stream(self._map).schema
+            self._file = pa.ipc.open_file(self._source) if head == b"ARROW1" else None
+            self._source.seek(0)
+            schema = self._file.schema if self._file is not None else pa.ipc.open_stream(self._source).schema
             self._schema = schema.remove_metadata()
             self._count = self._file.num_record_batches if self._file is not None else 1
+            # a map ends the process by a signal if the file is cut short, so it is read where it can be
+            if self._file is not None and not remote and self._source.size() > _READ_BYTES * self._count:
+                self._source = pa.memory_map(source.path)
+                self._file = pa.ipc.open_file(self._source)
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
         except (OSError, pa.ArrowException, ValueError) as error:
@@ -85,8 +90,8 @@ class IpcReader(NestedReader):
         if self._file is not None:
             yield self._file.get_batch(unit.start)
         else:
-            self._map.seek(0)
-            yield from pa.ipc.open_stream(self._map)
+            self._source.seek(0)
+            yield from pa.ipc.open_stream(self._source)
 
     def close(self) -> None:
-        self._map.close()
+        self._source.close()

@@ -24,7 +24,7 @@ _DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, Ov
 
 
 class NpyReader(ArraysReader):
-    """An .npy file is memory-mapped; the arrays of an .npz are read from their start, a block at a time."""
+    """The rows of an .npy file are read where they lie; the arrays of an .npz from their start, a block at a time."""
 
     name = "npy"
     suffixes = (".npy", ".npz")
@@ -32,17 +32,23 @@ class NpyReader(ArraysReader):
     def find(self) -> list[Stored]:
         path = self.source.path or ""
         if places.is_url(path):
-            raise SourceError(f"{self.where}: a NumPy file is memory-mapped, so it can't be a URL. Copy it here first.")
+            raise SourceError(
+                f"{self.where}: a NumPy file is read at any place of it, so it can't be a URL. Copy it here first."
+            )
         if not os.path.exists(path):
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.")
         try:
             if zipfile.is_zipfile(path):
                 self._archive = zipfile.ZipFile(path)
                 return [one for name in self._archive.namelist() for one in self._member(name)]
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            names = array.dtype.names
-            given = {name: array[name] for name in names} if names else {"data": array}
-            return [self._stored(name, one.dtype, one.shape, partial(_rows, one)) for name, one in given.items()]
+            array = np.load(path, mmap_mode="r", allow_pickle=False)  # checks the header; no row is read through it
+            rows = _Rows(path, array)
+            if array.dtype.names is None:
+                return [self._stored("data", array.dtype, array.shape, rows)]
+            return [
+                self._stored(name, inner.base, (*array.shape, *inner.shape), partial(_field, rows, name))
+                for name, inner in ((name, array.dtype[name]) for name in array.dtype.names)
+            ]
         except _DAMAGE as error:
             if isinstance(error, SourceError | SchemaError):
                 raise
@@ -86,13 +92,43 @@ class NpyReader(ArraysReader):
         return Stored((name,), int(shape[0]), kind, read, int(np.prod(inner, dtype=np.int64)) * base.itemsize)
 
 
-def _rows(array: npt.NDArray[Any], start: int, stop: int) -> npt.NDArray[Any]:
-    return array[start:stop]
-
-
 def _field(rows: Any, name: str, start: int, stop: int) -> npt.NDArray[Any]:
     found: npt.NDArray[Any] = rows(start, stop)[name]
     return found
+
+
+class _Rows:
+    """Rows of an array in a file: read, because a map ends the process by a signal where the file is cut short."""
+
+    def __init__(self, path: str, array: Any) -> None:
+        self._path, self._dtype, self._shape = path, array.dtype, array.shape
+        self._columns_first = array.flags.f_contiguous and not array.flags.c_contiguous
+        self._offset = array.offset
+        self._last: tuple[int, int, npt.NDArray[Any]] | None = None  # the fields of a record ask for the same rows
+
+    def __call__(self, start: int, stop: int) -> npt.NDArray[Any]:
+        if self._last is None or self._last[:2] != (start, stop):
+            self._last = (start, stop, self._read(start, stop))
+        return self._last[2]
+
+    def _read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        width = int(np.prod(self._shape[1:], dtype=np.int64))
+        with open(self._path, "rb", buffering=0) as file:
+            if not self._columns_first:
+                return self._run(file, start * width, (stop - start) * width).reshape(stop - start, *self._shape[1:])
+            columns = [self._run(file, number * self._shape[0] + start, stop - start) for number in range(width)]
+        return np.stack(columns, axis=1).reshape(stop - start, *self._shape[1:], order="F")
+
+    def _run(self, file: Any, first: int, count: int) -> npt.NDArray[Any]:
+        """Elements that lie side by side."""
+        raw = np.empty(count * self._dtype.itemsize, np.uint8)
+        file.seek(self._offset + first * self._dtype.itemsize)
+        read = 0
+        while read < len(raw) and (got := file.readinto(raw[read:].data)):
+            read += got
+        if read < len(raw):
+            raise EOFError(f"it ends before element {first + count:,}; it was cut short while it was read")
+        return raw.view(self._dtype)
 
 
 class _Member:

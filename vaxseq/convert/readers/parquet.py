@@ -18,6 +18,7 @@ from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError, VaxseqE
 
 _PIECE_BYTES = 64 << 20
 _LOOK_ROWS = 1 << 14
+_BUFFER_BYTES = 1 << 20  # of each column that is read at once
 _MOST_US = (2**63 - 1) // 1000
 _DAMAGE = (OSError, ValueError, KeyError, OverflowError, MemoryError, pa.ArrowException)
 
@@ -55,7 +56,7 @@ class ParquetReader(NestedReader):
         how = {"read_dictionary": encoded, "coerce_int96_timestamp_unit": old_times}
         if places.is_url(path):
             return pq.ParquetFile(places.open_bytes(path), pre_buffer=True, **how)
-        return pq.ParquetFile(path, memory_map=True, **how)
+        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, **how)  # a map ends the process if the file is cut short
 
     def _int96_columns(self) -> list[str]:
         """Columns with times in 96 bits, which hold years and nanoseconds that no unit of Arrow's holds together."""
@@ -105,6 +106,9 @@ class ParquetReader(NestedReader):
             in_ns = self._fine.iter_batches(size, row_groups=[unit.start], columns=old) if old and self._fine else None
             for number, batch in enumerate(batches):
                 fine = next(in_ns) if in_ns is not None else None
+                for column in batch.columns:
+                    if pa.types.is_dictionary(column.type):  # a damaged file's codes may lie outside of its values
+                        column.validate(full=True)
                 if number >= skip:
                     table = pa.Table.from_batches([batch])
                     yield Piece(table if fine is None else exact_times(table, fine, self.where), first)

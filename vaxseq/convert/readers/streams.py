@@ -6,7 +6,7 @@ import bz2
 import codecs
 import gzip
 import lzma
-import mmap
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,18 +45,46 @@ def _bare(path: str) -> Path:
     return Path(urlsplit(path).path if path.startswith(("http://", "https://")) else path)
 
 
-def map_bytes(path: str) -> npt.NDArray[np.uint8]:
-    """The file as a memory map; its pages are the system's, not ours."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(0, 2)
-            if file.tell() == 0:
-                return np.empty(0, np.uint8)
-            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    except FileNotFoundError as error:
-        raise SourceNotFoundError(f"{path}: no such file. Check the path.") from error
-    except OSError as error:
-        raise SourceError(f"{path}: can't read the file: {error}.") from error
+class FileBytes:
+    """The bytes of a file, a slice at a time, each read when it is asked for.
+
+    It isn't mapped: a map ends the process by a signal where another program cuts the file short.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            with open(path, "rb") as file:
+                self._length = os.fstat(file.fileno()).st_size
+        except FileNotFoundError as error:
+            raise SourceNotFoundError(f"{path}: no such file. Check the path.") from error
+        except OSError as error:
+            raise SourceError(f"{path}: can't read the file: {error}.") from error
+
+    def __len__(self) -> int:
+        return self._length
+
+    def end_at(self, length: int) -> None:
+        """Leaves out what comes after so many bytes."""
+        self._length = length
+
+    def __getitem__(self, part: slice) -> npt.NDArray[np.uint8]:
+        start, stop, _ = part.indices(self._length)
+        found = np.empty(max(stop - start, 0), np.uint8)
+        try:
+            with open(self._path, "rb", buffering=0) as file:
+                file.seek(start)
+                read = 0
+                while read < len(found) and (count := file.readinto(found[read:].data)):
+                    read += count
+        except OSError as error:
+            raise SourceError(f"{self._path}: can't read the file: {error}.") from error
+        if read < len(found):
+            raise SourceError(
+                f"{self._path}: ends at byte {start + read:,}, it had {self._length:,} when it was opened. It was cut "
+                "short while it was read; convert it again when it is whole."
+            )
+        return found
 
 
 @contextmanager
