@@ -14,7 +14,7 @@ import vaxseq
 CONTRACT = {
     "convert", "Manifest", "open", "FeatureSet", "FittedFeatures", "FittedLayer", "split", "Sequence", "Window",
     "ResumeTraining", "materialize", "profile", "Profile", "explore", "Exploration", "inspect", "report", "VaxseqError",
-    "draft", "export", "folds", "verify",
+    "draft", "export", "folds", "verify", "compact",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see of the table below
+    from vaxseq.convert import compact as compact
     from vaxseq.convert import convert as convert
     from vaxseq.convert import inspect as inspect
     from vaxseq.dataset.manifest import Manifest as Manifest
@@ -53,6 +54,7 @@ _EXPORTS = {
     "Sequence": "vaxseq.training.sequence",
     "VaxseqError": "vaxseq.errors",
     "Window": "vaxseq.plan.window",
+    "compact": "vaxseq.convert",
     "convert": "vaxseq.convert",
     "draft": "vaxseq.report.drafting",
     "explore": "vaxseq.report.exploration",

@@ -1,4 +1,4 @@
-"""A day's worth of small appends: how long each takes, and how fast the dataset is read beside the same rows at once.
+"""A day's worth of small appends: how long each takes, and how fast the dataset is read as it is and when compacted.
 
 python bench_appends.py [appends] [rows each]
 """
@@ -47,11 +47,18 @@ def measure(appends: int = 1000, rows: int = 1000) -> dict[str, Any]:
             started = time.perf_counter()
             vs.convert(part(number, rows), Path(folder, "d"), append=True, progress=False)
             took.append(time.perf_counter() - started)
-        vs.convert(Path(folder, "d"), Path(folder, "whole"), progress=False)
+        many = pace(Path(folder, "d"))
+        started = time.perf_counter()
+        vs.compact(Path(folder, "d"), progress=False)
+        compact_s = time.perf_counter() - started
+        compacted = pace(Path(folder, "d"))
+        started = time.perf_counter()
+        vs.convert(part(appends, rows), Path(folder, "d"), append=True, progress=False)
+        after_s = time.perf_counter() - started
         edge = max(appends // 10, 1)
         return {
             "first_appends_s": float(np.median(took[:edge])), "last_appends_s": float(np.median(took[-edge:])),
-            "many": pace(Path(folder, "d")), "whole": pace(Path(folder, "whole")),
+            "many": many, "compact_s": compact_s, "compacted": compacted, "append_to_compacted_s": after_s,
             "open_files": len(os.listdir("/proc/self/fd")),
         }  # fmt: skip
 

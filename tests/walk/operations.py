@@ -30,6 +30,10 @@ def append_again() -> None:
     vs.convert("a.csv", "d", append=True, again=True, progress=False)
 
 
+def compact() -> None:
+    vs.compact("m", progress=False)
+
+
 def overwrite_folder() -> None:
     vs.convert("b.csv", "d", overwrite=True, progress=False)
 

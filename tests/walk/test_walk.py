@@ -25,6 +25,7 @@ MOST = int(os.environ.get("VAXSEQ_TEST_WALK", "12"))  # steps of an operation, e
 OPERATIONS = [
     "convert_file", "convert_folder", "convert_hdf5", "append", "append_again", "overwrite_folder", "overwrite_file",
     "materialize", "materialize_shuffled", "overwrite_store", "report", "save_state", "cached_store", "split_files",
+    "compact",
 ]  # fmt: skip
 
 
@@ -90,6 +91,8 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vs.convert(folder / "b.csv", folder / "d.arrow", progress=False)
     (folder / "c.csv").write_text("i,v,w\n1,2.5,x\n")
     vs.convert(folder / "c.csv", folder / "d", progress=False)
+    for source in ("c.csv", "b.csv"):
+        vs.convert(folder / source, folder / "m", append=True, progress=False)
     vs.materialize(folder / "d.arrow", None, folder / "t.h5", inputs=["i"], progress=False)
     return folder
 
@@ -117,7 +120,7 @@ def test_killed_before_any_step_and_run_again(before: Path, operation: str) -> N
             fresh()
             code, _, name = run(folder, number)
             assert code == -9, (number, name)
-            for kept in ("d.arrow", "d", "t.h5"):  # what was there is there, or the new one is
+            for kept in ("d.arrow", "d", "m", "t.h5"):  # what was there is there, or the new one is
                 assert (folder / kept).exists() or (folder / f"{kept}.partial").exists(), (kept, name)
             code, _, _ = run(folder, 0)
             assert code == 0, f"killed before step {number} of {steps}, {name}: the second run failed"

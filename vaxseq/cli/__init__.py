@@ -30,8 +30,8 @@ from typer.core import TyperGroup
 
 # The order in which a person meets the verbs; others follow by name.
 _ORDER = (
-    "convert", "inspect", "verify", "explore", "draft", "schema", "check", "fit", "preview", "explain", "diff", "split",
-    "materialize", "profile", "report", "export", "demo",
+    "convert", "inspect", "compact", "verify", "explore", "draft", "schema", "check", "fit", "preview", "explain",
+    "diff", "split", "materialize", "profile", "report", "export", "demo",
 )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.display.progress import FileProgress
 from vaxseq.errors import ColumnNotFoundError, DatasetError, OptionError, SchemaError, did_you_mean
 
-_FRAGMENT_BYTES = 1 << 30
+FRAGMENT_BYTES = 1 << 30
 
 
 def convert(
@@ -50,7 +50,7 @@ def convert(
     sort_by: str | Iterable[str] | None = None, resample: Mapping[str, Any] | Resample | None = None,
     executor: Executor | None = None, progress: bool = True,
     format: str | None = None, path_column: str | None = None, target_format: str | None = None,
-    fragment_bytes: int = _FRAGMENT_BYTES,
+    fragment_bytes: int = FRAGMENT_BYTES,
     **reader_options: Any,
 ) -> Manifest:  # fmt: skip
     """Converts data of any size to a dataset that memory-maps.
@@ -409,15 +409,22 @@ def _text_kind(values: list[str | None], name: str) -> pa.DataType:
     return kind if pa.types.is_integer(kind) else pa.dictionary(pa.int32(), pa.string())
 
 
+def appended_schema(before: Manifest) -> Schema:
+    """What rows of a dataset are demanded to be, so that they go into its columns."""
+    return Schema(
+        tuple(
+            replace(one, type=f"{one.type[:-1]}, UTC]") if one.timezone and one.type.startswith("timestamp") else one
+            for one in before.schema.columns
+        )
+    )
+
+
 def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
     """The job with the dataset's own types demanded, and the dictionaries that its fragments have."""
     columns = []
-    for one in before.schema.columns:
-        zoned = (
-            replace(one, type=f"{one.type[:-1]}, UTC]") if one.timezone and one.type.startswith("timestamp") else one
-        )
+    for one in appended_schema(before).columns:
         declared = plan.job.schema is not None and one.name in plan.job.schema
-        columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else zoned)
+        columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else one)
     old_names = {new: old for old, new in plan.job.rename.items()}
     forms = {old_names.get(name, name): form for name, form in before.forms.items()}
     options = plan.job.options
