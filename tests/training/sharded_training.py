@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -152,7 +153,10 @@ def as_the_reference_says(rank: int, name: str = "", stops_at: int | None = None
     train = names["train"]
     if BACKEND == "torch":
         weights = [one.detach().flatten().tolist() for one in names["network"].parameters()]
-        names["torch"].distributed.destroy_process_group()
+        distributed = names["torch"].distributed
+        names.clear()  # DDP's reducer joins the group's threads without letting go of the GIL if it is its last holder
+        gc.collect()
+        distributed.destroy_process_group()
     else:
         weights = weights_of(names["model"])
     return {"weights": weights, "rows": train.rows, "batches": len(train)}
