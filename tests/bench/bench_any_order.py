@@ -17,12 +17,12 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from any_order_peers import PEERS, rows_file
 from cgroup import Group, NoGroupError, limited
+from making import made_apart
 from rows import COLUMNS, columns_hdf5, evict, once
 
 ROW_BYTES = 4 * len(COLUMNS) + 4
@@ -232,11 +232,7 @@ def main() -> None:
             by_size(options)
             return
         with limited(options.limit_mb << 20) as group:
-            making = get_context("spawn").Process(target=make, args=(options.folder, options.rows, options.only))
-            making.start()
-            making.join()
-            if making.exitcode:
-                raise SystemExit("the data couldn't be made")
+            made_apart(make, options.folder, options.rows, options.only)
             table = measure(options, group)
     except NoGroupError as error:
         print(f"not run: {error}")
