@@ -26,3 +26,14 @@ def test_round_trip_and_damage(tmp_path) -> None:
         Manifest.load(tmp_path)
     with pytest.raises(SourceNotFoundError, match="no such dataset"):
         Manifest.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("path", ["../a", "/a", "a//b", "a\0", "a\ud800"])
+def test_a_fragment_s_path_is_text_below_the_folder(tmp_path, path: str) -> None:
+    Manifest(Schema((Column("x", "int64"),)), 1, (Fragment("a", 1, 10),), "arrow").save(tmp_path)
+    raw = json.loads((tmp_path / "manifest.json").read_text())
+    raw.pop("digest", None)
+    raw["fragments"][0]["path"] = path
+    (tmp_path / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(DatasetError, match="fragments.0.path"):
+        Manifest.load(tmp_path)

@@ -17,7 +17,18 @@ def _inside(path: str) -> str:
     parts = path.split("/")
     if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"got {path!r:.80}, expected a path below the dataset's folder")
+    if not _is_text(path):
+        raise ValueError(f"got {path!r:.80}, expected a path that UTF-8 can write")
     return path
+
+
+def _is_text(path: str) -> bool:
+    """Whether it has no lone surrogate, which JSON can spell and no file system can take."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Form(BaseModel):
