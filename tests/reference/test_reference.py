@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "vaxseq" / "reference"
 # run by processes of their own: tests/training/sharded_training.py, tests/training/test_service.py,
 # tests/features/test_packaged_steps.py
-ELSEWHERE = {"python ddp", "python processes", "python mirrored", "python service", "python package"}
+ELSEWHERE = {"python ddp", "python processes", "python mirrored", "python workers", "python service", "python package"}
 
 
 def blocks(topic: str, language: str) -> list[str]:
