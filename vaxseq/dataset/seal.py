@@ -151,7 +151,7 @@ def _read_seal(path: str | os.PathLike[str], end: int) -> tuple[int, int, list[i
 
 
 def sums_of_seal(read: Callable[[int, int], bytes], end: int) -> tuple[list[int], int, int] | None:
-    """Of the seal that ends at ``end``: each chunk's hash, the bytes that they are of, the hash of what comes behind."""
+    """Of the seal that ends at ``end``: each chunk's hash, the bytes they are of, the hash of what comes behind."""
     found = _seal_before(read, end)
     return None if found is None or found[0] != found[1] else (found[2], found[1], found[3])
 

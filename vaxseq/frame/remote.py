@@ -229,7 +229,9 @@ class RemoteColumn(LazyColumn):
 
     def raw(self, start: int, stop: int) -> Any:
         """Rows as they are stored."""
-        parts = [fragment.array(self._name, *rest) for fragment, *rest in self._spans(start, stop)]
+        parts = [
+            fragment.array(self._name, batch, low, high) for fragment, batch, low, high in self._spans(start, stop)
+        ]
         return one_array(parts, self.type)
 
     def raw_gather(self, located: Located) -> Any:
