@@ -306,7 +306,8 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         elif self.command == "GET":
             self.wfile.write(content)
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         return

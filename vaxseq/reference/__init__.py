@@ -15,8 +15,8 @@ _FOLDER = Path(__file__).parent
 # The order in which a person meets the topics; others follow by name.
 _ORDER = (
     "sources", "tables", "stores", "looking", "draft", "definition", "steps", "expressions", "sequence", "folds",
-    "windows", "training", "store", "profile", "serving", "exporting", "extending", "commands", "python", "errors", "safety",
-    "measured",
+    "windows", "training", "store", "profile", "serving", "exporting", "extending", "commands", "python", "errors",
+    "safety", "measured",
 )  # fmt: skip
 
 
