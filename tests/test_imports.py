@@ -35,7 +35,7 @@ ROOMS = {
     "store": {"loading", "features", "frame", "dataset", "plan", "expressions", "display"},
     "loading": {"features", "frame", "dataset", "plan", "expressions", "display"},
     "convert": {"dataset", "expressions", "display"},
-    "split": {"frame", "plan", "expressions", "display"},
+    "split": {"frame", "plan", "dataset", "expressions", "display"},
     "features": {"frame", "dataset", "plan", "expressions", "display"},
     "frame": {"dataset", "expressions"},
     "dataset": {"display"},

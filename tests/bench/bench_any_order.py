@@ -17,12 +17,12 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from any_order_peers import PEERS, rows_file
 from cgroup import Group, NoGroupError, limited
+from making import made_apart
 from rows import COLUMNS, columns_hdf5, evict, once
 
 ROW_BYTES = 4 * len(COLUMNS) + 4
@@ -74,7 +74,11 @@ def prototype(options: argparse.Namespace) -> Figures:
     """The idea in a page: scatter, serve and scatter, serve."""
     page = Path(os.environ["VAXSEQ_PROTOTYPE"])
     done = subprocess.run(
-        [sys.executable, page, options.folder, str(options.rows / 1e6)], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, page, options.folder, str(options.rows / 1e6)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        preexec_fn=Group(options.group, options.kind).enter,
     )
     told = json.loads(done.stdout)
     return {
@@ -109,7 +113,8 @@ CONTENDERS: dict[str, Callable[[argparse.Namespace], Figures]] = {
 
 def one_run(options: argparse.Namespace) -> Figures:
     """One contender, in this process, which enters the group first."""
-    Group(options.group, options.kind).enter()
+    if options.one != "prototype":  # it enters by itself: this process's memory would be missing for it
+        Group(options.group, options.kind).enter()
     from vaxseq.profile.meters import memory_bytes
 
     if options.one not in ("plain read", "prototype"):
@@ -232,11 +237,7 @@ def main() -> None:
             by_size(options)
             return
         with limited(options.limit_mb << 20) as group:
-            making = get_context("spawn").Process(target=make, args=(options.folder, options.rows, options.only))
-            making.start()
-            making.join()
-            if making.exitcode:
-                raise SystemExit("the data couldn't be made")
+            made_apart(make, options.folder, options.rows, options.only)
             table = measure(options, group)
     except NoGroupError as error:
         print(f"not run: {error}")

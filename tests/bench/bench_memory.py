@@ -18,11 +18,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from cgroup import Group, NoGroupError, limited
+from making import made_apart
 from rows import COLUMNS, columns_hdf5, evict, once
 
 BAR = 0.7
@@ -191,14 +191,7 @@ def main() -> None:
     size = options.limit_mb * 1_000_000
     try:
         with limited(size) as group:
-            # by a process of its own: pages of a file that this one has mapped couldn't be dropped
-            making = get_context("spawn").Process(
-                target=make, args=(options.folder, int(options.times * size / ROW_BYTES))
-            )
-            making.start()
-            making.join()
-            if making.exitcode:
-                raise SystemExit("the data couldn't be made")
+            made_apart(make, options.folder, int(options.times * size / ROW_BYTES))
             table = measure(options, group)
     except NoGroupError as error:
         print(f"not run: {error}")

@@ -282,21 +282,3 @@ def test_inspect_shows_times_and_truths(flights: None, capsys: pytest.CaptureFix
     assert lines[3] == ["when", "timestamp[s]", "2013-01-01", "05:00:00", "2013-01-02", "06:30:00"]
     assert lines[4] == ["late", "bool", "False", "True", "0.5"]
     assert lines[5] == ["It", "memory-maps."]
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_a_conversion_with_130_and_a_word(tmp_path: Path) -> None:
-    import signal
-    import time
-
-    source = tmp_path / "big.csv"
-    source.write_text("x,y\n" + "1.5,abc\n" * 3_000_000)
-    command = [sys.executable, "-m", "vaxseq", "convert", str(source), str(tmp_path / "big.arrow")]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("big.arrow.partial*")) and running.poll() is None:
-        time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
-    assert running.returncode == 130, (out, err)
-    assert "goes on where it was" in err
-    assert "Traceback" not in err

@@ -246,3 +246,9 @@ def test_date_and_time_of_two_columns(tmp_path: Path) -> None:
     assert (made.rejected_rows, table["when"].to_pylist()) == (1, [dt.datetime(2021, 2, 1, 7)])
     with pytest.raises(OptionError, match=r"option time_from; got 'd'"):
         converted(tmp_path, content, time_from="d")
+
+
+def test_an_error_says_its_line_once(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"raw\.csv: line 1 has 4 fields, the lines from 2 on have 2") as caught:
+        converted(tmp_path, '4711,"NORTH PIER",NO,59.9\ntime,level\n2021-01-01 00:00,1.25\n2021-01-01 00:10,1.5\n')
+    assert str(caught.value).count("line 1") == 1

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 import vaxseq as vs
+from vaxseq.dataset import fanout
 from vaxseq.errors import SourceError
-from vaxseq.frame import fanout
 from vaxseq.split import scan
 
 ROWS = 40_000

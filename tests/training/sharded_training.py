@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -32,12 +33,31 @@ class Recorded(vs.Sequence):
         self.rows: dict[str, dict[int, list[int]]] = {}
         super().__init__(*args, **options)
 
+    stops_at: int | None = None
+
     def __getitem__(self, index):
+        if len(self.rows.get(str(self.epoch), {})) == self.stops_at and self.epoch == 0:
+            stop(self.rows)
         x, _, *weight = batch = super().__getitem__(index)
         real = np.asarray(weight[0]) > 0 if weight else np.ones(len(x), bool)
         rows = np.rint(np.asarray(x)[real, 0] * 1024).astype(int).tolist()
         self.rows.setdefault(str(self.epoch), {})[index] = rows
         return batch
+
+
+def stop(rows: dict) -> None:
+    """All ranks at once, in the midst of an epoch, when the step before is saved."""
+    import torch
+
+    torch.distributed.barrier()
+    write({"rows": rows})
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def write(found: dict) -> None:
+    mode, rank, folder, *_ = sys.argv[1:]
+    Path(f"{folder}/{mode}-{rank}.json").write_text(json.dumps(found))
 
 
 def make_frame() -> Any:
@@ -84,7 +104,8 @@ def initialize_jax() -> None:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     keras.distribution.initialize()
 
-    assert (jax.process_count(), len(jax.devices()), len(jax.local_devices())) == (2, 2, 1)
+    ranks = int(os.environ["KERAS_DISTRIBUTION_NUM_PROCESSES"])
+    assert (jax.process_count(), len(jax.devices()), len(jax.local_devices())) == (ranks, ranks, 1)
 
 
 def initialize_tensorflow() -> list[str]:
@@ -111,27 +132,31 @@ def on_devices() -> dict:
 
 
 def on_ranks(folder: str, killed_at: int) -> dict:
-    """Two jax processes, killed after some batches, the last of which wasn't saved."""
+    """Jax processes, killed after some batches, the last of which wasn't saved."""
     initialize_jax()
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
     return train(shard="auto", callbacks=[KilledAt(killed_at), vs.ResumeTraining(f"{folder}/run", every_batches=1)])
 
 
-def as_the_reference_says(rank: int) -> dict:
-    """Its snippet for this backend."""
-    name = {"torch": "ddp", "jax": "processes", "tensorflow": "mirrored"}[BACKEND]
+def as_the_reference_says(rank: int, name: str = "", stops_at: int | None = None) -> dict:
+    """Its snippet for this backend, or the one named."""
+    name = name or {"torch": "ddp", "jax": "processes", "tensorflow": "mirrored"}[BACKEND]
+    Recorded.stops_at = stops_at
     [snippet] = re.findall(rf"^```python {name}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"keras": keras, "vs": vs, "frame": make_frame()}
     if BACKEND == "jax":
         names |= {"address": os.environ["KERAS_DISTRIBUTION_JOB_ADDRESSES"], "rank": rank}
-    if BACKEND == "tensorflow":
+    if name == "mirrored":
         names |= {"devices": initialize_tensorflow()}
     vs.Sequence = Recorded  # type: ignore[misc]
     exec(compile(snippet, "training.md", "exec"), names)
     train = names["train"]
     if BACKEND == "torch":
         weights = [one.detach().flatten().tolist() for one in names["network"].parameters()]
-        names["torch"].distributed.destroy_process_group()
+        distributed = names["torch"].distributed
+        names.clear()  # DDP's reducer joins the group's threads without letting go of the GIL if it is its last holder
+        gc.collect()
+        distributed.destroy_process_group()
     else:
         weights = weights_of(names["model"])
     return {"weights": weights, "rows": train.rows, "batches": len(train)}
@@ -146,5 +171,7 @@ if __name__ == "__main__":
         "devices": on_devices,
         "ranks": lambda: on_ranks(folder, int(rest[0])),
         "reference": lambda: as_the_reference_says(int(rank)),
+        "workers": lambda: as_the_reference_says(int(rank), "workers"),
+        "elastic": lambda: as_the_reference_says(int(rank), stops_at=int(rest[0]) if rest else None),
     }[mode]()
-    Path(f"{folder}/{mode}-{rank}.json").write_text(json.dumps(found))
+    write(found)

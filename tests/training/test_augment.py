@@ -230,8 +230,8 @@ def shared_files() -> list[str]:
 
 
 def named() -> list[str]:
-    """Shared memory in the system's folder; names of semaphores come and go with other processes."""
-    return sorted(name for name in os.listdir("/dev/shm") if not name.startswith("sem."))
+    """Shared memory in the system's folder; a test server's and the names of semaphores come and go."""
+    return sorted(name for name in os.listdir("/dev/shm") if not name.startswith(("sem.", "PostgreSQL.", "pytest-of-")))
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

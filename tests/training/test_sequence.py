@@ -405,6 +405,8 @@ def test_a_tf_dataset_s_batches_enter_many_at_once_and_come_out_one_by_one():
     plain, source = Sequence(frame, **options), Sequence(frame, **options)
     dataset = source.to_tf()
     assert dataset.element_spec[0]["wide"] == tf.TensorSpec((None, 2), tf.float32)
+    # a strategy over several workers doesn't share out again what shard= has shared out
+    assert dataset.options().experimental_distribute.auto_shard_policy == tf.data.experimental.AutoShardPolicy.OFF
     for _ in dataset.take(2):  # a walk is an epoch, however short
         pass
     assert source.epoch == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -40,10 +41,21 @@ def start(python: PreparedPython, folder: Path, mode: str, ranks: int = 1, *rest
         "MASTER_PORT": port,
         "WORLD_SIZE": str(ranks),
     }
+    with contextlib.ExitStack() as free:  # a port for each TensorFlow worker
+        held = [free.enter_context(socket.socket()) for _ in range(ranks)]
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
+
+    def of_worker(rank: int) -> dict[str, str]:
+        task = {"type": "worker", "index": rank}
+        known = {"TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": task})}
+        return known if mode == "workers" else {}
+
     started = [
         python.popen(
             [SCRIPT, mode, str(rank), folder, *rest],
-            env={**environment, "RANK": str(rank), "KERAS_DISTRIBUTION_PROCESS_ID": str(rank)},
+            env={**environment, "RANK": str(rank), "KERAS_DISTRIBUTION_PROCESS_ID": str(rank), **of_worker(rank)},
             stderr=subprocess.PIPE,
         )
         for rank in range(ranks)
@@ -95,6 +107,38 @@ def test_two_killed_ranks_go_on_as_two_and_then_as_one(tmp_path, run: Run):
     assert_near(whole, resumed)
     assert rows_of([resumed], 2) == list(range(ROWS))
     assert len(rows_of([resumed], 1)) == 1
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="Keras trains in several processes on jax alone")
+def test_two_ranks_go_on_as_three_and_then_as_one(tmp_path, run: Run):
+    run(tmp_path, "ranks", 2, "2", code=-signal.SIGKILL)
+    assert position(tmp_path) == (0, 512)  # the last step wasn't saved
+    run(tmp_path, "ranks", 3, "2", code=-signal.SIGKILL)
+    assert position(tmp_path) == (1, 0)
+    [resumed] = run(tmp_path, "resumed")
+    for epoch in (1, 2):
+        assert rows_of([resumed], epoch) == list(range(ROWS))
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the reference's loop over DDP")
+@pytest.mark.parametrize(("before", "after"), [(2, 3), (3, 1), (1, 2)])
+def test_the_reference_s_loop_goes_on_with_other_ranks(tmp_path, run: Run, before: int, after: int):
+    first = run(tmp_path, "elastic", before, "1")
+    rest = run(tmp_path, "elastic", after)
+    taken, left = rows_of(first, 0), rows_of(rest, 0)
+    assert len(taken) == before * 256
+    assert sorted(taken + left) == list(range(ROWS))
+    assert rows_of(rest, 1) == list(range(ROWS))
+    assert all(one["weights"] == rest[0]["weights"] for one in rest)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's workers")
+def test_two_workers_of_tensorflow_see_each_row_once_and_stay_in_step(tmp_path, run: Run):
+    found = run(tmp_path, "workers", 2)
+    for epoch in range(2):
+        assert rows_of(found, epoch) == list(range(ROWS))
+    assert [one["batches"] for one in found] == [3, 3]
+    assert found[0]["weights"] == found[1]["weights"]
 
 
 def position(folder: Path) -> tuple[int, int]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 from vaxseq.dataset.addresses import is_url, shown
 from vaxseq.dataset.byte_places import Stretch, stretches
+from vaxseq.dataset.fanout import in_turn
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.dataset.seal import Damage, check_seal
 from vaxseq.display.progress import progress_bar
@@ -37,13 +39,15 @@ class Verification(Shown):
         return {"path": self.path, "files": list(self.files), "size_bytes": self.size_bytes}
 
 
-def verify(path: str | os.PathLike[str], *, progress: bool = True) -> Verification:
+def verify(path: str | os.PathLike[str], *, executor: Executor | None = None, progress: bool = True) -> Verification:
     """Reads all bytes of a dataset, a store, or a folder of them, and compares them with their checksums.
 
     Checksums are in every file that ``convert`` and ``materialize`` write. A file is read once, in order.
 
     Args:
         path: a dataset (a file, or a folder), a store, or a folder of stores such as the cache.
+        executor: any ``concurrent.futures.Executor`` whose workers see the files at the same paths, to share them with;
+            what is found is the same.
         progress: shows a bar when standard error is a terminal.
 
     Returns:
@@ -54,6 +58,7 @@ def verify(path: str | os.PathLike[str], *, progress: bool = True) -> Verificati
         DatasetError: something differs; the message lists the fragments, columns and rows. A file without checksums
             is refused as well: it can't be told whether it is whole.
         SourceNotFoundError: nothing there.
+        SourceError: a worker of the executor died.
 
     >>> import tempfile, pyarrow as pa
     >>> from vaxseq.convert import convert
@@ -74,8 +79,7 @@ def verify(path: str | os.PathLike[str], *, progress: bool = True) -> Verificati
     total = sum(file.stat().st_size for file in files)
     problems: list[str] = []
     with progress_bar(progress, f"verify {where.name}", total, "bytes") as told:
-        for file in files:
-            damaged = check_seal(file, told)
+        for file, damaged in zip(files, _checked(where, files, executor, told), strict=True):
             if damaged is None:
                 problems.append(
                     f"{file}: has no checksums, so it can't be verified. Convert or materialize it again to have them."
@@ -87,6 +91,19 @@ def verify(path: str | os.PathLike[str], *, progress: bool = True) -> Verificati
         rest = [f"and {more:,} more"] if more > 0 else []
         raise DatasetError("\n".join([*problems[:_LISTED], *rest]))
     return Verification(str(where), tuple(str(file) for file in files), total)
+
+
+def _checked(
+    where: Path, files: list[Path], executor: Executor | None, told: Callable[[int], None]
+) -> Iterator[list[Damage] | None]:
+    """What is damaged in each of the files, in their order."""
+    if executor is None:
+        yield from (check_seal(file, told) for file in files)
+        return
+    found = in_turn(executor, check_seal, ((str(file),) for file in files), where=f"verify {where}")
+    for file, damaged in zip(files, found, strict=True):
+        told(file.stat().st_size)
+        yield damaged
 
 
 def _files(where: Path) -> list[Path]:

@@ -29,8 +29,8 @@ def open(path: str | os.PathLike[str], *, cache_bytes: int | None = None) -> Any
 
     Args:
         path: a file; a folder that ``vaxseq.convert`` wrote, or one of Arrow, HDF5 or Parquet files
-            (taken in name order); or a glob pattern. The URL of a folder that ``vaxseq.convert`` wrote, in whatever
-            store fsspec knows (``s3://``, ``gs://``, ``az://``, ``https://``), is read in place, in ranges.
+            (taken in name order); or a glob pattern. The URL of a folder that ``vaxseq.convert`` wrote
+            (``s3://bucket/folder``, or another store that fsspec knows) is read in place, in ranges.
         cache_bytes: how much of what came from a URL is kept in the cache folder, those blocks that weren't used for
             longest going first; None is 10 GiB, 0 keeps none. Of a local path nothing is copied.
 

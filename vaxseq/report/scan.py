@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Protocol
 
+from vaxseq.dataset.fanout import in_turn, workers_of
 from vaxseq.display.progress import progress_bar
 from vaxseq.expressions.values import Mask, Value
 from vaxseq.frame import FrameSpec, Source
-from vaxseq.frame.fanout import in_turn, workers_of
 from vaxseq.report.column import ColumnScan, ColumnSummary
 
 BLOCK_ROWS = 65_536

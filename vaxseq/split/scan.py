@@ -10,10 +10,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.fanout import in_turn
 from vaxseq.errors import SelectionError
 from vaxseq.expressions.values import Mask, Value
 from vaxseq.frame import ROW, FrameSpec, Source
-from vaxseq.frame.fanout import in_turn
 from vaxseq.plan.rows import AllRows, RowIndex, RowIndexBuilder
 from vaxseq.split.hashing import Hashes
 

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.dataset.addresses import is_url, shown
+from vaxseq.dataset.fanout import submitted
 from vaxseq.dataset.seal import seal_file
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
 from vaxseq.expressions import name_of, names_of
 from vaxseq.features.program.recipe import Columns, Field
-from vaxseq.frame.fanout import submitted
 from vaxseq.loading.query import OnMissing, Query
 from vaxseq.loading.scatter.folder import Scratch, check_scratch
 from vaxseq.plan.rows import RowIndex

@@ -55,6 +55,8 @@ def tf_dataset(passes: Callable[[], Iterator[Batch]], looked_at: list[Batch], le
     batches = chunks.flat_map(cut).prefetch(_AHEAD)  # cut in another thread than the one that trains
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False  # they take longer than they save
+    # a strategy over several workers would look for files to share out; the Sequence's shard= has shared out the rows
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     batches = batches.with_options(options)
     return batches if length is None else batches.apply(tf.data.experimental.assert_cardinality(length))
 

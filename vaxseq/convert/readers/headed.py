@@ -158,7 +158,9 @@ class HeadedReader(TextReader):
         options = odd.options
         if odd.stops:
             shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
-            raise SchemaError(f"{self.where}: line {odd.lines[0]}: {odd.message}. Pass {shown}.", options=options)
+            line = f"line {odd.lines[0]}"
+            at = "" if odd.message.startswith(f"{line} ") else f"{line}: "  # what begins with its line says it once
+            raise SchemaError(f"{self.where}: {at}{odd.message}. Pass {shown}.", options=options)
         self.notices.append(
             Notice(None, odd.message, tuple(f"line {line}" for line in odd.lines), options, lossless=odd.sure)
         )

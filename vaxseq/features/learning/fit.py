@@ -13,6 +13,7 @@ from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from vaxseq.dataset.fanout import submitted
 from vaxseq.errors import FeatureTypeError, FitError, MissingValueError, VaxseqError
 from vaxseq.expressions import compile_expression, selection_mask
 from vaxseq.expressions.program import ProgramBuilder
@@ -31,7 +32,6 @@ from vaxseq.features.learning.scan import (
     run_described,
 )
 from vaxseq.features.transforms.chain import check_steps
-from vaxseq.frame.fanout import submitted
 
 _LOCAL_THREADS = 2  # each holds a unit's sample in memory, and more gain little; an executor goes further
 

@@ -1,4 +1,4 @@
-"""Work on a frame shared with an executor: results in the order of the calls, a bounded number ahead."""
+"""Work shared with an executor: results in the order of the calls, a bounded number ahead."""
 
 from __future__ import annotations
 
