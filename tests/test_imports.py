@@ -27,6 +27,7 @@ ROOMS = {
     "testing": {"features", "expressions"},
     "steps": {"features", "expressions"},
     "sklearn": {"loading", "features", "frame"},
+    "mlflow": {"training", "features"},
     "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
     "reference": set(),
     "profile": {"training", "loading", "features", "frame", "expressions", "display"},
@@ -44,7 +45,7 @@ ROOMS = {
     "display": set(),
     "errors": set(),
 }  # and errors, every room
-DOORS = {"vaxseq", "sklearn", "steps", "testing"}  # public modules that users import, not rooms
+DOORS = {"vaxseq", "mlflow", "sklearn", "steps", "testing"}  # public modules that users import, not rooms
 AT_MOST = 17
 
 # The same inside features/: a definition doesn't know how it is fitted, nor a state how it is shown.

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from vaxseq.convert import addresses, convert
+from vaxseq.convert import convert
 from vaxseq.convert.readers import images
-from vaxseq.dataset import hdf5_reach
+from vaxseq.dataset import addresses, hdf5_reach
 from vaxseq.errors import BadRowError, SourceError, SourceNotFoundError, VaxseqError
 from vaxseq.frame import open as open_dataset
 

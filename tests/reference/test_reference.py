@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "vaxseq" / "reference"
 # run by processes of their own: tests/training/sharded_training.py, tests/training/test_service.py,
 # tests/features/test_packaged_steps.py
-ELSEWHERE = {"python ddp", "python processes", "python mirrored", "python service", "python package"}
+ELSEWHERE = {"python ddp", "python processes", "python mirrored", "python workers", "python service", "python package"}
 
 
 def blocks(topic: str, language: str) -> list[str]:
@@ -73,6 +73,8 @@ def names(walked: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pyte
     for one in walked[0].iterdir():
         (tmp_path / one.name).symlink_to(one.resolve())
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
     return dict(walked[1])
 
 
@@ -84,6 +86,15 @@ def test_python(topic: str, names: dict[str, Any]) -> None:
         exec(compile(block, f"{topic}.md", "exec"), names)
     if topic == "serving":
         assert 700 < names["power_kw"][0] < 1150  # 90 % of the rows with this wind give 844 to 1001 kW
+    if topic == "folds":
+        scores = [trial.score for trial in names["tuner"].oracle.get_best_trials(2)]
+        assert len(set(scores)) == 2
+        assert scores == sorted(scores)
+        assert set(names["best"]) == {"units", "rate"}
+    if topic == "exporting":
+        record = {"Ws_avg": 8.2, "Va_avg": -1.5, "Ot_avg": 6.0}
+        served = names["model"].predict(names["fitted"].transform_records(record)["wind"], verbose=0)
+        np.testing.assert_array_equal(names["predicted"], served)
     if topic == "training":
         left = [row for one in names["two"] for i in range(len(one)) for row in one.row_ids(i)]
         assert len(left) == len(set(left)) == names["two"][0].num_rows - 4 * 5 * 256

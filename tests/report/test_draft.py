@@ -138,6 +138,51 @@ def test_what_is_made_of_a_number_is_left_out_and_named(name: str) -> None:
     assert set(left_out(fs)) == {"y", name}
 
 
+def three(rows: int = ROWS) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    made = {name: rng.lognormal(1, 0.4, rows) for name in ("a", "b", "c", "d")}
+    made["e"] = np.where(rng.random(rows) < 0.3, np.nan, rng.normal(size=rows))
+    return pd.DataFrame(made)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda d: d.a + 3 * d.b - d.c, {"a", "b", "c"}),
+        (lambda d: d.a * d.b / d.c, {"a", "b", "c"}),
+        (lambda d: d.a - d.b + d.c + 2 * d.d, {"a", "b", "c", "d"}),
+        (lambda d: d.a**2 * d.b / np.sqrt(d.c) * d.d, {"a", "b", "c", "d"}),
+        (lambda d: (d.a + d.b - d.c).astype(np.float32), {"a", "b", "c"}),
+    ],
+    ids=["sum", "product", "four", "powers", "float32"],
+)
+def test_an_exact_formula_of_many_columns_loses_one_of_them(make: Any, told: set[str]) -> None:
+    data = three()
+    data["y"] = make(data)
+    lost = left_out(vs.draft(data, "y", progress=False))
+    (name,) = set(lost) - {"y"}
+    others = lost[name].removeprefix("with ").removesuffix(" it gives the target exactly").split(", ")
+    assert {name, *others} == told
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.2])
+def test_a_formula_that_is_not_exact_loses_nothing(noise: float) -> None:
+    data = three()
+    for y in (data.a + data.b - data.c, data.a * data.b / data.c):
+        data["y"] = y * (1 + noise * np.random.default_rng(6).normal(size=ROWS))
+        assert set(left_out(vs.draft(data, "y", progress=False))) == {"y"}
+
+
+def test_many_columns_that_span_a_target_prove_nothing() -> None:
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({f"c{place}": rng.normal(size=ROWS) for place in range(12)})
+    data["y"] = data.sum(axis=1)
+    assert set(left_out(vs.draft(data, "y", progress=False))) == {"y"}
+    few = three(50)
+    few["y"] = few.a + few.b - few.c
+    assert set(left_out(vs.draft(few, "y", progress=False))) == {"y"}
+
+
 def test_a_copy_of_a_target_with_a_heavy_tail_is_found() -> None:
     data = make_frame()[["x", "heavy", "kind"]]
     data["same_in_cents"] = (data["heavy"] * 100).round()

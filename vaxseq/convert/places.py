@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vaxseq.convert import archives
-from vaxseq.convert.addresses import is_url, secrets_of, shown
-from vaxseq.errors import MissingExtraError, SourceError, SourceNotFoundError
+from vaxseq.dataset.addresses import is_url, secrets_of, shown
+from vaxseq.dataset.objects import file_system as filesystem
+from vaxseq.errors import SourceError, SourceNotFoundError
 
 __all__ = [
     "below", "check_readable", "content", "explained", "filesystem", "find", "is_url", "local_path", "open_bytes",
@@ -68,30 +69,6 @@ def explained(path: str) -> Iterator[None]:
         raise SourceError(
             f"{shown(path)}: can't be read: {type(error).__name__}: {text}. Check the address and the credentials."
         ) from None
-
-
-def filesystem(path: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path in it.
-
-    Raises:
-        MissingExtraError: fsspec, or what it needs for this scheme, isn't installed.
-        SourceError: no such scheme.
-    """
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtraError(f"{shown(path)}: fsspec isn't installed. pip install 'vaxseq[s3]'") from error
-    try:
-        found: tuple[Any, str] = fsspec.core.url_to_fs(path)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{shown(path)}: {error}. For s3:// that is pip install 'vaxseq[s3]', for https:// 'vaxseq[http]'; for "
-            "others, what fsspec names"
-        ) from error
-    except ValueError as error:
-        known = [one for one in ("s3", "gs", "https", "memory", "file") if one in fsspec.available_protocols()]
-        raise SourceError(f"{shown(path)}: {error}; expected a scheme that fsspec knows, such as {known}.") from None
-    return found
 
 
 def is_file(path: str) -> bool:

@@ -142,14 +142,27 @@ def _place(path: str | os.PathLike[str], size: int) -> int | None:
 def _read_seal(path: str | os.PathLike[str], end: int) -> tuple[int, int, list[int], int] | None:
     """(where it stands, bytes before it, their hashes, the hash of the bytes after it), if it is whole."""
     with open(path, "rb") as file:
-        if end < _HEAD.size + _END.size:
-            return None
-        file.seek(end - _END.size)
-        own, length, magic = _END.unpack(file.read(_END.size))
-        if magic != _MAGIC or not _HEAD.size + _END.size <= length <= end:
-            return None
-        file.seek(end - length)
-        body = file.read(length - _END.size)
+
+        def read(start: int, stop: int) -> bytes:
+            file.seek(start)
+            return file.read(stop - start)
+
+        return _seal_before(read, end)
+
+
+def sums_of_seal(read: Callable[[int, int], bytes], end: int) -> tuple[list[int], int, int] | None:
+    """Of the seal that ends at ``end``: each chunk's hash, the bytes they are of, the hash of what comes behind."""
+    found = _seal_before(read, end)
+    return None if found is None or found[0] != found[1] else (found[2], found[1], found[3])
+
+
+def _seal_before(read: Callable[[int, int], bytes], end: int) -> tuple[int, int, list[int], int] | None:
+    if end < _HEAD.size + _END.size:
+        return None
+    own, length, magic = _END.unpack(read(end - _END.size, end))
+    if magic != _MAGIC or not _HEAD.size + _END.size <= length <= end:
+        return None
+    body = read(end - length, end - _END.size)
     if xxhash.xxh3_64_intdigest(body) != own:
         return None
     _, before, chunk, count, after = _HEAD.unpack_from(body)

@@ -8,13 +8,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaxseq.dataset.addresses import is_url, shown
 from vaxseq.dataset.byte_places import Stretch, stretches
 from vaxseq.dataset.fanout import in_turn
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.dataset.seal import Damage, check_seal
 from vaxseq.display.progress import progress_bar
 from vaxseq.display.tables import Display, Heading, Shown
-from vaxseq.errors import DatasetError, SourceNotFoundError
+from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
 
 _SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5")
 _LISTED = 20
@@ -53,6 +54,7 @@ def verify(path: str | os.PathLike[str], *, executor: Executor | None = None, pr
         What was read.
 
     Raises:
+        OptionError: a URL.
         DatasetError: something differs; the message lists the fragments, columns and rows. A file without checksums
             is refused as well: it can't be told whether it is whole.
         SourceNotFoundError: nothing there.
@@ -65,6 +67,11 @@ def verify(path: str | os.PathLike[str], *, executor: Executor | None = None, pr
     ...     len(verify(f"{folder}/x.arrow", progress=False).files)
     1
     """
+    if is_url(os.fspath(path)):
+        raise OptionError(
+            f"verify: {shown(os.fspath(path))}: got a URL, expected a local path. Copy the dataset to a local disk; "
+            "one that is read from a URL is held to its checksums block by block as it is read."
+        )
     where = Path(path)
     if not where.exists():
         raise SourceNotFoundError(f"{where}: no such dataset or store. Check the path.")

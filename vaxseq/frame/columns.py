@@ -143,7 +143,7 @@ class ArrowColumn:
 
     def raw(self, start: int, stop: int) -> Any:
         parts = [self._pieces[piece].slice(low, high - low) for piece, low, high in self._layout.spans(start, stop)]
-        return _one_array(parts, self._pieces[0].type)
+        return one_array(parts, self._pieces[0].type)
 
     def raw_gather(self, located: Located) -> Any:
         parts, places = [], []
@@ -151,10 +151,10 @@ class ArrowColumn:
             parts.append(self._pieces[piece].take(pa.array(rows)))
             places.append(place)
         if len(parts) < 2:
-            return _one_array(parts, self._pieces[0].type)
+            return one_array(parts, self._pieces[0].type)
         order = np.empty(len(located.ids), dtype=np.int64)
         order[np.concatenate(places)] = np.arange(len(order))
-        return _one_array(parts, self._pieces[0].type).take(pa.array(order))
+        return one_array(parts, self._pieces[0].type).take(pa.array(order))
 
 
 class RangeColumn:
@@ -218,7 +218,8 @@ class SlicedColumn:
         return _take(whole, back)
 
 
-def _one_array(parts: list[pa.Array], kind: pa.DataType) -> pa.Array:
+def one_array(parts: list[pa.Array], kind: pa.DataType) -> pa.Array:
+    """Arrays of one type end to end."""
     if not parts:
         if isinstance(kind, pa.BaseExtensionType):  # pa.array makes no empty tensors
             return pa.ExtensionArray.from_storage(kind, pa.array([], kind.storage_type))
@@ -250,5 +251,5 @@ def _take(block: Any, ids: Ids) -> Any:
 def _concatenate(parts: list[Any]) -> Any:
     if isinstance(parts[0], (pa.Array, pa.ChunkedArray)):
         chunks = [c for part in parts for c in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])]
-        return _one_array(chunks, chunks[0].type)
+        return one_array(chunks, chunks[0].type)
     return np.ma.concatenate(parts) if any(np.ma.isMaskedArray(p) for p in parts) else np.concatenate(parts)

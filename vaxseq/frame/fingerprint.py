@@ -91,6 +91,9 @@ def _add_dataset(digest: Any, dataset: Any) -> None:
     if isinstance(mark := getattr(dataset, "mark", None), Mark):
         digest.update(f"{Path(mark.path).name}:{mark.size}:{mark.mtime_ns}".encode())
         return
+    if isinstance(version := getattr(dataset, "version", None), str):
+        digest.update(version.encode())
+        return
     path = getattr(dataset, "path", None)
     if isinstance(path, (str, os.PathLike)) and Path(path).exists():
         stat = Path(path).stat()

@@ -7,26 +7,32 @@ import os
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import vaex
 
+from vaxseq.dataset.addresses import is_url
 from vaxseq.dataset.hdf5_form import check_files
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, VaxseqError, did_you_mean
 from vaxseq.frame.mapped_files import open_mapped
+from vaxseq.frame.remote import open_remote
 
 _MAPPED = (".arrow", ".feather", ".ipc", ".hdf5", ".h5")
 SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5", ".parquet")
 
 
-def open(path: str | os.PathLike[str]) -> Any:
+def open(path: str | os.PathLike[str], *, cache_bytes: int | None = None) -> Any:
     """Open a dataset: an Arrow, HDF5 or Parquet file, a folder of fragments, or a glob.
 
     Nothing is read; uncompressed Arrow and contiguous HDF5 are memory-mapped.
 
     Args:
         path: a file; a folder that ``vaxseq.convert`` wrote, or one of Arrow, HDF5 or Parquet files
-            (taken in name order); or a glob pattern.
+            (taken in name order); or a glob pattern. The URL of a folder that ``vaxseq.convert`` wrote
+            (``s3://bucket/folder``, or another store that fsspec knows) is read in place, in ranges.
+        cache_bytes: how much of what came from a URL is kept in the cache folder, those blocks that weren't used for
+            longest going first; None is 10 GiB, 0 keeps none. Of a local path nothing is copied.
 
     Returns:
         A ``vaex.DataFrame``. A row's id is its position in the files' order.
@@ -34,8 +40,10 @@ def open(path: str | os.PathLike[str]) -> Any:
     Raises:
         SourceNotFoundError: nothing is there.
         DatasetError: the dataset is damaged, incomplete or empty.
-        SourceError: an HDF5 file is so damaged that the HDF5 library would loop for ever or crash. Another process
-            finds that out, which takes a moment when a file is opened that this process hasn't written or opened yet.
+        MissingExtraError: fsspec, or what it needs for the URL's scheme, isn't installed.
+        SourceError: a store doesn't answer, or refuses; or an HDF5 file is so damaged that the HDF5 library would loop
+            for ever or crash. Another process finds that out, which takes a moment when a file is opened that this
+            process hasn't written or opened yet.
 
     >>> import pyarrow as pa, tempfile, os
     >>> folder = tempfile.TemporaryDirectory()
@@ -48,6 +56,10 @@ def open(path: str | os.PathLike[str]) -> Any:
     >>> folder.cleanup()
     """
     text = os.fspath(path)
+    if text.startswith("file://"):
+        text = unquote(urlsplit(text).path)
+    if is_url(text):
+        return open_remote(text, cache_bytes)
     manifest = _manifest(text)
     files = _files(text, manifest)
     for file in files:

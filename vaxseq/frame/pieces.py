@@ -13,6 +13,7 @@ from vaxseq.frame.arrays import ArrayColumn
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
 from vaxseq.frame.direct_reads import exceeds_memory, mappings
 from vaxseq.frame.mapped import Bitmaps, FixedWidth, Layout
+from vaxseq.frame.remote import RemoteColumn, RemoteDataset
 from vaxseq.frame.vaex_internals import (
     Concatenated,
     Dropped,
@@ -62,6 +63,10 @@ def dataset_files(dataset: Any) -> list[str]:
     return list(found)
 
 
+def _is_remote(dataset: Any) -> bool:
+    return isinstance(dataset, RemoteDataset) or any(map(_is_remote, children(dataset)))
+
+
 def _cut(pieces: list[Any], start: int, stop: int) -> list[Any]:
     kept, low = [], 0
     for piece in pieces:
@@ -69,7 +74,7 @@ def _cut(pieces: list[Any], start: int, stop: int) -> list[Any]:
         if high > start and low < stop:
             a, b = max(start - low, 0), min(stop, high) - low
             if (a, b) != (0, len(piece)):
-                counted = isinstance(piece, RowNumbers)
+                counted = isinstance(piece, RowNumbers | RemoteColumn)
                 piece = piece.trim(a, b) if counted else piece[a:b]
             kept.append(piece)
         low = high
@@ -82,7 +87,8 @@ class ColumnMaker:
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
         large = exceeds_memory(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
-        self.large = large
+        self.remote = _is_remote(dataset)
+        self.large = large or self.remote
         self._mapped = mappings() if large else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
 
@@ -98,6 +104,8 @@ class ColumnMaker:
             if all(piece.type == pieces[0].type for piece in pieces):
                 return _arrow_column(pieces, layout)
         if len(pieces) == 1:
+            if isinstance(pieces[0], RemoteColumn):
+                return pieces[0]
             if isinstance(pieces[0], RowNumbers):
                 return RangeColumn(pieces[0].start, pieces[0].step, pieces[0].dtype)
             return SlicedColumn(pieces[0])

@@ -14,6 +14,7 @@ from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
 from vaxseq.frame.mapped import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker, dataset_files
+from vaxseq.frame.remote import RemoteColumn
 from vaxseq.frame.vaex_internals import (
     active_range,
     as_array,
@@ -83,6 +84,11 @@ class Source:
                 f"row ids {row_ids.min()} to {row_ids.max()}: outside of the frame's {self.n_rows:,} rows"
             )
         self._watch.check()
+        if self._maker.remote:
+            for name in {*names, *self._all_needs(name for name in names if name in self._virtual)}:
+                column = None if name in self._virtual else self._column(name)
+                if isinstance(column, RemoteColumn):
+                    column.begin(row_ids)
         found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
         if virtual:

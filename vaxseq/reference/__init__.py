@@ -14,9 +14,9 @@ _FOLDER = Path(__file__).parent
 
 # The order in which a person meets the topics; others follow by name.
 _ORDER = (
-    "sources", "tables", "looking", "draft", "definition", "steps", "expressions", "sequence", "folds", "windows",
-    "training", "store", "profile", "serving", "exporting", "extending", "commands", "python", "errors", "safety",
-    "measured",
+    "sources", "tables", "stores", "looking", "draft", "definition", "steps", "expressions", "sequence", "folds",
+    "windows", "training", "store", "profile", "serving", "exporting", "extending", "commands", "python", "errors",
+    "safety", "measured",
 )  # fmt: skip
 
 

@@ -114,6 +114,21 @@ class Exploration(Shown, Mapping[str, ColumnSummary]):
 
         return plot_heatmap(self[x], self[y], *self.counts2d(x, y, bins=bins), ax=ax)
 
+    def widget(self) -> Any:
+        """In a notebook: choose a column, and one to draw it against, and see `plot` or `heatmap`.
+
+        Returns:
+            An ipywidgets box; its last child is the picture.
+
+        Raises:
+            MissingExtraError: ipywidgets or matplotlib isn't installed.
+        """
+        from vaxseq.report.widget import browser
+
+        return browser(
+            self, lambda name, ax: self.plot(name, ax=ax), lambda name, other, ax: self.heatmap(other, name, ax=ax)
+        )
+
     def counts2d(self, x: str, y: str, *, bins: int = 60) -> tuple[npt.NDArray[np.int64], Any, Any]:
         """Rows at each pair of values, shape (x bins, y bins), from another pass over two columns.
 

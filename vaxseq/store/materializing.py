@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.addresses import is_url, shown
 from vaxseq.dataset.fanout import submitted
 from vaxseq.dataset.seal import seal_file
 from vaxseq.display.progress import progress_bar
@@ -98,6 +99,11 @@ def materialize(
     ...     stored.rows, stored.row_ids().tolist()
     (4, [0, 1, 2, 3])
     """
+    if is_url(os.fspath(path)):
+        raise OptionError(
+            f"materialize: {shown(os.fspath(path))}: got a URL, expected a local path, where a store is read at the "
+            "memory's pace. Write it to a local disk."
+        )
     if Path(path).suffix in _FOREIGN_SUFFIXES:
         raise OptionError(f"{path}: a store is an HDF5 file. Name it so, as {Path(path).with_suffix('.h5')}.")
     plain: dict[str, Any] = {

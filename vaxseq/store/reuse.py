@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vaxseq.dataset.addresses import is_url, shown
 from vaxseq.dataset.cache import cache_folder
-from vaxseq.errors import StoreError
+from vaxseq.errors import OptionError, StoreError
 from vaxseq.loading.query import Query
 from vaxseq.store.file import StoreFile, read
 from vaxseq.store.materializing import store_of
@@ -42,6 +43,8 @@ def store_for(query: Query, store: str | os.PathLike[str], plain: dict[str, Any]
                 _log.warning("%s; it is made again", error)
                 path.unlink(missing_ok=True)
         return store_of(query, path, plain, None, wait=True)
+    if is_url(os.fspath(store)):
+        raise OptionError(f"store: {shown(os.fspath(store))}: got a URL, expected a local path. Copy the store there.")
     path = Path(store)
     if path.exists():
         stored = read(path)

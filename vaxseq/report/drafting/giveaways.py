@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from vaxseq.expressions.values import Value
 from vaxseq.report.column import ColumnSummary
+from vaxseq.report.drafting.exact_sum import parts_of
 from vaxseq.report.drafting.sample import Sample
 from vaxseq.report.leaks import alone
 from vaxseq.report.pairs import numbers
@@ -51,6 +52,9 @@ def giveaways(
     rest = [name for name in rest if name not in found and summaries[name].kind in ("int", "float", "bool")]
     for name, other in _formulas(sample, target, [name for name in rest if not summaries[name].shape]).items():
         found[name] = f"with {other} it gives the target exactly"
+    rest = [name for name in rest if name not in found and not summaries[name].shape]
+    for name, others in _longer_formulas(sample, truth, rest):
+        found[name] = f"with {', '.join(others)} it gives the target exactly"
     return found
 
 
@@ -126,6 +130,20 @@ def _formulas(sample: Sample, target: str, columns: Sequence[str]) -> dict[str, 
                 made, of = (one, other) if near[here] >= near[there] else (other, one)
                 found[made] = of
     return found
+
+
+def _longer_formulas(sample: Sample, truth: Floats, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """The same of three or more columns: the one nearest to the target, and the others."""
+    if len(np.unique(truth[~np.isnan(truth)])) < _FEW_ROWS:
+        return
+    plain = {name: _codes(sample.columns[name]) for name in columns}
+    for log in (False, True):
+        wanted = _log(truth) if log else truth
+        forms = {name: _log(one) if log else one for name, one in plain.items()}
+        while parts := parts_of(wanted, forms):
+            made = max(parts, key=lambda name: _correlation(forms[name], wanted))
+            yield made, [name for name in parts if name != made]
+            del forms[made], plain[made]
 
 
 def _candidates(forms: Sequence[Floats], wanted: Floats) -> list[tuple[int, int]]:

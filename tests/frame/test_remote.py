@@ -1,0 +1,420 @@
+"""Datasets in object stores: the same bits as from a local disk, in every order, whatever the network does."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import os
+import pickle
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from vaxseq.convert import convert
+from vaxseq.dataset import objects, remote_file
+from vaxseq.dataset.block_cache import BlockCache
+from vaxseq.dataset.verifying import verify
+from vaxseq.errors import DatasetError, OptionError, SourceError, SourceNotFoundError
+from vaxseq.frame import open as open_dataset
+from vaxseq.frame import source_of
+from vaxseq.store import materialize
+from vaxseq.training.sequence import Sequence
+
+ROWS = 60_000
+
+
+def table() -> pa.Table:
+    draw = np.random.default_rng(7)
+    return pa.table(
+        {
+            "x": draw.normal(size=ROWS),
+            "i": pa.array(draw.integers(0, 9, ROWS), mask=draw.random(ROWS) < 0.1),
+            "s": [f"w{k % 7}" if k % 11 else None for k in range(ROWS)],
+            "text": [f"row {k}" for k in range(ROWS)],
+            "b": pa.array(draw.random(ROWS) < 0.5, mask=draw.random(ROWS) < 0.2),
+            "t": pa.array(np.arange(ROWS) * 10**9, pa.timestamp("ns")),
+            "a": pa.FixedSizeListArray.from_arrays(pa.array(draw.normal(size=3 * ROWS).astype("f4")), 3),
+            "y": draw.integers(0, 2, ROWS),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Path:
+    """A folder of three fragments, the last ones appended, with words that the first doesn't have."""
+    folder = tmp_path_factory.mktemp("local") / "ds"
+    whole = table()
+    for number in range(3):
+        part = whole.slice(number * ROWS // 3, ROWS // 3)
+        words = pa.array([f"part {number}" if k % 5 == 0 else w for k, w in enumerate(part["s"].to_pylist())])
+        part = part.set_column(2, "s", words)
+        convert(part, folder, append=bool(number), progress=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cold(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("VAXSEQ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(objects, "FIRST_WAIT_S", 0.001)
+    remote_file._held.clear()
+
+
+@pytest.fixture
+def lake(local):
+    system = fsspec.filesystem("memory")
+    system.put(f"{local}/", "/lake/ds/", recursive=True)
+    yield system
+    system.rm("/lake", recursive=True)
+
+
+def check_equal(here: Any, there: Any) -> None:
+    ours, theirs = source_of(here), source_of(there)
+    assert ours.names == theirs.names
+    assert ours.types() == theirs.types()
+    ids = np.random.default_rng(1).integers(0, ours.n_rows, 3000)
+    for name in ours.names:
+        for one, other in (
+            (ours.read([name], 777, 45_001), theirs.read([name], 777, 45_001)),
+            (ours.gather([name], ids), theirs.gather([name], ids)),
+            (ours.read([name], 5, 5), theirs.read([name], 5, 5)),
+        ):
+            a, b = one[name], other[name]
+            assert (a.kind, len(a.data)) == (b.kind, len(b.data)), name
+            if a.kind == "text":
+                assert a.data.to_pylist() == b.data.to_pylist(), name
+                continue
+            assert a.data.dtype == b.data.dtype, name
+            missing = a.is_missing()
+            assert (missing == b.is_missing()).all(), name
+            assert a.data[~missing].tobytes() == b.data[~missing].tobytes(), name
+
+
+def check_orders(here: Any, there: Any, orders: tuple[Any, ...] = (False, "block", "global")) -> None:
+    for shuffle in orders:
+        options: dict[str, Any] = {"inputs": ["x", "a"], "targets": "y", "batch_size": 1000, "shuffle": shuffle}
+        ours, theirs = Sequence(here, seed=3, **options), Sequence(there, seed=3, **options)
+        for epoch in (0, 1):
+            for number in range(len(ours)):
+                for one, other in zip(ours.batch(epoch, number), theirs.batch(epoch, number), strict=True):
+                    assert np.asarray(one).tobytes() == np.asarray(other).tobytes(), (shuffle, epoch, number)
+                assert ours.row_ids(number, epoch).tolist() == theirs.row_ids(number, epoch).tolist()
+
+
+def test_columns_orders_filters_and_stores_are_as_from_a_local_disk(local, lake, tmp_path) -> None:
+    here, there = open_dataset(local), open_dataset("memory://lake/ds")
+    assert len(there) == ROWS
+    assert there.y.sum() == here.y.sum()
+    assert there[there.i > 4].y.sum() == here[here.i > 4].y.sum()
+    assert there[10_000:30_000].text.tolist() == here[10_000:30_000].text.tolist()
+    check_equal(here, there)
+    check_equal(here[here.i > 4], there[there.i > 4])
+    check_equal(here, pickle.loads(pickle.dumps(there)))
+    assert len(pickle.dumps(there)) < 4000
+    check_orders(here, there)
+    made = [
+        materialize(one, None, tmp_path / f"{name}.h5", inputs=["x", "a"], targets="y", shuffle_seed=5, progress=False)
+        for name, one in (("here", here), ("there", there))
+    ]
+    for one, other in zip(made[0].arrays(), made[1].arrays(), strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_only_what_is_asked_for_is_fetched_and_only_once(lake) -> None:
+    frame = open_dataset("memory://lake/ds")
+    source_of(frame).read(["x"], 0, ROWS)
+    before = remote_file.fetched[0]
+    remote_file._held.clear()
+    source_of(frame).read(["x"], 0, ROWS)
+    assert remote_file.fetched[0] == before  # from the local disk
+    whole = sum(one["size"] for one in lake.ls("/lake/ds", detail=True))
+    remote_file._held.clear()
+    uncached = open_dataset("memory://lake/ds", cache_bytes=0)
+    source_of(uncached).read(["x"], 0, ROWS)
+    assert 0 < remote_file.fetched[0] - before < whole
+
+
+def test_a_block_that_was_changed_is_told(local, lake) -> None:
+    frame = open_dataset("memory://lake/ds", cache_bytes=0)
+    place = "/lake/ds/part-00000.arrow"
+    content = bytearray(lake.cat(place))
+    at = content.index(np.asarray(table()["x"][:4].to_numpy()).tobytes())
+    content[at] ^= 1
+    lake.pipe(place, bytes(content))
+    remote_file._held.clear()
+    with pytest.raises(DatasetError, match=r"memory://lake/ds/part-00000.arrow: bytes .* replaced since.*damaged"):
+        source_of(frame).read(["x"], 0, 10)
+    lake.pipe(place, bytes(content[:-100]))
+    with pytest.raises(DatasetError, match=r"fragment 'part-00000.arrow' has .* expected"):
+        open_dataset("memory://lake/ds")
+    lake.rm(place)
+    with pytest.raises(DatasetError, match=r"fragment 'part-00000.arrow' of its manifest isn't there"):
+        open_dataset("memory://lake/ds")
+
+
+def test_what_cannot_be_done_at_a_url_is_said(lake, tmp_path) -> None:
+    frame = open_dataset("memory://lake/ds")
+    with pytest.raises(SourceNotFoundError, match=r"memory://lake/none: no dataset is there"):
+        open_dataset("memory://lake/none")
+    with pytest.raises(OptionError, match="signed and chained"):
+        open_dataset("https://host/ds?X-Amz-Signature=f00")
+    with pytest.raises(OptionError, match="cache_bytes: got -1"):
+        open_dataset("memory://lake/ds", cache_bytes=-1)
+    with pytest.raises(OptionError, match="verify: memory://lake/ds: got a URL"):
+        verify("memory://lake/ds")
+    with pytest.raises(OptionError, match="materialize: memory://lake/s.h5: got a URL"):
+        materialize(frame, None, "memory://lake/s.h5", inputs=["x"])
+    with pytest.raises(OptionError, match=r"store: memory://lake/s.h5: got a URL"):
+        Sequence(frame, inputs=["x"], batch_size=10, store="memory://lake/s.h5")
+    with pytest.raises(OptionError, match="got a URL, expected a local path"):
+        convert(pa.table({"x": [1]}), "memory://lake/new", progress=False)
+    convert(pa.table({"x": [1]}), tmp_path / "h", target_format="hdf5", progress=False)
+    lake.put(f"{tmp_path}/h/", "/lake/h/", recursive=True)
+    with pytest.raises(DatasetError, match="hdf5 files is read from a local disk only"):
+        open_dataset("memory://lake/h")
+
+
+def blocks_in(folder: Path) -> int:
+    return sum(one.stat().st_size for one in folder.rglob("*") if one.is_file() and one.name != "bytes")
+
+
+def test_the_cache_is_bounded_and_drops_what_was_not_used_for_longest(tmp_path) -> None:
+    cache = BlockCache(tmp_path / "c", 100 * 108)
+    for number in range(50):
+        cache.put(f"{number:04d}", bytes([number]) * 100)
+    for number in range(0, 50, 2):
+        os.utime(tmp_path / "c" / "00" / f"{number:04d}", ns=(0, 0))
+    assert cache.get("0000") == bytes(100)  # used now
+    for number in range(100, 160):
+        cache.put(f"{number:04d}", bytes([number]) * 100)
+        assert blocks_in(tmp_path / "c") <= 100 * 108
+    assert cache.get("0000") == bytes(100)
+    assert cache.get("0002") is None
+    assert cache.get("0159") == bytes([159]) * 100
+    cache.put("big", bytes(10**6))
+    assert cache.get("big") is None
+
+
+def test_a_torn_block_and_a_draft_of_a_killed_process_are_removed(tmp_path) -> None:
+    cache = BlockCache(tmp_path / "c", 1000)
+    cache.put("aa1", b"x" * 100)
+    place = tmp_path / "c" / "aa" / "aa1"
+    place.write_bytes(place.read_bytes()[:50])
+    assert cache.get("aa1") is None
+    assert not place.exists()
+    draft = tmp_path / "c" / "aa" / "aa9.draft"
+    draft.write_bytes(b"y" * 900)
+    for number in range(12):
+        cache.put(f"aa{number}", bytes(100))
+    assert not draft.exists()
+    assert blocks_in(tmp_path / "c") <= 1000
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from vaxseq.dataset.block_cache import BlockCache
+cache = BlockCache(Path(sys.argv[1]), 200_000)
+number = 0
+while True:
+    name = f"{number % 97:04d}"
+    found = cache.get(name)
+    assert found is None or found == name.encode() * 1000, name
+    cache.put(name, name.encode() * 1000)
+    number += int(sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_processes_share_the_cache_and_are_killed_at_it(tmp_path) -> None:
+    for _ in range(3):
+        started = [
+            subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "c"), step], stderr=subprocess.PIPE)
+            for step in ("1", "5", "7")
+        ]
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            time.sleep(0.05)
+        for one in started:
+            assert one.poll() is None, one.communicate()[1]
+            one.kill()
+            one.communicate()
+        cache = BlockCache(tmp_path / "c", 200_000)
+        cache.put("last", b"z" * 4000)
+        assert blocks_in(tmp_path / "c") <= 200_000 + 4008  # and a draft that the kill left
+        for path in (tmp_path / "c" / "00").iterdir():
+            assert cache.get(path.name) in (path.name.encode() * 1000, None)
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """Hands requests on to the store, some of them badly, and all of them late."""
+
+    protocol_version = "HTTP/1.1"
+    target = ("127.0.0.1", 0)
+    faults: list[str] = []
+    done: list[str] = []
+    lock = threading.Lock()
+    delay_s = 0.0
+    share = 0.5
+
+    def do_GET(self) -> None:
+        time.sleep(self.delay_s)
+        fault = None
+        told = "manifest.json" in self.path  # what is changed in it is refused, and not asked for again
+        if not told and ("Range" in self.headers or "list-type" in self.path):
+            with self.lock:
+                if self.faults and random.random() < self.share:
+                    fault = self.faults.pop()
+                    self.done.append(fault)
+        if fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.connection.close()
+            self.close_connection = True
+            return
+        if fault in ("500", "503"):
+            self.send_response(int(fault))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        link = http.client.HTTPConnection(*self.target)
+        link.request(self.command, self.path, headers=dict(self.headers.items()))
+        answer = link.getresponse()
+        content = answer.read()
+        link.close()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
+                self.send_header(name, value)
+        length = len(content) if self.command == "GET" else answer.getheader("Content-Length", "0")
+        if fault == "changed":
+            content = bytes([content[0] ^ 255]) + content[1:]
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if fault == "truncated":
+            self.wfile.write(content[: len(content) // 2])
+            self.close_connection = True
+        elif self.command == "GET":
+            self.wfile.write(content)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError:  # the client has left
+            self.close_connection = True
+
+
+class QuietServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def shutdown_request(self, request: Any) -> None:
+        try:
+            super().shutdown_request(request)
+        except OSError:
+            return
+
+
+@pytest.fixture
+def bucket(local, monkeypatch):
+    """An S3 server in a process of its own, behind the proxy; its test credentials are in these tests only."""
+    pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    boto3 = pytest.importorskip("boto3")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    monkeypatch.setattr(Proxy, "target", ("127.0.0.1", port))
+    proxy = QuietServer(("127.0.0.1", 0), Proxy)
+    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+    thread.start()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.server_port}", "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < until, "the S3 server didn't start"
+                assert server.poll() is None, "the S3 server ended"
+                time.sleep(0.1)
+        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+        client.create_bucket(Bucket="lake")
+        for path in local.iterdir():
+            client.put_object(Bucket="lake", Key=f"ds/{path.name}", Body=path.read_bytes())
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        yield client
+    finally:
+        Proxy.faults, Proxy.done, Proxy.delay_s, Proxy.share = [], [], 0.0, 0.5
+        proxy.shutdown()
+        proxy.server_close()
+        thread.join()
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_s3_with_fifty_faults_loses_no_row(local, bucket) -> None:
+    here = open_dataset(local)
+    Proxy.delay_s = 0.002
+    Proxy.faults = ["500", "503", "reset", "truncated", "changed"] * 10
+    random.seed(1)
+    passes = 0
+    while Proxy.faults and passes < 40:
+        remote_file._held.clear()
+        there = open_dataset("s3://lake/ds", cache_bytes=0)
+        check_orders(here, there, (False, "block", "global") if passes == 0 else (False,))
+        passes += 1
+    assert len(Proxy.done) == 50
+    check_equal(here, open_dataset("s3://lake/ds"))
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_s3_errors_name_the_place_and_no_secret(bucket) -> None:
+    with pytest.raises(SourceNotFoundError, match="s3://lake/none: no dataset is there"):
+        open_dataset("s3://lake/none")
+    frame = open_dataset("s3://lake/ds", cache_bytes=0)
+    remote_file._held.clear()
+    Proxy.faults, Proxy.share = ["503"] * 10_000, 1.0
+    fsspec.filesystem("s3").retries = 1
+    source = source_of(frame)
+    with pytest.raises(SourceError, match=r"s3://lake/ds/part-0000.\.arrow: can't be read: ") as caught:
+        source.read(["x"], 0, ROWS)
+    assert "testing-secret" not in str(caught.value)
+
+
+def test_threads_share_what_is_on_its_way(lake) -> None:
+    frame = open_dataset("memory://lake/ds", cache_bytes=0)
+    source = source_of(frame)
+    source.read(["y"], 0, 1)
+    before = remote_file.fetched[0]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: source.read(["x"], 0, 15_000)["x"].data.tobytes(), range(8)))
+    assert len(set(found)) == 1
+    assert remote_file.fetched[0] - before <= 2 * remote_file.CHUNK_BYTES

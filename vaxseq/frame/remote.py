@@ -1,0 +1,383 @@
+"""A dataset in an object store as a frame: columns that fetch the rows that are asked for, and no others.
+
+Opening reads the manifest and the store's list of files. A fragment's footer is read when the first of its rows is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import vaex
+import vaex.dataset
+
+from vaxseq.dataset import objects
+from vaxseq.dataset.addresses import shown
+from vaxseq.dataset.ipc_layout import Node, dictionary_id, footer_blocks, nodes_of
+from vaxseq.dataset.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Fragment, Manifest
+from vaxseq.dataset.remote_file import RemoteFile, arrow_footer
+from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
+from vaxseq.expressions.values import Value, from_raw
+from vaxseq.frame.arrays import ArrayColumn, is_array
+from vaxseq.frame.columns import one_array
+from vaxseq.frame.mapped import Ids, Located
+from vaxseq.frame.vaex_internals import LazyColumn
+
+CACHE_BYTES = 10 << 30
+_BRIDGED_ROWS = 8192  # a gap of so few rows is read as well: they lie in blocks that are fetched anyway
+
+
+class _Batch(NamedTuple):
+    first: int
+    rows: int
+    nodes: dict[str, Node]
+
+
+class RemoteFragment:
+    """One Arrow file, whose structure is read once, by whoever needs it first."""
+
+    def __init__(self, file: RemoteFile, rows: int, names: tuple[str, ...]) -> None:
+        self.file, self.rows, self._names = file, rows, names
+        self._lock = threading.Lock()
+        self._batches: list[_Batch] | None = None
+        self._schema: pa.Schema | None = None
+        self._words: dict[str, pa.Array] = {}
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.file, self.rows, self._names
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def schema(self) -> pa.Schema:
+        """The file's own schema."""
+        self.batches()
+        return self._schema
+
+    def batches(self) -> list[_Batch]:
+        """Its record batches, in order."""
+        with self._lock:
+            if self._batches is None:
+                try:
+                    self._batches = self._read()
+                except DatasetError as error:
+                    where = str(self.file)
+                    raise error if str(error).startswith(where) else DatasetError(f"{where}: {error}") from error
+            return self._batches
+
+    def array(self, name: str, batch: _Batch, start: int, stop: int) -> pa.Array:
+        """Rows of a batch's column."""
+        found = batch.nodes[name].read(start, stop, self.file.read)
+        words = self._words.get(name)
+        return found if words is None else pa.DictionaryArray.from_arrays(found, words, safe=False)
+
+    def _read(self) -> list[_Batch]:
+        footer, end = arrow_footer(self.file)
+        self.file.seal(end)
+        schema = self._read_schema()
+        if set(schema.names) != set(self._names) or len(schema.names) != len(self._names):
+            other = sorted(set(schema.names) ^ set(self._names))
+            raise DatasetError(f"has other columns than the manifest says: {other[:5]}. Convert again.")
+        coded = [one for one in schema if pa.types.is_dictionary(one.type)]
+        kinds = [one.type.index_type if pa.types.is_dictionary(one.type) else one.type for one in schema]
+        dictionaries, blocks = footer_blocks(footer)
+        self.file.begin((one.start, one.start + one.head_bytes) for one in [*dictionaries, *blocks])
+        heads = {one: self.file.read(one.start, one.start + one.head_bytes) for one in [*dictionaries, *blocks]}
+        by_id = {dictionary_id(heads[one]): one for one in dictionaries}
+        if sorted(by_id) != list(range(len(coded))) or len(dictionaries) != len(coded):
+            raise DatasetError("its dictionaries aren't one for each column of categories. Copy it to a local disk.")
+        for number, one in enumerate(coded):
+            block = by_id[number]
+            [node] = nodes_of(heads[block], block, [one.type.value_type])
+            self._words[one.name] = node.read(0, node.rows, self.file.read)
+        found, first = [], 0
+        for block in blocks:
+            nodes = nodes_of(heads[block], block, kinds)
+            rows = nodes[0].rows
+            if any(node.rows != rows for node in nodes):
+                raise DatasetError("a batch has columns of different lengths. The file is damaged; get it again.")
+            found.append(_Batch(first, rows, dict(zip(schema.names, nodes, strict=True))))
+            first += rows
+        if first != self.rows:
+            raise DatasetError(f"has {first:,} rows, expected {self.rows:,} as in the manifest. Convert again.")
+        self._schema = schema
+        return found
+
+    def _read_schema(self) -> pa.Schema:
+        size = int.from_bytes(self.file.read(12, 16), "little")
+        try:
+            return pa.ipc.read_schema(pa.py_buffer(self.file.read(8, 16 + size)))
+        except pa.ArrowException as error:
+            raise DatasetError(f"its schema is damaged ({error}). Get the file again.") from error
+
+
+class RemoteRows:
+    """The rows of all fragments, in the manifest's order."""
+
+    def __init__(self, where: str, fragments: list[RemoteFragment]) -> None:
+        self.where, self.fragments = where, fragments
+        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in fragments], dtype=np.int64)])
+        self.schema = fragments[0].schema()  # of the first; each other one is held to it
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.where, self.fragments, self.schema
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.where, self.fragments, self.schema = state
+        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in self.fragments], dtype=np.int64)])
+
+    def batches(self, number: int, name: str) -> list[_Batch]:
+        """The batches of a fragment, whose column has the type that the dataset's has."""
+        fragment = self.fragments[number]
+        kind, expected = fragment.schema().field(name).type, self.schema.field(name).type
+        if not kind.equals(expected):
+            raise DatasetError(
+                f"{fragment.file}: column {name!r}: got {kind}, expected {expected} as in the first fragment. Convert "
+                "the dataset again."
+            )
+        return fragment.batches()
+
+    def spans(self, name: str, start: int, stop: int) -> Iterator[tuple[RemoteFragment, _Batch, int, int]]:
+        """The parts of batches that rows start to stop are."""
+        number = int(np.searchsorted(self.starts, start, side="right")) - 1
+        while number < len(self.fragments) and self.starts[number] < stop:
+            base = int(self.starts[number])
+            for batch in self.batches(number, name):
+                low, high = max(start - base - batch.first, 0), min(stop - base - batch.first, batch.rows)
+                if low < high:
+                    yield self.fragments[number], batch, low, high
+            number += 1
+
+
+class RemoteColumn(LazyColumn):
+    """Rows ``start`` to ``stop`` of a column: what vaex slices, and what a Source reads and gathers."""
+
+    def __init__(self, rows: RemoteRows, name: str, start: int, stop: int) -> None:
+        self._rows, self._name, self._start, self._stop = rows, name, start, stop
+        self.type = rows.schema.field(name).type
+        self._dtype: Any = None
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    @property
+    def dtype(self) -> Any:
+        """As vaex wants it: Arrow's type, or NumPy's of arrays."""
+        if not is_array(self.type):
+            return self.type
+        if self._dtype is None:
+            stored = ArrayColumn(pa.chunked_array([], self.type)).dtype
+            self._dtype = np.dtype(np.float64) if stored.kind != "f" and self._any_missing() else stored
+        return self._dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows, and the shape of each where rows are arrays."""
+        empty = ArrayColumn(pa.chunked_array([], self.type)).shape[1:] if is_array(self.type) else ()
+        return (len(self), *empty)
+
+    def __getitem__(self, rows: Any) -> Any:
+        if not isinstance(rows, slice):
+            place = rows + len(self) if rows < 0 else rows
+            return self[place : place + 1][0]
+        start, stop, step = rows.indices(len(self))
+        part = self.raw(start, max(start, stop))
+        found = ArrayColumn(pa.chunked_array([part]), self.dtype)[:] if is_array(self.type) else part
+        return found if step == 1 else found[::step]
+
+    def trim(self, i1: int, i2: int) -> RemoteColumn:
+        """Rows ``i1`` to ``i2``, still lazy."""
+        return RemoteColumn(self._rows, self._name, self._start + i1, self._start + i2)
+
+    def to_numpy(self) -> Any:
+        """All rows."""
+        found = self[:]
+        return found if isinstance(found, np.ndarray) else found.to_numpy(zero_copy_only=False)
+
+    def tolist(self) -> list[Any]:
+        """All rows; None where missing."""
+        return list(self.raw(0, len(self)).to_pylist())
+
+    def to_arrow(self, type: Any = None) -> pa.Array:
+        """All rows, as they are stored."""
+        found = self.raw(0, len(self))
+        return found if type is None else found.cast(type)
+
+    def hint(self, start: int, stop: int) -> None:
+        """Has the rows fetched while other columns are read."""
+        for fragment, batch, low, high in self._spans(start, stop):
+            fragment.file.begin(batch.nodes[self._name].ranges(low, high))
+
+    def begin(self, ids: Ids) -> None:
+        """The same for rows anywhere."""
+        for low, high, _ in _extents(np.sort(ids)):
+            self.hint(low, high)
+
+    def read(self, start: int, stop: int) -> Value:
+        """Rows as a Value."""
+        return from_raw(self.raw(start, stop))
+
+    def gather(self, located: Located) -> Value:
+        """Rows anywhere, as a Value."""
+        return from_raw(self.raw_gather(located))
+
+    def raw(self, start: int, stop: int) -> Any:
+        """Rows as they are stored."""
+        parts = [
+            fragment.array(self._name, batch, low, high) for fragment, batch, low, high in self._spans(start, stop)
+        ]
+        return one_array(parts, self.type)
+
+    def raw_gather(self, located: Located) -> Any:
+        """Rows anywhere, as they are stored."""
+        ids = located.ids
+        order = np.argsort(ids, kind="stable")
+        ordered = ids[order]
+        parts = [self.raw(low, high).take(pa.array(ordered[places] - low)) for low, high, places in _extents(ordered)]
+        back = np.empty(len(order), dtype=np.int64)
+        back[order] = np.arange(len(order))
+        return one_array(parts, self.type).take(pa.array(back))
+
+    def _spans(self, start: int, stop: int) -> Iterator[tuple[RemoteFragment, _Batch, int, int]]:
+        return self._rows.spans(self._name, self._start + start, self._start + stop)
+
+    def _any_missing(self) -> bool:
+        for number in range(len(self._rows.fragments)):
+            for batch in self._rows.batches(number, self._name):
+                node = batch.nodes[self._name]
+                while not node.nulls and node.children:
+                    node = node.children[0]
+                if node.nulls:
+                    return True
+        return False
+
+    def _fingerprint(self) -> str:
+        return f"column-remote-{_version_of(self._rows)}-{self._name}-{self._start}-{self._stop}"
+
+
+def _extents(ordered: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, slice]]:
+    """Ranges of rows that hold these, which ascend, and which of them each holds."""
+    if not len(ordered):
+        return
+    cuts = np.flatnonzero(np.diff(ordered) > _BRIDGED_ROWS) + 1
+    for begin, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(ordered)], strict=True):
+        yield int(ordered[begin]), int(ordered[end - 1]) + 1, slice(begin, end)
+
+
+def _version_of(rows: RemoteRows) -> str:
+    told = [(str(one.file), one.file.about, one.rows) for one in rows.fragments]
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
+
+
+@vaex.dataset.register
+class RemoteDataset(vaex.dataset.Dataset):  # type: ignore[misc, unused-ignore]
+    """The folder at a URL."""
+
+    snake_name = "vaxseq-remote"
+
+    def __init__(self, rows: RemoteRows) -> None:
+        super().__init__()
+        self.rows, self.path, self.version = rows, rows.where, _version_of(rows)
+        self._create_columns()
+
+    def _create_columns(self) -> None:
+        count = int(self.rows.starts[-1])
+        self._columns = {name: RemoteColumn(self.rows, name, 0, count) for name in self.rows.schema.names}
+        self._ids: dict[str, str] = {}
+        self._row_count = count
+
+    @property
+    def _fingerprint(self) -> str:
+        return f"dataset-{self.snake_name}-{self.version}"
+
+    def _encode(self, encoding: Any) -> Any:
+        raise OptionError(f"{self.path}: vaex's own encoding doesn't hold a remote dataset. Pickle the frame instead.")
+
+    def chunk_iterator(self, columns: Any, chunk_size: int | None = None, reverse: bool = False) -> Iterator[Any]:
+        """What vaex reads, by its own passes."""
+        yield from self._default_chunk_iterator(self._columns, columns, chunk_size, reverse=reverse)
+
+    def is_masked(self, column: str) -> bool:
+        """Missing values are Arrow's."""
+        return False
+
+    def shape(self, column: str) -> tuple[int, ...]:
+        """Shape of one row."""
+        return tuple(self._columns[column].shape[1:])
+
+    def slice(self, start: int, end: int) -> Any:
+        """Rows start to end."""
+        if start == 0 and end == self.row_count:
+            return self
+        return vaex.dataset.DatasetSlicedArrays(self, start=start, end=end)
+
+    def hashed(self) -> Any:
+        """The store tells what each file is."""
+        return self
+
+    def leafs(self) -> list[Any]:
+        """Itself."""
+        return [self]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def open_remote(url: str, cache_bytes: int | None) -> Any:
+    """The frame of a dataset's folder at a URL. See `vaxseq.open`."""
+    most = CACHE_BYTES if cache_bytes is None else cache_bytes
+    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+        raise OptionError(f"cache_bytes: got {cache_bytes!r}, expected a whole number of bytes from 0, or None")
+    root, where = url.rstrip("/"), shown(url.rstrip("/"))
+    if "?" in root or "#" in root or "::" in root:
+        raise OptionError(f"{where}: signed and chained addresses have no files below them. Name a dataset's folder.")
+    try:
+        content = objects.read_small(f"{root}/{MANIFEST_NAME}", MAX_MANIFEST_BYTES)
+    except SourceNotFoundError as error:
+        raise SourceNotFoundError(
+            f"{where}: no dataset is there: it has no {MANIFEST_NAME}. In an object store, open reads a folder that "
+            "convert wrote; other files are read by convert."
+        ) from error
+    try:
+        raw = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{where}: can't read the manifest: {error}. Put the dataset there anew.") from error
+    manifest = Manifest.from_dict(raw, where)
+    if manifest.format != "arrow":
+        raise DatasetError(
+            f"{where}: a dataset of {manifest.format} files is read from a local disk only. Copy it there."
+        )
+    kept = [one for one in manifest.fragments if one.rows]
+    if not kept:
+        raise DatasetError(f"{where}: holds no rows. Convert into it first.")
+    names = tuple(manifest.schema.names)
+    abouts = _abouts(root, where, kept)
+    fragments = [
+        RemoteFragment(RemoteFile(f"{root}/{one.path}", about, most), one.rows, names)
+        for one, about in zip(kept, abouts, strict=True)
+    ]
+    return vaex.from_dataset(RemoteDataset(RemoteRows(where, fragments)))
+
+
+def _abouts(root: str, where: str, fragments: list[Fragment]) -> list[objects.About]:
+    """What the store says of the fragments, which are all there, in their size."""
+    listing = {} if root.startswith(("http://", "https://")) else objects.listed(root)
+    found = []
+    for one in fragments:
+        try:
+            about = listing.get(one.path) or objects.about(f"{root}/{one.path}")
+        except SourceNotFoundError as error:
+            raise DatasetError(f"{where}: fragment {one.path!r} of its manifest isn't there. Put it there.") from error
+        if about.size != one.size_bytes:
+            raise DatasetError(
+                f"{where}: fragment {one.path!r} has {about.size:,} bytes, expected {one.size_bytes:,} as in the "
+                "manifest. Put it there anew."
+            )
+        found.append(about)
+    return found
