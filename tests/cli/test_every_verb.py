@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import shlex
+import shutil
 from collections import defaultdict
 from functools import wraps
 from importlib import import_module
@@ -59,6 +60,8 @@ targets:
 """
     (folder / "features.yaml").write_text(definition)
     vaxseq.convert(folder / "raw", folder / "flights.arrow", progress=False)
+    for _ in range(2):
+        vaxseq.convert(folder / "raw", folder / "day", append=True, again=True, progress=False)
     frame = vaxseq.open(folder / "flights.arrow")
     vaxseq.FeatureSet.load(folder / "features.yaml").fit(frame, progress=False).save(folder / "fitted.json")
     for month in ("may", "june"):
@@ -71,7 +74,10 @@ targets:
 @pytest.fixture
 def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for one in prepared.iterdir():
-        (tmp_path / one.name).symlink_to(one)
+        if one.name == "day":  # is written anew in place
+            shutil.copytree(one, tmp_path / "day")
+        else:
+            (tmp_path / one.name).symlink_to(one)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
