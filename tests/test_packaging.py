@@ -18,8 +18,8 @@ from vaxseq.demo.samples import samples_folder
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = {
-    "jax", "torch", "tensorflow", "sql", "duckdb", "excel", "avro", "matlab", "s3", "http", "sklearn", "onnx", "dask",
-    "images", "notebook", "dev",
+    "jax", "torch", "tensorflow", "sql", "duckdb", "excel", "avro", "matlab", "s3", "http", "sklearn", "mlflow", "onnx",
+    "dask", "images", "notebook", "dev",
 }  # fmt: skip
 REQUIREMENTS = [
     *PROJECT["dependencies"],

@@ -193,6 +193,9 @@ def test_all_processes_are_at_work_though_a_chunk_is_one_batch(tmp_path: Path, m
     (tmp_path / "somebody").touch()
     for number in range(3):  # the third is the first for which others are read ahead
         data.batch(0, number)
+    # what is read ahead by now has met somebody; one that begins later would wait for a process that has no more to do
+    while time.time() - max(path.stat().st_mtime for path in tmp_path.iterdir()) < 2:
+        time.sleep(0.1)
     for path in tmp_path.iterdir():
         path.unlink()
     for number in range(3, 11):
