@@ -15,6 +15,7 @@ import vaxseq as vs
 from vaxseq.cli import main
 from vaxseq.convert import stage
 from vaxseq.convert.readers import delimited
+from vaxseq.dataset import seal
 from vaxseq.dataset.seal import CHUNK_BYTES, Sums, check_seal
 from vaxseq.errors import DatasetError, SourceNotFoundError
 
@@ -163,3 +164,20 @@ def test_pieces_of_any_size_give_the_same_sums(tmp_path: Path, sizes: list[int])
         copied = sums.copy()
         copied.add(b"more")
     assert sums.chunks() == Sums.of(tmp_path / "x", len(content)).chunks()
+
+
+def test_a_file_s_sums_are_the_same_whoever_reads_them_and_end_where_it_ends(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(seal, "_STRETCH_BYTES", 2 * CHUNK_BYTES)
+    content = np.random.default_rng(0).bytes(7 * CHUNK_BYTES + 13)
+    (tmp_path / "x").write_bytes(content)
+    alone = Sums()
+    alone.add(content)
+    told: list[int] = []
+    shared = Sums.of(tmp_path / "x", len(content), told.append)
+    assert shared.chunks() == alone.chunks()
+    assert shared.length == sum(told) == len(content)
+    for cut in (0, 5, 3 * CHUNK_BYTES, 5 * CHUNK_BYTES + 1):
+        (tmp_path / "x").write_bytes(content[:cut])
+        alone = Sums()
+        alone.add(content[:cut])
+        assert Sums.of(tmp_path / "x", len(content)).chunks() == alone.chunks()

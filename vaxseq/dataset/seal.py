@@ -9,17 +9,23 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import xxhash
+
+from vaxseq.dataset.fanout import in_turn
 
 CHUNK_BYTES = 1 << 18
 _MAGIC = b"VXSEAL01"
 _HEAD = struct.Struct("<8sQIIQ")  # magic, bytes before it, chunk size, chunks, hash of the bytes after it
 _END = struct.Struct("<QQ8s")  # hash of the seal so far, its length, magic
 _READ = CHUNK_BYTES  # what was read is hashed while it is in the cache
+_STRETCH_BYTES = 64 * CHUNK_BYTES  # what a thread reads at a time
+_THREADS = 4
 _ARROW_END = 10  # the footer's length and the magic
 
 
@@ -62,9 +68,17 @@ class Sums:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> Sums:
-        """Of a file's first bytes."""
+        """Of a file's first bytes, or all of a shorter one. Threads share them: one reads while another hashes."""
         made = cls()
-        for part in _parts(path, 0, length):
+        whole = length - length % CHUNK_BYTES
+        calls = ((path, at, min(at + _STRETCH_BYTES, whole)) for at in range(0, whole, _STRETCH_BYTES))
+        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+            for found in in_turn(pool, _chunks_of, calls, where=os.fspath(path)):
+                made._done += found
+                made.length += len(found) * CHUNK_BYTES
+                if told is not None:
+                    told(len(found) * CHUNK_BYTES)
+        for part in _parts(path, made.length, length):
             made.add(part)
             if told is not None:
                 told(len(part))
@@ -116,7 +130,7 @@ def check_seal(path: str | os.PathLike[str], told: Callable[[int], None] | None 
     if xxhash.xxh3_64_intdigest(b"".join(_parts(path, end or size, size))) != after:
         damaged.append(Damage(end or size, size, "footer"))
     sums = Sums.of(path, length, told).chunks()
-    for number, (now, then) in enumerate(zip(sums, chunks, strict=True)):
+    for number, (now, then) in enumerate(zip_longest(sums, chunks)):  # another program may cut the file short
         if now != then:
             low, high = number * CHUNK_BYTES, min((number + 1) * CHUNK_BYTES, length)
             if damaged and damaged[-1].stop == low and damaged[-1].what == "data":
@@ -176,15 +190,21 @@ def _had_one(path: str | os.PathLike[str], size: int) -> bool:
     return any(_MAGIC[:-1] in bytes(part) for part in _parts(path, max(size - (1 << 26), 0), size))
 
 
+def _chunks_of(path: str | os.PathLike[str], start: int, stop: int) -> list[int]:
+    """The hash of each whole chunk of a stretch."""
+    return [xxhash.xxh3_64_intdigest(part) for part in _parts(path, start, stop) if len(part) == CHUNK_BYTES]
+
+
 def _parts(path: str | os.PathLike[str], start: int, stop: int) -> Iterator[Any]:
-    """A stretch of a file in parts; each is good until the next one is asked for."""
+    """A stretch of a file in full parts; each is good until the next one is asked for."""
     held = memoryview(bytearray(min(_READ, max(stop - start, 1))))
     with open(path, "rb", buffering=0) as file:
         file.seek(start)
-        at = start
-        while at < stop:
-            count = file.readinto(held[: min(len(held), stop - at)])
-            if not count:
+        for at in range(start, stop, len(held)):
+            wanted, filled = min(len(held), stop - at), 0
+            while filled < wanted and (count := file.readinto(held[filled:wanted])):
+                filled += count
+            if filled:
+                yield held[:filled]
+            if filled < wanted:
                 return
-            yield held[:count]
-            at += count
