@@ -18,6 +18,7 @@ from typing import Any
 import xxhash
 
 from vaxseq.dataset.fanout import in_turn
+from vaxseq.dataset.reads import fill
 
 CHUNK_BYTES = 1 << 18
 _MAGIC = b"VXSEAL01"
@@ -199,12 +200,10 @@ def _parts(path: str | os.PathLike[str], start: int, stop: int) -> Iterator[Any]
     """A stretch of a file in full parts; each is good until the next one is asked for."""
     held = memoryview(bytearray(min(_READ, max(stop - start, 1))))
     with open(path, "rb", buffering=0) as file:
-        file.seek(start)
         for at in range(start, stop, len(held)):
-            wanted, filled = min(len(held), stop - at), 0
-            while filled < wanted and (count := file.readinto(held[filled:wanted])):
-                filled += count
-            if filled:
-                yield held[:filled]
-            if filled < wanted:
+            wanted = min(len(held), stop - at)
+            count = fill(file.fileno(), held[:wanted], at)
+            if count:
+                yield held[:count]
+            if count < wanted:
                 return

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.dataset.allowance import lines_of, memory_allowed, memory_room
+from vaxseq.dataset.reads import fill
 from vaxseq.errors import DatasetError
 
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
@@ -150,11 +151,8 @@ def _hint(file: int, low: int, high: int) -> None:
 
 
 def _read_into(file: int, out: npt.NDArray[np.uint8], at: int) -> None:
-    rest = out.data
-    while rest:  # a read may give less than it is asked for
-        count = os.preadv(file, [rest], at)
-        if not count:
-            raise DatasetError(
-                f"a data file ends at byte {at:,}, before the rows that it is to hold; was it cut short?"
-            )
-        rest, at = rest[count:], at + count
+    count = fill(file, out.data, at)
+    if count < len(out):
+        raise DatasetError(
+            f"a data file ends at byte {at + count:,}, before the rows that it is to hold; was it cut short?"
+        )

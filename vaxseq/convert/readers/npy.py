@@ -17,6 +17,7 @@ import pyarrow as pa
 from vaxseq.convert import places
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.stored import ArraysReader, Stored, refused
+from vaxseq.dataset.reads import fill
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
 _DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, OverflowError, NotImplementedError,
@@ -122,11 +123,7 @@ class _Rows:
     def _run(self, file: Any, first: int, count: int) -> npt.NDArray[Any]:
         """Elements that lie side by side."""
         raw = np.empty(count * self._dtype.itemsize, np.uint8)
-        file.seek(self._offset + first * self._dtype.itemsize)
-        read = 0
-        while read < len(raw) and (got := file.readinto(raw[read:].data)):
-            read += got
-        if read < len(raw):
+        if fill(file.fileno(), raw.data, self._offset + first * self._dtype.itemsize) < len(raw):
             raise EOFError(f"it ends before element {first + count:,}; it was cut short while it was read")
         return raw.view(self._dtype)
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.convert import places
+from vaxseq.dataset.reads import fill
 from vaxseq.errors import SourceError, SourceNotFoundError, VaxseqError
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
@@ -73,10 +74,7 @@ class FileBytes:
         found = np.empty(max(stop - start, 0), np.uint8)
         try:
             with open(self._path, "rb", buffering=0) as file:
-                file.seek(start)
-                read = 0
-                while read < len(found) and (count := file.readinto(found[read:].data)):
-                    read += count
+                read = fill(file.fileno(), found.data, start)
         except OSError as error:
             raise SourceError(f"{self._path}: can't read the file: {error}.") from error
         if read < len(found):

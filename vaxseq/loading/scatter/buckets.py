@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.reads import fill
 from vaxseq.errors import ScratchError
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.readers.frame import Arrays, take_rows
@@ -136,14 +137,10 @@ class Buckets:
         rows = self.rows_of(number)
         memory = self._memory.buckets.arrays(rows * self._record)[0]
         at = number * self.bucket_rows * self._record
-        view, done = memory.data, 0
-        while done < len(view):
-            count = os.preadv(self._file.fileno(), [view[done:]], at + done)
-            if not count:
-                raise ScratchError(f"scratch: {self._folder} lost rows that were written. Is its disk failing?")
-            done += count
+        if fill(self._file.fileno(), memory.data, at) < len(memory):
+            raise ScratchError(f"scratch: {self._folder} lost rows that were written. Is its disk failing?")
         # it is read once: what others need is to stay in memory instead
-        os.posix_fadvise(self._file.fileno(), at, len(view), os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(self._file.fileno(), at, len(memory), os.POSIX_FADV_DONTNEED)
         fields, start = [], 0
         for width in self._widths:
             fields.append(memory[start : start + rows * width].reshape(rows, width))

@@ -5,7 +5,6 @@ The draws of an epoch are worked out in their order and sorted by item, over a f
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.reads import fill
 from vaxseq.errors import ScratchError
 from vaxseq.plan.places import Places
 
@@ -58,7 +58,7 @@ class Draws:
                     low, high = int(cuts[group]), int(cuts[group + 1])
                     piece = np.empty((high - low, 2), np.int64)
                     at = (begin + low) * _PAIR_BYTES
-                    if piece.size and os.preadv(self._file.fileno(), [piece.data], at) != piece.nbytes:
+                    if piece.size and fill(self._file.fileno(), piece.data.cast("B"), at) < piece.nbytes:
                         raise ScratchError("scratch: the draws of balance were lost. Is the disk failing?")
                     pieces.append(piece)
                     begin += int(cuts[-1])
