@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vaxseq.convert import archives
-from vaxseq.dataset.addresses import is_url, secrets_of, shown
+from vaxseq.dataset.addresses import is_url, secrets_of, shown, without_secrets
 from vaxseq.dataset.objects import file_system as filesystem
 from vaxseq.errors import SourceError, SourceNotFoundError
 
@@ -63,9 +63,7 @@ def explained(path: str) -> Iterator[None]:
             if not isinstance(error, OSError):
                 raise
             raise SourceError(f"{path}: can't read the file: {error}.") from error
-        text = str(error)
-        for secret in sorted(secrets_of(path), key=len, reverse=True):
-            text = text.replace(secret, "***")
+        text = without_secrets(str(error), path)
         raise SourceError(
             f"{shown(path)}: can't be read: {type(error).__name__}: {text}. Check the address and the credentials."
         ) from None

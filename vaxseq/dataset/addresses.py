@@ -60,6 +60,13 @@ def secrets_of(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for raw in found for one in (raw, unquote(raw)) if one))
 
 
+def without_secrets(text: str, path: str) -> str:
+    """A text, such as another library's message, in which the secrets of a URL are masked."""
+    for secret in sorted(secrets_of(path), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
 def _shown(text: str) -> str:
     parts = _parts(text)
     if parts is None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from vaxseq.dataset.addresses import secrets_of, shown
+from vaxseq.dataset.addresses import shown, without_secrets
 from vaxseq.errors import DatasetError, MissingExtraError, SourceError, SourceNotFoundError, VaxseqError
 
 ATTEMPTS = 7
@@ -179,9 +179,7 @@ def _explained(url: str) -> Iterator[None]:
     except FileNotFoundError:
         raise SourceNotFoundError(f"{shown(url)}: nothing is there. Check the address.") from None
     except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
-        text = str(error)
-        for secret in sorted(secrets_of(url), key=len, reverse=True):
-            text = text.replace(secret, "***")
+        text = without_secrets(str(error), url)
         raise SourceError(
             f"{shown(url)}: can't be read: {type(error).__name__}: {text}. Check the address, the credentials, and "
             "whether the store answers."
