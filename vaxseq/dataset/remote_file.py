@@ -191,8 +191,8 @@ def _runs(blocks: list[tuple[int, Future[bytes]]]) -> Iterable[list[tuple[int, F
         yield run
 
 
-def arrow_footer(file: RemoteFile) -> tuple[bytes, int]:
-    """An Arrow file's footer, and where it begins; what is read of the file afterwards is held to its seal.
+def arrow_footer(file: RemoteFile) -> bytes:
+    """An Arrow file's footer; what is read of the file afterwards is held to its seal.
 
     Raises:
         DatasetError: it isn't an Arrow file, or isn't what was written.
@@ -200,8 +200,8 @@ def arrow_footer(file: RemoteFile) -> tuple[bytes, int]:
     for attempt in range(_ENTRUSTED):
         last = attempt + 1 == _ENTRUSTED
         try:
-            found = _footer(file)
-            if file.seal(found[1]):
+            found, start = _footer(file)
+            if file.seal(start):
                 return found
         except DatasetError:
             if last:
@@ -215,6 +215,7 @@ def arrow_footer(file: RemoteFile) -> tuple[bytes, int]:
 
 
 def _footer(file: RemoteFile) -> tuple[bytes, int]:
+    """The footer, and where it begins."""
     size = file.about.size
     if size < 16 or file.read(size - 6, size) != b"ARROW1":
         raise DatasetError(f"{file}: not an Arrow file, or not all of one. Put it there anew.")

@@ -78,8 +78,7 @@ class RemoteFragment:
         return found if words is None else pa.DictionaryArray.from_arrays(found, words, safe=False)
 
     def _read(self) -> list[_Batch]:
-        footer, end = arrow_footer(self.file)
-        self.file.seal(end)
+        footer = arrow_footer(self.file)
         schema = self._read_schema()
         if set(schema.names) != set(self._names) or len(schema.names) != len(self._names):
             other = sorted(set(schema.names) ^ set(self._names))
