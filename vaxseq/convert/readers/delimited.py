@@ -67,6 +67,7 @@ class TextReader(Reader):
         packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
         self.splittable = as_it_is and not packed and not places.is_url(self.source.path)
         self._file = streams.FileBytes(self.source.path) if self.splittable else None
+        self._held = (0, np.empty(0, np.uint8))
         self._mark = 3 if self._part(0, 3) == b"\xef\xbb\xbf" else 0
         if self._file is not None and footer:
             last = self.tail(_FOOTER)
@@ -169,6 +170,9 @@ class TextReader(Reader):
 
     def _bytes(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
         """Bytes of a file that can be read anywhere; none of another."""
+        low, held = self._held
+        if low <= start and stop <= low + len(held):
+            return held[start - low : stop - low]
         return np.empty(0, np.uint8) if self._file is None else self._file[start:stop]
 
     def _part(self, start: int, stop: int) -> bytes:
@@ -211,7 +215,8 @@ class TextReader(Reader):
             beyond = min(_BEYOND, _LARGEST << 2)
             while True:
                 seen = min(target + beyond, self._end)
-                stop = scan.next_boundary(self._bytes(start, seen), 0, target - start, self.dialect)
+                self._held = (start, self._bytes(start, seen))  # the unit's pieces are read next, as a rule
+                stop = scan.next_boundary(self._held[1], 0, target - start, self.dialect)
                 if stop >= 0 or seen == self._end:
                     break
                 if beyond >= _LARGEST << 2:
