@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from vaxseq.convert.appending import appended_schema
 from vaxseq.convert.commit import clear, empty, forget, publish, recover
 from vaxseq.convert.journal import Journal, boot, locked
-from vaxseq.convert.run import FRAGMENT_BYTES, appended_schema, convert, working_folder
+from vaxseq.convert.planning import working_folder
+from vaxseq.convert.run import FRAGMENT_BYTES, convert
 from vaxseq.convert.target import check_place, check_replaceable, check_work
 from vaxseq.dataset.manifest import Manifest
 from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError

@@ -6,36 +6,32 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from vaxseq.convert.appending import seeded
 from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
+from vaxseq.convert.first_types import first_types
 from vaxseq.convert.forms_of_where import forms_of_where
 from vaxseq.convert.journal import key_of, locked
-from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.noted import noted_in
-from vaxseq.convert.piece import Finished, Job, UnitReader, chosen, constants, declared_types
-from vaxseq.convert.readers import check_options, readers
+from vaxseq.convert.piece import Finished, UnitReader, declared_types
+from vaxseq.convert.planning import Plan, plan_of, working_folder
 from vaxseq.convert.readers.base import Unit
-from vaxseq.convert.readers.files_sql import FileQuery
-from vaxseq.convert.readers.kinds import storable_type
-from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sorting import check_sort
-from vaxseq.convert.sources import check_sources, find_sources, fingerprint
+from vaxseq.convert.sources import check_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
-from vaxseq.convert.target import check_apart, check_new, check_place, check_replaceable, check_work
-from vaxseq.convert.text import TextFormat, infer
-from vaxseq.convert.writers import writer_for, writers
+from vaxseq.convert.target import check_new, check_replaceable, check_work
 from vaxseq.dataset.manifest import Manifest, SourcePrint
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.display.progress import FileProgress
-from vaxseq.errors import ColumnNotFoundError, DatasetError, OptionError, SchemaError, did_you_mean
+from vaxseq.errors import DatasetError, SchemaError
 
 FRAGMENT_BYTES = 1 << 30
 
@@ -119,7 +115,7 @@ def convert(
     ...     convert(pa.table({"x": [1, 2]}), f"{folder}/x.arrow", progress=False).n_rows
     2
     """
-    plan = _plan(locals())
+    plan = plan_of(locals())
     work = working_folder(plan.target)
     with ExitStack() as stack:
         check_work(work, plan.target)
@@ -138,7 +134,7 @@ def convert(
         stack.enter_context(explained(plan.target))
         words: dict[str, list[str]] = {}
         if before is not None:
-            job, words = _seed(plan, before)
+            job, words = seeded(plan.job, before)
             plan = replace(plan, job=job)
         own = UnitReader(plan.job)
         stack.callback(own.close)
@@ -166,104 +162,7 @@ def convert(
     return manifest
 
 
-def working_folder(target: Path) -> Path:
-    """Where a conversion keeps what it has done so far."""
-    return target.with_name(target.name + ".partial")
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    job: Job
-    target: Path
-    folder: bool
-    format: str
-    overwrite: bool
-    append: bool
-    again: bool
-    resume: bool
-    progress: bool
-    fragment_bytes: int
-    restartable: bool
-    parallel: bool
-    sort_by: tuple[str, ...]
-    resample: Resample | None
-
-
-def _plan(given: dict[str, Any]) -> _Plan:
-    """The call's options, checked."""
-    for name, allowed in (("on_bad_rows", ("error", "reject")), ("target_format", (None, *writers()))):
-        if given[name] not in allowed:
-            raise OptionError(f"convert: option {name}; got {given[name]!r}, expected one of {allowed}.")
-    if not isinstance(given["workers"], int) or given["workers"] < 1:
-        raise OptionError(f"convert: option workers; got {given['workers']!r}, expected a whole number from 1.")
-    if given["target"] is None:
-        raise OptionError("convert: no target; expected the path of a file or folder to make. Pass target=.")
-    target = Path(given["target"])
-    check_place(target)
-    writer = writer_for(target.suffix)
-    if given["append"] and (writer is not None or given["overwrite"]):
-        raise OptionError(f"convert: option append; got the target {target}, expected a folder, and no overwrite.")
-    if writer is not None and given["target_format"] not in (None, writer.name):
-        raise OptionError(f"convert: option target_format; got {given['target_format']!r} for {target}. Leave it out.")
-    images = "images" if "images" in given["reader_options"] else None
-    sources = find_sources(_query(given, target) or given["sources"], given["format"] or images)
-    if images and given["reader_options"].get("labels") is not None:  # part of what the source is
-        sources = tuple(replace(one, data=os.fspath(given["reader_options"]["labels"])) for one in sources)
-    check_apart(target, sources)
-    check_options({source.format for source in sources}, given["reader_options"])
-    schema = given["schema"]
-    if isinstance(schema, Mapping):
-        schema = Schema.from_dict(schema)
-    elif schema is not None and not isinstance(schema, Schema):
-        schema = Schema.load(schema)
-    columns = given["columns"]
-    if isinstance(columns, str):
-        columns = [columns]
-    job = Job(
-        sources, dict(given["reader_options"]), None if columns is None else tuple(columns),
-        dict(given["rename"] or {}),
-        schema, given["where"], given["on_bad_rows"], given["path_column"],
-    )  # fmt: skip
-    restartable = all(source.restartable for source in sources)
-    sort_by = given["sort_by"] or ()
-    sort_by = (sort_by,) if isinstance(sort_by, str) else tuple(sort_by)
-    resample = Resample.of(given["resample"])
-    if resample is not None:
-        if sort_by:
-            raise OptionError(
-                "convert: option resample; got it with sort_by, but rows on a grid have an order of their own."
-            )
-        sort_by = resample.sort_by
-    if sort_by and given["append"]:
-        raise OptionError("convert: option sort_by; got it with append, which leaves earlier rows where they are.")
-    parallel = all(source.path is not None for source in sources)
-    name = writer.name if writer else given["target_format"] or "arrow"
-    return _Plan(
-        job, target, writer is None, name, given["overwrite"], given["append"], given["again"],
-        given["resume"], given["progress"],
-        given["fragment_bytes"], restartable, parallel, sort_by, resample,
-    )  # fmt: skip
-
-
-def _query(given: dict[str, Any], target: Path) -> Query | FileQuery | None:
-    """The query that is asked for in place of files."""
-    if given["sql"] is None and given["uri"] is None and given["sources"] is not None:
-        return None
-    for name in ("sql", "uri"):
-        if not isinstance(given[name], str) and not (name == "uri" and given[name] is None):
-            raise OptionError(
-                f"convert: option {name}; got {type(given[name]).__name__}, expected text. Name sources, or pass sql=, "
-                "and uri= where a database is asked."
-            )
-    if given["sources"] is not None:
-        raise OptionError("convert: got both sources and sql=. Convert them apart; the target is passed as target=.")
-    options = given["reader_options"]
-    if given["uri"] is None:
-        return FileQuery(given["sql"], os.fspath(working_folder(target) / "spill"), options.get("key"))
-    return Query(given["sql"], given["uri"], options.get("key"), options.get("password_env"))
-
-
-def _existing(plan: _Plan) -> Manifest | None:
+def _existing(plan: Plan) -> Manifest | None:
     """The manifest of the dataset to append to; refuses a target that is in the way."""
     if plan.append:
         if not plan.target.exists():
@@ -280,7 +179,7 @@ def _existing(plan: _Plan) -> Manifest | None:
     return None
 
 
-def _finished(plan: _Plan, work: Path, key: str, left: tuple[str, dict[str, Any]] | None) -> Manifest | None:
+def _finished(plan: Plan, work: Path, key: str, left: tuple[str, dict[str, Any]] | None) -> Manifest | None:
     """The manifest of the same conversion when an earlier run of it had all but the clearing up behind it.
 
     What a run of another conversion has finished, and not cleared up, is cleared up here.
@@ -313,7 +212,7 @@ def _finished(plan: _Plan, work: Path, key: str, left: tuple[str, dict[str, Any]
     return None
 
 
-def _key(plan: _Plan, now: tuple[SourcePrint, ...]) -> str:
+def _key(plan: Plan, now: tuple[SourcePrint, ...]) -> str:
     """A fingerprint of the work: the sources as they are, and every option that shapes the result."""
     prints = [(one.name, one.digest) for one in now]
     job = replace(plan.job, sources=(), schema=None)
@@ -323,7 +222,7 @@ def _key(plan: _Plan, now: tuple[SourcePrint, ...]) -> str:
     )
 
 
-def _stage(plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
+def _stage(plan: Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
     """The stage, as an earlier run left it where that run did the same work.
 
     ``strict_key`` is of the same work with on_bad_rows="error": what that has staged has no bad row in it.
@@ -339,111 +238,11 @@ def _stage(plan: _Plan, work: Path, key: str, strict_key: str, own: UnitReader, 
     if other or not going_on:
         empty(work, but=("replaced",))
     fixed = declared_types(plan.job)
-    types = _first_types(plan, fixed, own)
+    types = first_types(plan.job, fixed, own)
     return Stage(work, key, types, frozenset(fixed), plan.fragment_bytes if plan.folder else None, words)
 
 
-def _first_types(plan: _Plan, fixed: dict[str, pa.DataType], own: UnitReader) -> dict[str, pa.DataType]:
-    """Columns in order, each of the smallest type that the first look asks for."""
-    job = plan.job
-    types: dict[str, pa.DataType] = {}
-    known: set[str] = set()
-    for number, source in enumerate(job.sources):
-        reader = own.reader(number)
-        names = chosen(job, reader)
-        known |= {*reader.schema_names(), *constants(job, source)}
-        apart = bool(names) and not set(names.values()) & set(types)
-        if number and apart:
-            raise SchemaError(
-                f"{reader.where}: no column is in {job.sources[0].name}, too; got {sorted(names)}. "
-                "Convert the files apart, or name the columns alike with names=."
-            )
-        if number and readers()[source.format].is_text:  # its types are told when its turn comes
-            types |= {new: fixed.get(new, pa.null()) for new in names.values() if new not in types}
-            continue
-        seen = reader.schema()
-        seen_names = frozenset(seen.names)
-        for old, new in names.items():
-            if "\0" in new:
-                raise SchemaError(
-                    f"{reader.where}: column {new!r}: a name can't hold the character NUL. Rename it with rename=, or "
-                    "repair the file: it may be in another encoding, or damaged."
-                )
-            kind = fixed.get(new) or storable_type(seen.field(old).type, reader.where, old)
-            ragged = f"{old}.length" in seen_names  # the longest row tells its width
-            wider = kind if new not in types else join(types[new], kind, grow=ragged)
-            if wider is None:
-                raise SchemaError(
-                    f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in "
-                    "the sources before. Declare one type for it in schema=."
-                )
-            # text is tried as a category; a column of many values gives it up
-            types[new] = CATEGORY if is_text(wider) and new not in fixed else wider
-    for asked in (*(job.columns or ()), *job.rename):
-        if asked not in known:
-            where = own.reader(0).where
-            raise ColumnNotFoundError(f"{where}: no column {asked!r}.{did_you_mean(asked, known)}")
-    parts: dict[str, list[str | None]] = {}
-    for source in job.sources:
-        for name, value in constants(job, source).items():
-            parts.setdefault(name, []).append(value)
-    for name, values in parts.items():
-        if name in types:
-            raise SchemaError(
-                f"{job.sources[0].name}: column {name!r} is both in the file and in its path. Leave one out."
-            )
-        types[name] = fixed.get(name) or (
-            pa.dictionary(pa.int32(), pa.string()) if name == job.path_column else _text_kind(values, name)
-        )
-    missing = [name for name in fixed if name not in types]
-    if missing:
-        where = job.sources[0].name
-        raise SchemaError(f"schema: column {missing[0]!r} isn't in {where}.{did_you_mean(missing[0], types)}")
-    if not types:
-        raise SchemaError(f"{job.sources[0].name}: no columns to convert.")
-    return types
-
-
-def _text_kind(values: list[str | None], name: str) -> pa.DataType:
-    kind = infer(pa.array(values, pa.string()), TextFormat(), f"partition {name!r}")
-    return kind if pa.types.is_integer(kind) else pa.dictionary(pa.int32(), pa.string())
-
-
-def appended_schema(before: Manifest) -> Schema:
-    """What rows of a dataset are demanded to be, so that they go into its columns."""
-    return Schema(
-        tuple(
-            replace(one, type=f"{one.type[:-1]}, UTC]") if one.timezone and one.type.startswith("timestamp") else one
-            for one in before.schema.columns
-        )
-    )
-
-
-def _seed(plan: _Plan, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
-    """The job with the dataset's own types demanded, and the dictionaries that its fragments have."""
-    columns = []
-    for one in appended_schema(before).columns:
-        declared = plan.job.schema is not None and one.name in plan.job.schema
-        columns.append(plan.job.schema.column(one.name) if declared and plan.job.schema is not None else one)
-    old_names = {new: old for old, new in plan.job.rename.items()}
-    forms = {old_names.get(name, name): form for name, form in before.forms.items()}
-    options = plan.job.options
-    if forms and all("forms" in readers()[one.format].options for one in plan.job.sources):
-        options = {**options, "forms": {**forms, **options.get("forms", {})}}
-    words: dict[str, list[str]] = {}
-    for path in before.paths()[::-1] if before.format == "arrow" else []:
-        with pa.OSFile(str(path)) as source:
-            file = pa.ipc.open_file(source)
-            if file.num_record_batches:  # each fragment's dictionaries begin with those of the one before
-                batch = file.get_batch(0)
-                for name in batch.schema.names:
-                    if pa.types.is_dictionary(batch.schema.field(name).type):
-                        words[name] = batch.column(name).dictionary.to_pylist()
-                break
-    return replace(plan.job, schema=Schema(tuple(columns)), options=options), words
-
-
-def _numbered_units(plan: _Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:
+def _numbered_units(plan: Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:
     number = 0
     for index in range(len(plan.job.sources)):
         for unit in own.reader(index).units(index):
@@ -452,7 +251,7 @@ def _numbered_units(plan: _Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:
 
 
 def _pieces(
-    plan: _Plan, stage: Stage, work: Path, own: UnitReader, pool: Executor | None
+    plan: Plan, stage: Stage, work: Path, own: UnitReader, pool: Executor | None
 ) -> Iterator[tuple[PieceKey, Finished, PieceKey]]:
     """Finished pieces in order, with the key of what comes after each."""
     first, skip = stage.next
@@ -466,7 +265,7 @@ def _pieces(
                 yield from in_order(pool, plan.job, todo, stage.types, work, helps=local)
 
 
-def _unit(plan: _Plan, own: UnitReader, units: dict[int, Unit], key: PieceKey) -> Unit:
+def _unit(plan: Plan, own: UnitReader, units: dict[int, Unit], key: PieceKey) -> Unit:
     """The unit of a piece, also of one that an earlier run staged."""
     if key[0] not in units:
         units.update(dict(_numbered_units(plan, own)))
@@ -474,7 +273,7 @@ def _unit(plan: _Plan, own: UnitReader, units: dict[int, Unit], key: PieceKey) -
 
 
 def _run(
-    plan: _Plan,
+    plan: Plan,
     prints: tuple[SourcePrint, ...],
     stage: Stage,
     work: Path,
