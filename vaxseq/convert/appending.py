@@ -33,14 +33,19 @@ def seeded(job: Job, before: Manifest) -> tuple[Job, dict[str, list[str]]]:
     options = job.options
     if forms and all("forms" in readers()[one.format].options for one in job.sources):
         options = {**options, "forms": {**forms, **options.get("forms", {})}}
-    words: dict[str, list[str]] = {}
+    return replace(job, schema=Schema(tuple(columns)), options=options), _words(before)
+
+
+def _words(before: Manifest) -> dict[str, list[str]]:
+    """The dictionaries of the last fragment that has rows: each one's begin with those of the one before."""
     for path in before.paths()[::-1] if before.format == "arrow" else []:
         with pa.OSFile(str(path)) as source:
             file = pa.ipc.open_file(source)
-            if file.num_record_batches:  # each fragment's dictionaries begin with those of the one before
-                batch = file.get_batch(0)
-                for name in batch.schema.names:
-                    if pa.types.is_dictionary(batch.schema.field(name).type):
-                        words[name] = batch.column(name).dictionary.to_pylist()
-                break
-    return replace(job, schema=Schema(tuple(columns)), options=options), words
+            coded = [number for number, one in enumerate(file.schema) if pa.types.is_dictionary(one.type)]
+            if not coded:
+                return {}
+            if file.num_record_batches:  # a dictionary comes with rows; those of other columns stay unread
+                few = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=coded))
+                batch = few.get_batch(0)
+                return {name: batch.column(name).dictionary.to_pylist() for name in batch.schema.names}
+    return {}
