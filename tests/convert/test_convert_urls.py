@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
 import fsspec
@@ -18,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from s3_server import HOST, credentials, s3_server
 
 from vaxseq.convert import convert, places, stage
 from vaxseq.convert.readers import delimited, streams
@@ -196,39 +192,18 @@ def test_any_web_server_and_a_signed_address(tmp_path) -> None:
 @pytest.fixture(scope="module")
 def s3():
     """A real S3 server process on loopback; its test credentials are in the environment of these tests only."""
-    pytest.importorskip("moto.server")
     boto3 = pytest.importorskip("boto3")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    endpoint = f"http://127.0.0.1:{port}"
-    saved = dict(os.environ)
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret", "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true",
-    }  # fmt: skip
-    try:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < until, "the S3 server didn't start"
-                assert server.poll() is None, "the S3 server ended"
-                time.sleep(0.1)
-        client = boto3.client("s3", endpoint_url=endpoint)
-        client.create_bucket(Bucket="lake")
-        yield client
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+    with s3_server() as port:
+        endpoint = f"http://{HOST}:{port}"
+        saved = dict(os.environ)
+        os.environ |= credentials(endpoint)
+        try:
+            client = boto3.client("s3", endpoint_url=endpoint)
+            client.create_bucket(Bucket="lake")
+            yield client
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
 
 
 @pytest.mark.server

@@ -7,7 +7,6 @@ import http.server
 import os
 import pickle
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from s3_server import HOST, credentials, s3_server
 
 from vaxseq.convert import convert
 from vaxseq.dataset import objects, remote_file
@@ -333,48 +333,27 @@ class QuietServer(http.server.ThreadingHTTPServer):
 @pytest.fixture
 def bucket(local, monkeypatch):
     """An S3 server in a process of its own, behind the proxy; its test credentials are in these tests only."""
-    pytest.importorskip("moto.server")
     pytest.importorskip("s3fs")
     boto3 = pytest.importorskip("boto3")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    monkeypatch.setattr(Proxy, "target", ("127.0.0.1", port))
-    proxy = QuietServer(("127.0.0.1", 0), Proxy)
-    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-    thread.start()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret", "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.server_port}", "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    try:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < until, "the S3 server didn't start"
-                assert server.poll() is None, "the S3 server ended"
-                time.sleep(0.1)
-        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-        client.create_bucket(Bucket="lake")
-        for path in local.iterdir():
-            client.put_object(Bucket="lake", Key=f"ds/{path.name}", Body=path.read_bytes())
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
-        yield client
-    finally:
-        Proxy.faults, Proxy.done, Proxy.delay_s, Proxy.share = [], [], 0.0, 0.5
-        proxy.shutdown()
-        proxy.server_close()
-        thread.join()
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+    with s3_server() as port:
+        monkeypatch.setattr(Proxy, "target", (HOST, port))
+        proxy = QuietServer((HOST, 0), Proxy)
+        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+        thread.start()
+        for name, value in credentials(f"http://{HOST}:{proxy.server_port}").items():
+            monkeypatch.setenv(name, value)
+        try:
+            client = boto3.client("s3", endpoint_url=f"http://{HOST}:{port}")
+            client.create_bucket(Bucket="lake")
+            for path in local.iterdir():
+                client.put_object(Bucket="lake", Key=f"ds/{path.name}", Body=path.read_bytes())
+            fsspec.get_filesystem_class("s3").clear_instance_cache()
+            yield client
+        finally:
+            Proxy.faults, Proxy.done, Proxy.delay_s, Proxy.share = [], [], 0.0, 0.5
+            proxy.shutdown()
+            proxy.server_close()
+            thread.join()
 
 
 @pytest.mark.server
