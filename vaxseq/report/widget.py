@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,9 +38,12 @@ def browser(
         ax = figure.subplots()
         other = against.value
         try:
-            _ = plot(column.value, ax) if other in (_ALONE, column.value) else heatmap(column.value, other, ax)
+            if other in (_ALONE, column.value):
+                plot(column.value, ax)
+            else:
+                heatmap(column.value, other, ax)
         except OptionError as error:
-            said.value, picture.value = _escaped(str(error)), b""
+            said.value, picture.value = html.escape(str(error)), b""
         else:
             said.value, picture.value = "", _png(figure)
 
@@ -49,14 +54,6 @@ def browser(
 
 
 def _png(figure: Any) -> bytes:
-    import io
-
     held = io.BytesIO()
     figure.savefig(held, format="png", dpi=100)
     return held.getvalue()
-
-
-def _escaped(text: str) -> str:
-    import html
-
-    return html.escape(text)
