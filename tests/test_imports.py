@@ -35,7 +35,7 @@ ROOMS = {
     "training": {"store", "loading", "features", "frame", "plan", "display"},
     "store": {"loading", "features", "frame", "dataset", "plan", "expressions", "display"},
     "loading": {"features", "frame", "dataset", "plan", "expressions", "display"},
-    "convert": {"dataset", "expressions", "display"},
+    "convert": {"frame", "dataset", "expressions", "display"},
     "split": {"frame", "plan", "dataset", "expressions", "display"},
     "features": {"frame", "dataset", "plan", "expressions", "display"},
     "frame": {"dataset", "expressions"},

@@ -19,8 +19,9 @@ import pytest
 import vaex
 
 import vaxseq as vs
+from vaxseq.dataset import scratch
 from vaxseq.errors import OptionError, SourceError
-from vaxseq.frame import frame_of, scratch, source_of
+from vaxseq.frame import frame_of, source_of
 
 ROWS = 500
 
@@ -175,7 +176,20 @@ def test_every_verb_takes_every_kind(kind: str, folder: Path, tmp_path: Path) ->
     assert said.path.stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("kind", ["pandas", "polars", "Table", "RecordBatch", "DuckDB", "stream", "dict of lists"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_convert_writes_of_every_kind_what_a_frame_reads(kind: str, folder: Path, tmp_path: Path) -> None:
+    table = make_table()
+    manifest = vs.convert(kinds(table, folder)[kind], tmp_path / "made.arrow", progress=False)
+    assert manifest.n_rows == ROWS
+    made, expected = source_of(tmp_path / "made.arrow"), source_of(table)
+    assert list(made.names) == table.column_names
+    for name, value in made.read(table.column_names, 0, ROWS).items():
+        other = expected.read([name], 0, ROWS)[name]
+        np.testing.assert_array_equal(value.is_missing(), other.is_missing())
+        assert value.compress(~value.is_missing()).data.tolist() == other.compress(~other.is_missing()).data.tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_records_come_in_tables_too(kind: str, folder: Path) -> None:
     table = make_table()
     fitted = vs.FeatureSet.from_dict(DEFINITION).fit(table, progress=False)
@@ -209,7 +223,7 @@ def test_a_long_stream_goes_to_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(scratch, "_HELD_BYTES", 0)
     monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
     spool = scratch.spooled
-    monkeypatch.setattr("vaxseq.frame.door.spooled", lambda reader: spool(reader, 10_000))
+    monkeypatch.setattr("vaxseq.frame.door.spooled", lambda *stream: spool(*stream, 10_000))
     table = make_table().append_column("kind", make_table().column("word").dictionary_encode())
     reader = pa.RecordBatchReader.from_batches(table.schema, iter(table.to_batches(max_chunksize=50)))
     train = vs.Sequence(reader, inputs=["small"], targets="row", batch_size=100)

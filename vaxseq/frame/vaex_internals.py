@@ -89,9 +89,12 @@ def as_array(block: Any) -> Any:
     return block if isinstance(block, (np.ndarray, pa.Array, pa.ChunkedArray)) else vaex.array_types.to_arrow(block)
 
 
-def coded_columns(frame: Any) -> dict[str, list[Any]]:
-    """Columns of whole numbers that stand for categories, by ``categorize`` or ``ordinal_encode``, with the labels."""
-    return {name: list(known["labels"]) for name, known in frame._categories.items()}
+def coded_columns(frame: Any) -> dict[str, tuple[list[Any], int]]:
+    """Columns of whole numbers that stand for categories, by ``categorize`` or ``ordinal_encode``.
+
+    With each its labels, and the code that the first of them has.
+    """
+    return {name: (list(known["labels"]), int(known["min_value"])) for name, known in frame._categories.items()}
 
 
 def array_fingerprint(array: npt.NDArray[Any]) -> str:
