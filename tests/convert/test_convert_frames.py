@@ -106,6 +106,15 @@ def test_a_missing_code_and_a_missing_label_are_missing(tmp_path: Path) -> None:
     assert vs.open(tmp_path / "made.arrow").c.tolist() == ["a", None, "z", "a"]
 
 
+def test_what_lies_under_a_missing_value_warns_nobody(tmp_path: Path) -> None:
+    table = pa.table({"a": [1.0, 2.0, 3.0], "b": pa.array([0.0, 4.0, 0.0], mask=np.array([True, False, True]))})
+    vs.convert(table, tmp_path / "stored.arrow", progress=False)
+    frame = vs.open(tmp_path / "stored.arrow")
+    frame["ratio"] = frame.a / frame.b
+    vs.convert(frame[frame.ratio < 1], tmp_path / "made.arrow", progress=False)
+    assert vs.open(tmp_path / "made.arrow").ratio.tolist() == [0.5]
+
+
 def test_options_hold_for_frames_too(tmp_path: Path) -> None:
     frame = make_frame()
     vs.convert(

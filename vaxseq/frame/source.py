@@ -210,11 +210,12 @@ class Source:
             return {name: block[:0] for name, block in self._one_row(names).items()}
         scope = block_scope(self._frame, raw, rows)
         out = {}
-        for name in names:
-            block = scope.evaluate(name)
-            if not hasattr(block, "__len__"):
-                block = np.full(rows, block)
-            out[name] = as_array(block)
+        with np.errstate(all="ignore"):  # under a missing value lies anything
+            for name in names:
+                block = scope.evaluate(name)
+                if not hasattr(block, "__len__"):
+                    block = np.full(rows, block)
+                out[name] = as_array(block)
         return out
 
     def _one_row(self, names: Sequence[str]) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def filter_expressions(selection: Any) -> Iterator[str]:
 
 def filter_block(frame: Any, selection: Any, columns: Mapping[str, Any], rows: int) -> npt.NDArray[np.bool_]:
     """Which of ``rows`` rows the filter keeps, evaluated as vaex does; a missing truth drops it."""
-    found = selection.evaluate(frame, _FILTER, 0, rows, block_scope(frame, columns, rows))
+    with np.errstate(all="ignore"):  # under a missing value lies anything
+        found = selection.evaluate(frame, _FILTER, 0, rows, block_scope(frame, columns, rows))
     found = vaex.array_types.to_numpy(found)
     plain = np.ma.filled(found, False) if np.ma.isMaskedArray(found) else np.asarray(found)
     return np.broadcast_to(plain.astype(bool), (rows,))
