@@ -26,7 +26,7 @@ ROOMS = {
     "demo": {"vaxseq"},
     "testing": {"features", "expressions"},
     "steps": {"features", "expressions"},
-    "sklearn": {"loading", "features", "frame"},
+    "sklearn": {"loading", "features", "frame", "dataset"},
     "mlflow": {"training", "features"},
     "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
     "reference": set(),
