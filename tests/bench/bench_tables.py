@@ -53,7 +53,7 @@ def epoch_seconds(train: Any) -> float:
 
 
 def measure(rows: int, numbers: int = 20, rounds: int = 7, batch_size: int = 1024) -> Mapping[str, float]:
-    """How fast each kind's epochs are as a share of vaex's: the median over rounds, each kind in turn within a round."""
+    """How fast each kind's epochs are as a share of vaex's: the median of rounds, each kind in turn within a round."""
     tables = make_tables(rows, numbers)
     fitted = vs.FeatureSet.from_dict(DEFINITION).fit(tables["vaex"], progress=False)
     trains = {
