@@ -70,7 +70,9 @@ def text(path: Path) -> None:
 
 WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "arrow": ("s.arrow", arrow),
-    "arrow in one batch": ("large.arrow", lambda path: feather.write_feather(table(), str(path), "uncompressed", None, ROWS)),
+    "arrow in one batch": (
+        "large.arrow", lambda path: feather.write_feather(table(), str(path), "uncompressed", chunksize=ROWS)
+    ),
     "stream": ("s.arrows", stream),
     "feather": ("s.feather", lambda path: feather.write_feather(table(), str(path), "lz4", chunksize=100_000)),
     "parquet": ("s.parquet", lambda path: pq.write_table(table(), path, row_group_size=100_000)),
