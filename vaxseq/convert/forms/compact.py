@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from vaxseq.convert.forms.base import Form, Reading
+from vaxseq.convert.forms.base import Form, Reading, nothing_of
 from vaxseq.convert.forms.calendar import days_of, full_years
 from vaxseq.convert.forms.clock import instants
 from vaxseq.convert.forms.fields import Fields
@@ -24,5 +24,7 @@ class Compact(Form):
 
     def read(self, cells: pa.Array) -> Reading:
         fields = Fields(cells, _PATTERN)
+        if not fields.fits.any():
+            return nothing_of(cells)
         days, fits = days_of(full_years(fields), fields.whole("a", 0), fields.whole("b", 0), fields.fits)
         return instants(days, fits, fields)
