@@ -179,7 +179,7 @@ class Extremes:
         ]  # fmt: skip
         if not marks or spread < 0:
             return []
-        words = [f"{one:.17g}" for one in marks]
+        words = [repr(one).removesuffix(".0") for one in marks]
         lines = [line for one, word in zip(marks, words, strict=True) for line in find(name, [word], self.places[one])]
         told = ", ".join(f"{word} in {self.counts[one]:,}" for one, word in zip(marks, words, strict=True))
         said = f"{told} of {rows:,} rows; all others lie between {self.low:g} and {self.high:g}"

@@ -11,12 +11,12 @@ from vaxseq.convert.forms.fields import Fields
 
 _PATTERN = (
     r"^(?P<y>\d{4})(?P<a>\d{2})(?P<b>\d{2})"
-    r"(?:[T_ -](?P<h>\d{2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?P<z>Z|[+-]\d{2}:?\d{2})?)?$"
+    r"(?:[T_ :-](?P<h>\d{2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?P<z>Z|[+-]\d{2}:?\d{2})?)?$"
 )
 
 
 class Compact(Form):
-    """Eight numbers of a date; with a time of day behind a T, a blank, a dash or a line."""
+    """Eight numbers of a date; with a time of day behind a T, a blank, a dash, a colon or a line."""
 
     name = "compact"
     of = "times"

@@ -64,7 +64,9 @@ class JsonLinesReader(TextReader):
             raise bad_option(self.where, "records", path, "the path to an array of objects, such as 'data.rows'")
         self._path = tuple(path.split(".")) if path else ()
         self._elements = False
-        self._elements = bool(self._path) or not is_lines(self._head())
+        head = self._head()
+        unbroken = self._is_cut(head) and b"\n" not in head  # one object that holds all rows, or a very long line
+        self._elements = bool(self._path) or unbroken or not is_lines(head)
         if self._elements:
             self.splittable = False
         self._lists = ListColumns(self.where, checked_lists(self.where, self.set["lists"]))
@@ -94,7 +96,7 @@ class JsonLinesReader(TextReader):
         if len(rows) != 1 or self._path:
             return
         found = {path: value for path, value in self._lists_in(rows[0][0]) if len(value) > 1}
-        if path := next(iter(found), None):
+        if path := max(found, key=lambda one: len(found[one]), default=None):
             raise SourceError(
                 f"{self.where}: one object with a list of {len(found[path])} objects at {path!r}, expected one object "
                 f"a row. Pass records={path!r}.",
@@ -120,6 +122,12 @@ class JsonLinesReader(TextReader):
     def text_chunks(self) -> Iterator[bytes]:
         chunks = super().text_chunks()
         return Elements(chunks, self.where, self._path).blocks() if self._elements else chunks
+
+    def _head(self) -> bytes:
+        head = super()._head()
+        if self._elements and b"\n" not in head:  # an element longer than a look
+            return next(self.text_chunks(), b"")
+        return head
 
     def names(self) -> tuple[str, ...]:
         return self._names
