@@ -72,13 +72,14 @@ class HeadedReader(TextReader):
             records[at:], header=self.set["header"], header_rows=self.set["header_rows"],
             units_rows=self.set["units_rows"], names=self.set["names"],
         )  # fmt: skip
-        if self.set["delimiter"] is None and len(found.names) == 1 and (width := parted_by_blanks(head)):
+        ends = bool(records) and not self._is_cut(head) and not head[records[-1].stop :].strip()
+        odd = diagnose(records[at:], whole=ends) if self._by_itself else None
+        one = self.set["delimiter"] is None and len(found.names) == 1 and (odd is None or not odd.stops)
+        if one and (width := parted_by_blanks(head)):
             said = f"one column, but blanks part nearly every line into {width} fields"
             self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
-        elif self._by_itself:
-            ends = bool(records) and not self._is_cut(head) and not head[records[-1].stop :].strip()
-            if (odd := diagnose(records[at:], whole=ends)) is not None:
-                self._tell(odd)
+        elif odd is not None:
+            self._tell(odd)
         named = at < len(records) and found.header is records[at] and self.set["comment"] is None
         if named and (bare := found.names[0].removeprefix("#").strip()) and (at > 0 or found.names[0][:2] == "# "):
             units = {bare if name == found.names[0] else name: unit for name, unit in found.units.items()}
