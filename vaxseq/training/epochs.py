@@ -22,7 +22,7 @@ class EpochPart(NamedTuple):
 
 
 class Pass:
-    """One reading of an epoch or of its rest, in order or by index. ``taken`` tells how many batches were used, if others know."""
+    """A reading of an epoch or its rest, in order or by index. ``taken`` tells how many batches were used, if known."""
 
     __slots__ = ("_seen", "by_index", "epoch", "part", "reads", "taken")
 
