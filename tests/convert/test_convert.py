@@ -132,6 +132,26 @@ def test_a_column_of_many_values_becomes_plain_text_and_keeps_them(tmp_path, mon
     assert values["x"] == [row.split(",")[1] for row in rows]
 
 
+@pytest.mark.usefixtures("small_units")
+def test_a_conversion_that_goes_on_tells_the_same_of_its_values(tmp_path) -> None:
+    rows = [f"{i},{-9999 if i == 70 else i % 50},{'' if i < 150 else i / 8}" for i in range(600)]
+    whole = tmp_path / "whole.csv"
+    whole.write_text("\n".join(["i,x,late", *rows]) + "\n")
+    source = tmp_path / "in.csv"
+    source.write_text("\n".join(["i,x,late", *rows, "600,1"]) + "\n")
+    with pytest.raises(BadRowError, match="line 602"):
+        convert(source, tmp_path / "o.arrow", progress=False)
+    journal = (tmp_path / "o.arrow.partial" / "journal.jsonl").read_text()
+    assert journal.count('"pieces"') > 5
+    made = convert(source, tmp_path / "o.arrow", on_bad_rows="reject", progress=False)
+    once = convert(whole, tmp_path / "once.arrow", progress=False)
+    assert made.ranges == once.ranges == {"i": (0, 599), "x": (-9999, 49), "late": (150 / 8, 599 / 8)}
+    assert [(one.column, one.message, one.lines) for one in made.notices] == [
+        (one.column, one.message, one.lines) for one in once.notices
+    ]
+    assert "-9999 in 1 of 600 rows" in made.notices[0].message
+
+
 def test_one_dictionary_in_order_of_appearance(tmp_path) -> None:
     made = convert(pa.table({"x": ["b", "a", None, "b"] * 10}), tmp_path / "o.arrow", progress=False)
     column = table_of(made)["x"]

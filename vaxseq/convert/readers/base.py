@@ -154,6 +154,10 @@ class Reader(ABC):
         first = piece.first_line if piece.first_line is not None else piece.start + 1
         return [(first + row, _shown(piece.raw.slice(row, 1))) for row in rows]
 
+    def remedy(self, raw: str) -> dict[str, Any]:
+        """The options that leave out the line of a bad row, and what belongs to it; empty where it is a row."""
+        return {}
+
     def total_bytes(self) -> int:
         """Size of the source, as progress counts it."""
         return places.size_of(self.source.path) if self.source.path else 0
