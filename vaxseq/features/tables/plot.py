@@ -128,7 +128,7 @@ def _grid(place: Place, learned: Any) -> Floats:
         if (known := _range(one)) is not None:
             ends = _raw(place, learned, number, known)
             if ends is not None and np.isfinite(ends).all():
-                return np.linspace(*ends, _POINTS)
+                return np.linspace(float(ends[0]), float(ends[1]), _POINTS)
     raise OptionError("plot: its steps learned no range of raw values. Pass the frame too: plot(name, frame)")
 
 
