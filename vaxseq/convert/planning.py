@@ -54,6 +54,9 @@ def plan_of(given: dict[str, Any]) -> Plan:
         raise OptionError(f"convert: option workers; got {given['workers']!r}, expected a whole number from 1.")
     if given["target"] is None:
         raise OptionError("convert: no target; expected the path of a file or folder to make. Pass target=.")
+    if not isinstance(given["target"], str | os.PathLike):
+        got = f"got {type(given['target']).__name__}, expected the path of a file or folder to make"
+        raise OptionError(f"convert: option target; {got}. The source comes first: convert(source, 'x.arrow').")
     target = Path(given["target"])
     check_place(target)
     writer = writer_for(target.suffix)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow.dataset
 
 from vaxseq.dataset.scratch import ScratchFolder
 from vaxseq.dataset.table_columns import Columns, arrow_columns, mapped_columns, pandas_columns, structured_columns
-from vaxseq.errors import OptionError, SourceError
+from vaxseq.errors import OptionError, SourceError, VaxseqError
 
 KINDS = (
     "a dataset's path, a vaex, pandas or polars frame (lazy too), a pyarrow Table, RecordBatch, Dataset or "
@@ -107,6 +108,13 @@ def no_table(data: Any, where: str) -> OptionError:
 def _remedy(data: Any) -> str:
     if isinstance(data, np.ndarray):
         return " Name its columns: {'x': array}."
+    if (
+        isinstance(data, list | tuple)
+        and data
+        and (is_vaex(data[0]) or is_table(data[0]))
+        and not isinstance(data[0], Mapping)
+    ):
+        return " Put them together first: pandas.concat, polars.concat, pyarrow.concat_tables or vaex.concat."
     if isinstance(data, list | tuple):
         return " Make a table of it: pyarrow.Table.from_pylist(rows)."
     package = _package(data)
@@ -143,14 +151,15 @@ def stream_of(query: Any, where: str) -> tuple[pa.Schema, Iterator[pa.Table]]:
         SourceError: while its rows come, where the stream breaks off.
     """
     if is_lazy_polars(query):
-        folder, file = lazy_file(query)
+        folder, file = lazy_file(query, where)
         with pa.memory_map(str(file)) as source:
             return pa.ipc.open_file(source).schema, _batches_of(folder, file.name)
     if isinstance(query, pa.dataset.Dataset):
         query = query.scanner()
     if isinstance(query, pa.dataset.Scanner):
         query = query.to_reader()
-    reader = query if isinstance(query, pa.RecordBatchReader) else pa.RecordBatchReader.from_stream(query)
+    with _told(where):
+        reader = query if isinstance(query, pa.RecordBatchReader) else pa.RecordBatchReader.from_stream(query)
     if reader in _BEGUN:
         raise SourceError(f"{where}: a RecordBatchReader's rows come once, and some were read already. Make it anew.")
     return reader.schema, _tables(reader, where)
@@ -172,15 +181,27 @@ def was_run(query: Any) -> Any:
     return found if held is not None and held() is query else None
 
 
-def lazy_file(query: Any) -> tuple[ScratchFolder, Path]:
+def lazy_file(query: Any, where: str) -> tuple[ScratchFolder, Path]:
     """A polars query's rows as an Arrow file, written in the memory that polars' streaming takes."""
     from polars import CompatLevel
 
     folder = ScratchFolder()
     file = folder.path / "query.arrow"
-    with folder.guarded():
+    with _told(where), folder.guarded():
         query.sink_ipc(file, compression="uncompressed", compat_level=CompatLevel.oldest(), maintain_order=True)
     return folder, file
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """What a library raises when its query can't be run, as an error of ours: each has classes of its own."""
+    try:
+        yield
+    except VaxseqError:
+        raise
+    except Exception as error:
+        what = str(error).strip().partition("\n")[0].rstrip(".")
+        raise SourceError(f"{where}: the query failed: {what}. Run it by itself to see where.") from error
 
 
 def _batches_of(folder: ScratchFolder, name: str) -> Iterator[pa.Table]:
@@ -201,7 +222,8 @@ def _tables(reader: pa.RecordBatchReader, where: str) -> Iterator[pa.Table]:
                 yield pa.Table.from_batches(waiting).combine_chunks()
                 waiting = []
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{where}: the stream broke off: {str(error).strip()}.") from error
+        what = str(error).strip().partition("\n")[0].rstrip(".")
+        raise SourceError(f"{where}: the stream broke off: {what}. Mend what makes it, and pass it anew.") from error
     if waiting:
         yield pa.Table.from_batches(waiting).combine_chunks()
 

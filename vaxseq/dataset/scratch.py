@@ -29,6 +29,9 @@ class ScratchFolder:
         """Where writing fails, nothing is left, and the error says what to do."""
         try:
             yield
+        except FileNotFoundError:  # of the query's own files
+            self._remove()
+            raise
         except OSError as error:
             self._remove()
             remedy = "Set TMPDIR to a folder with room"

@@ -80,6 +80,9 @@ def _as_series(values: Any) -> Any:
 
 
 def _as_arrow(name: str, values: Any, where: str) -> Any:
+    if isinstance(values, np.ndarray) and values.dtype.kind == "c":
+        remedy = "Make two columns of it, of the real and the imaginary part"
+        raise SourceError(f"{where}: column {name!r}: complex numbers, expected real ones. {remedy}.")
     if hasattr(values, "to_arrow"):  # polars
         return values.to_arrow()
     try:

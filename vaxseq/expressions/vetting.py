@@ -45,7 +45,8 @@ def parse(text: str, *, where: str = "expression") -> Expression:
     """
     text = text_of(text)
     if not isinstance(text, str):
-        raise ExpressionError(f"{where}: an expression is a text; got {type(text).__name__}.")
+        remedy = "Write it as text, as 'x > 0', or of a vaex frame's columns, as frame.x > 0"
+        raise ExpressionError(f"{where}: an expression is a text; got {type(text).__name__}. {remedy}.")
     return _Vetting(text, where).expression()
 
 

@@ -191,9 +191,9 @@ class FittedFeatures(Fitted, Shown):
         as the features look.
 
         Args:
-            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, or whatever else `fit`
-                takes: pandas, polars, Arrow, vaex, a `pathlib.Path` (text isn't taken for one). None, NaN and null are
-                missing. Further columns are passed over.
+            records: a dict of lists or arrays, a dict of scalars or a pandas row (one record), a list of dicts, or
+                whatever `fit` takes: pandas, polars, Arrow, vaex, a `pathlib.Path` (text isn't taken for one). None,
+                NaN and null are missing. Further columns are passed over.
 
         Returns:
             Each input's array by name, shape (rows, width) or (rows, ...) of an array column.

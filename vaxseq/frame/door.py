@@ -42,7 +42,7 @@ def frame_of(data: Any) -> Any:
 
 def _run(data: Any) -> Any:
     if is_lazy_polars(data):
-        folder, file = lazy_file(data)
+        folder, file = lazy_file(data, "frame")
         return folder.opened(file, _open_rows)
     found = spooled(*stream_of(data, "frame"))
     if isinstance(found, pa.Table):

@@ -249,7 +249,8 @@ def explore(
         one.unit = units.get(name)
     explored = Exploration(source, found, unreadable)
     if not explored.rows:
-        raise SelectionError(f"explore: no rows; the frame's filter leaves none of its {source.n_rows:,}. Loosen it.")
+        filtered = f"the frame's filter leaves none of its {source.n_rows:,}. Loosen it"
+        raise SelectionError(f"explore: no rows; {filtered if source.n_rows else 'the frame is empty'}.")
     return explored
 
 

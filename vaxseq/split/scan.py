@@ -41,7 +41,8 @@ class Scan:
                 builder.add(start, source.filter_mask(start, stop), length=stop - start)
             self.rows = builder.build(n_rows=source.n_rows)
         if not self.rows.n:
-            raise SelectionError(f"split: the frame's filter leaves none of its {source.n_rows:,} rows")
+            filtered = f"the frame's filter leaves none of its {source.n_rows:,} rows. Loosen it"
+            raise SelectionError(f"split: {filtered if source.n_rows else 'the frame is empty'}.")
 
     def each(self, columns: Sequence[str], function: Callable[[Block], T]) -> Iterator[T]:
         """``function`` of each block of these columns; ROW is the row id. With an executor it is pickled."""

@@ -57,7 +57,12 @@ class FittedLayer(keras.layers.Layer):
 
         Returns:
             A functional Keras model, ready for ``predict`` and ``save``.
+
+        Raises:
+            OptionError: it is no model.
         """
+        if not callable(model):
+            raise OptionError(f"serving_model: got {type(model).__name__}, expected the Keras model that was trained.")
         inputs = self.new_inputs()
         return keras.Model(inputs, model(self(inputs)))
 

@@ -76,17 +76,27 @@ def _tables(data: Any, where: str) -> Iterator[pa.Table]:
     if _is_one(data):
         yield from _of_one(data, where)
         return
-    if isinstance(data, str | bytes) or hasattr(data, "__array__") or not hasattr(data, "__iter__"):
+    if isinstance(data, str | bytes) or not hasattr(data, "__iter__") or _has_cells(data):
         raise no_table(data, "convert")
     given = False
     for one in data:
-        if not _is_one(one):
-            got = type(one).__name__
-            raise SourceError(f"{where}: got a {got}, expected record batches, tables, frames or dicts of arrays.")
+        if not _is_one(one) or (
+            isinstance(one, Mapping) and not any(hasattr(cell, "__len__") for cell in one.values())
+        ):
+            got = "a row" if isinstance(one, Mapping) else f"a {type(one).__name__}"
+            remedy = "Make tables of many rows each: pyarrow.Table.from_pylist(rows), pandas.DataFrame(rows)"
+            raise SourceError(
+                f"{where}: got {got}, expected record batches, tables, frames or dicts of arrays. {remedy}."
+            )
         yield from _of_one(one, where)
         given = True
     if not given:
         raise SourceError(f"{where}: the iterable gave no batch; got nothing, expected record batches.")
+
+
+def _has_cells(data: Any) -> bool:
+    """Whether to iterate would give its cells, or a model's batches, in place of tables."""
+    return hasattr(data, "__array__") or hasattr(data, "batch")
 
 
 def _is_one(data: Any) -> bool:

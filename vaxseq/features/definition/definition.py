@@ -100,6 +100,10 @@ class Definition(blocks.Block):
         document = read_yaml(text)
         if document.data is None and document.problems:
             raise as_error(document.problems, document, where)
+        if isinstance(document.data, Mapping) and "definition_fingerprint" in document.data:
+            raise DefinitionError(
+                f"{where}: a fitted state, expected a definition. Load it: FittedFeatures.load({where!r})"
+            )
         return _read(cls, document, where)
 
     @classmethod

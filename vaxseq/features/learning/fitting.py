@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
-from vaxseq.errors import DefinitionError, FeatureTypeError
+from vaxseq.errors import DefinitionError, FeatureTypeError, FitError
 from vaxseq.expressions import parse
 from vaxseq.expressions.values import Value
 from vaxseq.features.definition.definition import Definition
@@ -59,6 +59,8 @@ def fit(
 ) -> FitState:
     """See `FeatureSet.fit`."""
     source = source_of(frame)
+    if not source.n_rows:  # its columns may have no types yet
+        raise FitError("fit: the frame has no rows, expected the training rows. Check what made it.")
     selection = None if where is None else parse(where, where="where")
     groups = check(definition, source)
     read = with_histories(source, histories_of(groups))

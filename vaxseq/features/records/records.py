@@ -63,6 +63,8 @@ class Records:
         if isinstance(records, pd.DataFrame):
             self._require([str(name) for name in records.columns])
             return self._many({name: records[name] for name in self._columns}, len(records))
+        if isinstance(records, pd.Series) and all(isinstance(name, str) for name in records.index):
+            records = records.to_dict()  # a row of a frame
         if isinstance(records, Mapping):
             return self._mapping(records)
         if isinstance(records, Sequence) and not isinstance(records, (str, bytes)):

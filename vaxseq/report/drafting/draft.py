@@ -110,6 +110,9 @@ def _aim(target: Any, types: dict[str, str]) -> Expression | None:
     if target is None:
         return None
     text = text_of(target)
+    if not isinstance(text, str):
+        remedy = "Put an array into the frame and name its column; a definition's further targets are written by hand"
+        raise OptionError(f"draft target: got {type(target).__name__}, expected a column or an expression. {remedy}.")
     if text in types:
         return parse(reference(text), where="draft target")
     found = parse(text, where="draft target")

@@ -87,6 +87,9 @@ def export(
     """
     if to not in _NEEDS:
         raise OptionError(f"export to: unknown format {to!r}.{did_you_mean(to, _NEEDS)}")
+    if not isinstance(model, str | os.PathLike):
+        remedy = "Save it first: model.save('model.keras')"
+        raise OptionError(f"export model: got {type(model).__name__}, expected a .keras file's path. {remedy}.")
     target = Path(path)
     if target.exists() and not overwrite:
         raise OptionError(f"{target}: is there already. Pass overwrite=True to replace it, or name another.")
