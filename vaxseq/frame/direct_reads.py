@@ -2,11 +2,15 @@
 
 Left to itself, the kernel reads around each mapped page that is touched, megabytes on some systems. Memory that holds
 the whole file makes use of that sooner or later; where it can't, most of it is dropped before anything comes to it.
+What the page cache can't keep until it is read again goes past it, where the system can: making room for pages, and
+giving it up again, costs more than reading them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,6 +25,12 @@ from vaxseq.errors import DatasetError
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _HELD_BYTES = 32 << 20
 _HINT_BYTES = 512 << 10  # the kernel cuts a longer hint short
+_PAGE = 4096  # past the cache, files and memory are aligned to what storage takes at once: this, or a part of it
+SLACK_BYTES = 3 * _PAGE  # what memory must have more than the rows that are fetched into it
+_PAST_CACHE = getattr(os, "O_DIRECT", 0)
+_BOUNCE_BYTES = 1 << 20
+
+_bounce = threading.local()
 
 Ids = npt.NDArray[np.int64]
 
@@ -53,23 +63,58 @@ def exceeds_memory(data_bytes: int) -> bool:
     return bool(limits) and data_bytes > min(limits)
 
 
+def outgrows_cache(data_bytes: int) -> bool:
+    """Whether the page cache can't hold so much data, whatever else it gives up."""
+    return any(limit is not None and data_bytes > limit for limit in (memory_allowed(), memory_room()))
+
+
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """Rows of ``row_bytes`` bytes each, from ``offset`` on in a file, told from another of its name by its inode."""
+    """Rows of ``row_bytes`` bytes each, from ``offset`` on in a file, told from another of its name by its inode.
+
+    ``past_cache``: nothing of what is fetched is to stay in the page cache.
+    """
 
     path: str
     inode: int
     offset: int
     row_bytes: int
+    past_cache: bool = False
 
     @classmethod
-    def behind(cls, array: npt.NDArray[Any], mapped: list[Mapping]) -> FileRows | None:
+    def behind(cls, array: npt.NDArray[Any], mapped: list[Mapping], past_cache: bool = False) -> FileRows | None:
         """Where a contiguous array's rows are in the file that it is mapped from; None if it isn't."""
-        address = int(array.__array_interface__["data"][0])
+        address = _address(array)
         for one in mapped:
             if one.start <= address and address + array.nbytes <= one.stop:
-                return cls(one.path, one.inode, one.offset + address - one.start, array.strides[0])
+                return cls(one.path, one.inode, one.offset + address - one.start, array.strides[0], past_cache)
         return None
+
+    def fetch(self, start: int, stop: int, memory: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The bytes of rows ``start`` to ``stop``, anywhere in ``memory``: theirs and SLACK_BYTES at least."""
+        low, high = self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes
+        if self.past_cache and _PAST_CACHE:
+            begin = low // _PAGE * _PAGE
+            at = -_address(memory) % _PAGE
+            place = memory[at : at - (-(high - begin) // _PAGE * _PAGE)]
+            try:
+                file = self._open(_PAST_CACHE)
+                try:
+                    _read_into(file, place, begin, high - begin)
+                finally:
+                    os.close(file)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # it can't, with this file system
+                    raise
+            else:
+                return place[low - begin : high - begin]
+        place = memory[: high - low]
+        file = self._open()
+        try:
+            _read_into(file, place, low)
+        finally:
+            os.close(file)
+        return place
 
     def hint(self, start: int, stop: int) -> None:
         """Tell the kernel that these rows will be read, so that it begins."""
@@ -81,6 +126,18 @@ class FileRows:
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any]) -> None:
         """Rows ``start`` to ``stop``, into a contiguous array."""
+        if self.past_cache:  # by way of memory that is aligned, and small enough to stay in the processor's cache
+            if not hasattr(_bounce, "memory"):
+                _bounce.memory = np.empty(_BOUNCE_BYTES + SLACK_BYTES, np.uint8)
+            memory, content = _bounce.memory, out.reshape(-1).view(np.uint8)
+            step = max(1, _BOUNCE_BYTES // self.row_bytes)
+            for low in range(start, stop, step):
+                high = min(low + step, stop)
+                place = content[(low - start) * self.row_bytes : (high - start) * self.row_bytes]
+                if len(place) > _BOUNCE_BYTES:  # a row alone
+                    memory = np.empty(len(place) + SLACK_BYTES, np.uint8)
+                place[...] = self.fetch(low, high, memory)
+            return
         file = self._open()
         try:
             _read_into(file, out.reshape(-1).view(np.uint8), self.offset + start * self.row_bytes)
@@ -134,10 +191,12 @@ class FileRows:
         gathered: npt.NDArray[Any] = every[at]
         return gathered
 
-    def _open(self) -> int:
+    def _open(self, flags: int = 0) -> int:
         try:
-            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | flags)
         except OSError as error:
+            if flags and error.errno == errno.EINVAL:
+                raise
             raise DatasetError(f"{self.path}: can't be read any more ({error.strerror}). Put it back.") from error
         if os.fstat(file).st_ino != self.inode:
             os.close(file)
@@ -150,9 +209,13 @@ def _hint(file: int, low: int, high: int) -> None:
         os.posix_fadvise(file, at, min(_HINT_BYTES, high - at), os.POSIX_FADV_WILLNEED)
 
 
-def _read_into(file: int, out: npt.NDArray[np.uint8], at: int) -> None:
+def _address(array: npt.NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _read_into(file: int, out: npt.NDArray[np.uint8], at: int, needed: int | None = None) -> None:
     count = fill(file, out.data, at)
-    if count < len(out):
+    if count < (len(out) if needed is None else needed):
         raise DatasetError(
             f"a data file ends at byte {at + count:,}, before the rows that it is to hold; was it cut short?"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
 from vaxseq.frame.mapped import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker, dataset_files
+from vaxseq.frame.reading_threads import at_once
 from vaxseq.frame.remote import RemoteColumn
 from vaxseq.frame.vaex_internals import (
     active_range,
@@ -64,13 +66,19 @@ class Source:
         self._watch.check()
         virtual = [name for name in names if name in self._virtual]
         needs = self._all_needs(virtual)
-        for name in (*names, *needs):
-            if name not in self._virtual:
-                self._column(name).hint(start, stop)
-        found = {name: self._column(name).read(start, stop) for name in names if name not in self._virtual}
+        physical = [name for name in names if name not in self._virtual]
+        columns, raw_columns = ([self._column(name) for name in some] for some in (physical, needs))
+        if self._maker.past_cache:
+            values = at_once(partial(column.read, start, stop) for column in columns)
+            raws = at_once(partial(column.raw, start, stop) for column in raw_columns)
+        else:
+            for column in (*columns, *raw_columns):
+                column.hint(start, stop)
+            values = [column.read(start, stop) for column in columns]
+            raws = [column.raw(start, stop) for column in raw_columns]
+        found = dict(zip(physical, values, strict=True))
         if virtual:
-            raw = {need: self._column(need).raw(start, stop) for need in needs}
-            found.update(self._evaluate(virtual, raw, stop - start))
+            found.update(self._evaluate(virtual, dict(zip(needs, raws, strict=True)), stop - start))
         return found
 
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:

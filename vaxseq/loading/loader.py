@@ -23,6 +23,7 @@ from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import Buffer
 
 _CHUNK_ROWS = 65_536
+_STRETCH_ROWS, _STRETCH_BYTES = 262_144, 24 << 20  # from files: a column's part of it is read at once
 _BUFFER_BYTES = 256 << 20
 _AHEAD_BYTES = 256 << 20  # however many batches are asked to be read ahead
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
@@ -131,7 +132,10 @@ class Loader(Generic[Made]):
         self._threads_ahead, self._ordered = threads, ordered
         self._sequential = sequential
         self.row_bytes = reader.row_bytes()
-        rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
+        most, most_bytes = _CHUNK_ROWS, reader.chunk_bytes
+        if plan.in_order and reader.from_files:
+            most, most_bytes = _STRETCH_ROWS, max(_STRETCH_BYTES, most_bytes)
+        rows = max(1, min(most, most_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
         ahead = max(1, _AHEAD_BYTES // max(1, self.chunk_batches * plan.batch_size * self.row_bytes))
         self._chunks_ahead = min(ahead, max(threads, -(-read_ahead // self.chunk_batches))) if read_ahead else 0
