@@ -11,9 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ _BOUNCE_BYTES = 1 << 20
 _bounce = threading.local()
 
 Ids = npt.NDArray[np.int64]
+Found = TypeVar("Found")
 
 
 class Mapping(NamedTuple):
@@ -92,69 +94,29 @@ class FileRows:
 
     def fetch(self, start: int, stop: int, memory: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """The bytes of rows ``start`` to ``stop``, anywhere in ``memory``: theirs and SLACK_BYTES at least."""
-        low, high = self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes
-        if self.past_cache and _PAST_CACHE:
-            begin = low // _PAGE * _PAGE
-            at = -_address(memory) % _PAGE
-            place = memory[at : at - (-(high - begin) // _PAGE * _PAGE)]
-            try:
-                file = self._open(_PAST_CACHE)
-                try:
-                    _read_into(file, place, begin, high - begin)
-                finally:
-                    os.close(file)
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # it can't, with this file system
-                    raise
-            else:
-                return place[low - begin : high - begin]
-        place = memory[: high - low]
-        file = self._open()
-        try:
-            _read_into(file, place, low)
-        finally:
-            os.close(file)
-        return place
+        return self._using(lambda file, aligned: self._fetched(file, aligned, start, stop, memory))
 
     def hint(self, start: int, stop: int) -> None:
         """Tell the kernel that these rows will be read, so that it begins."""
-        file = self._open()
-        try:
+        with self._opened() as file:
             _hint(file, self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes)
-        finally:
-            os.close(file)
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any]) -> None:
         """Rows ``start`` to ``stop``, into a contiguous array."""
-        if self.past_cache:  # by way of memory that is aligned, and small enough to stay in the processor's cache
-            if not hasattr(_bounce, "memory"):
-                _bounce.memory = np.empty(_BOUNCE_BYTES + SLACK_BYTES, np.uint8)
-            memory, content = _bounce.memory, out.reshape(-1).view(np.uint8)
-            step = max(1, _BOUNCE_BYTES // self.row_bytes)
-            for low in range(start, stop, step):
-                high = min(low + step, stop)
-                place = content[(low - start) * self.row_bytes : (high - start) * self.row_bytes]
-                if len(place) > _BOUNCE_BYTES:  # a row alone
-                    memory = np.empty(len(place) + SLACK_BYTES, np.uint8)
-                place[...] = self.fetch(low, high, memory)
-            return
-        file = self._open()
-        try:
-            _read_into(file, out.reshape(-1).view(np.uint8), self.offset + start * self.row_bytes)
-        finally:
-            os.close(file)
+        self.read_ranges([(start, stop)], out)
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]], out: npt.NDArray[Any]) -> None:
+        """Rows of several ranges, end to end, into a contiguous array."""
+        self._using(lambda file, aligned: self._read_ranges(file, aligned, ranges, out.reshape(-1).view(np.uint8)))
 
     def gather(self, ids: Ids, out: npt.NDArray[Any]) -> None:
         """The rows ``ids``, in their order, into a contiguous array."""
         if not out.size:
             return
         rows = out.reshape(len(ids), -1).view(np.dtype((np.void, self.row_bytes)))[:, 0]
-        file = self._open()
-        try:
+        with self._opened() as file:
             for part in self._parts(ids):
                 rows[part] = self._gathered(file, ids[part])
-        finally:
-            os.close(file)
 
     def _parts(self, ids: Ids) -> Iterator[slice]:
         """Parts of the rows, each of few enough extents of the file to be held at once."""
@@ -182,7 +144,7 @@ class FileRows:
         ends = np.cumsum(highs - lows)
         held = np.empty(int(ends[-1]), np.uint8)
         for low, high, end in zip(lows.tolist(), highs.tolist(), ends.tolist(), strict=True):
-            _read_into(file, held[end - (high - low) : end], self.offset + low)
+            _read_into(file, held[end - (high - low) : end], self.offset + low, high - low)
         places = ids * self.row_bytes
         number = np.searchsorted(lows, places, side="right") - 1
         at = places - lows[number] + (ends - (highs - lows))[number]
@@ -191,17 +153,58 @@ class FileRows:
         gathered: npt.NDArray[Any] = every[at]
         return gathered
 
-    def _open(self, flags: int = 0) -> int:
+    def _using(self, use: Callable[[int, bool], Found]) -> Found:
+        """What ``use`` makes of the file, and of whether reads are to be aligned: past the page cache, if they can."""
+        if self.past_cache and _PAST_CACHE:
+            try:
+                with self._opened(_PAST_CACHE) as file:
+                    return use(file, True)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # it can't, with this file system
+                    raise
+        with self._opened() as file:
+            return use(file, False)
+
+    def _fetched(
+        self, file: int, aligned: bool, start: int, stop: int, memory: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        low, high = self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes
+        begin = low // _PAGE * _PAGE if aligned else low
+        size = -(-(high - begin) // _PAGE) * _PAGE if aligned else high - begin
+        at = -_address(memory) % _PAGE
+        place = memory[at : at + size]
+        _read_into(file, place, begin, high - begin)
+        return place[low - begin : high - begin]
+
+    def _read_ranges(
+        self, file: int, aligned: bool, ranges: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]
+    ) -> None:
+        at, step = 0, max(1, _BOUNCE_BYTES // self.row_bytes)
+        for start, stop in ranges:
+            if not aligned:
+                size = (stop - start) * self.row_bytes
+                _read_into(file, out[at : at + size], self.offset + start * self.row_bytes, size)
+                at += size
+                continue
+            for low in range(start, stop, step):  # by way of memory that is small enough for the processor's cache
+                part = self._fetched(file, True, low, min(low + step, stop), _bounce_memory(step * self.row_bytes))
+                out[at : at + len(part)] = part
+                at += len(part)
+
+    @contextmanager
+    def _opened(self, flags: int = 0) -> Iterator[int]:
         try:
             file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | flags)
         except OSError as error:
             if flags and error.errno == errno.EINVAL:
                 raise
             raise DatasetError(f"{self.path}: can't be read any more ({error.strerror}). Put it back.") from error
-        if os.fstat(file).st_ino != self.inode:
+        try:
+            if os.fstat(file).st_ino != self.inode:
+                raise DatasetError(f"{self.path}: another file has its name now; open the dataset again")
+            yield file
+        finally:
             os.close(file)
-            raise DatasetError(f"{self.path}: another file has its name now; open the dataset again")
-        return file
 
 
 def _hint(file: int, low: int, high: int) -> None:
@@ -213,9 +216,17 @@ def _address(array: npt.NDArray[Any]) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _read_into(file: int, out: npt.NDArray[np.uint8], at: int, needed: int | None = None) -> None:
+def _bounce_memory(size: int) -> npt.NDArray[np.uint8]:
+    """This thread's memory for so many bytes that are read and copied at once."""
+    memory: npt.NDArray[np.uint8] | None = getattr(_bounce, "memory", None)
+    if memory is None or len(memory) < size + SLACK_BYTES:
+        memory = _bounce.memory = np.empty(size + SLACK_BYTES, np.uint8)
+    return memory
+
+
+def _read_into(file: int, out: npt.NDArray[np.uint8], at: int, needed: int) -> None:
     count = fill(file, out.data, at)
-    if count < (len(out) if needed is None else needed):
+    if count < needed:
         raise DatasetError(
             f"a data file ends at byte {at + count:,}, before the rows that it is to hold; was it cut short?"
         )

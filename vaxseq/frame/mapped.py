@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from vaxseq.frame.direct_reads import SLACK_BYTES, FileRows, Mapping
 Ids = npt.NDArray[np.int64]
 
 _SCRATCH_BYTES, _SCRATCH_ROOM = 25 << 20, 3  # of what a column reads at once; read-ahead threads and their user
+
+_RUN_BYTES = 8 << 10  # runs of so many bytes are read one by one; rows of shorter ones are gathered together
 
 
 class Layout:
@@ -101,6 +105,8 @@ class FixedWidth:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def gather(self, located: Located) -> npt.NDArray[Any]:
+        if self._files and isinstance(located, LocatedRuns) and located.length * self._files[0].row_bytes >= _RUN_BYTES:
+            return self._fetched_runs(self._files, located.starts, located.length)
         if self._files:
             out = np.empty((len(located.ids), *self.shape), self.dtype)
             for piece, rows, places in by_piece(located, self.layout):
@@ -134,6 +140,16 @@ class FixedWidth:
         for piece, low, high in spans:
             files[piece].read(low, high, out[at : at + high - low])
             at += high - low
+        return out
+
+    def _fetched_runs(self, files: list[FileRows], starts: Ids, length: int) -> npt.NDArray[Any]:
+        out, at = self._rows(self._scratch_for(len(starts) * length * files[0].row_bytes)), 0
+        spans = [span for start in starts.tolist() for span in self.layout.spans(start, start + length)]
+        for piece, some in groupby(spans, itemgetter(0)):
+            ranges = [(low, high) for _, low, high in some]
+            rows = sum(high - low for low, high in ranges)
+            files[piece].read_ranges(ranges, out[at : at + rows])
+            at += rows
         return out
 
     def _rows(self, content: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:

@@ -90,6 +90,7 @@ class ColumnMaker:
         large = exceeds_memory(size)
         self.past_cache = large and outgrows_cache(size)
         self.remote = _is_remote(dataset)
+        self.on_disk = large and not self.remote
         self.large = large or self.remote
         self._mapped = mappings() if large else None
         self._layouts: dict[tuple[int, ...], Layout] = {}

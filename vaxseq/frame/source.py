@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -58,6 +58,11 @@ class Source:
         """Whether the data's files are larger than what memory will keep of them."""
         return self._maker.large
 
+    @property
+    def past_cache(self) -> bool:
+        """Whether nothing of them stays in the page cache until it is read again."""
+        return self._maker.past_cache
+
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
         names = tuple(names)
@@ -67,19 +72,15 @@ class Source:
         virtual = [name for name in names if name in self._virtual]
         needs = self._all_needs(virtual)
         physical = [name for name in names if name not in self._virtual]
-        columns, raw_columns = ([self._column(name) for name in some] for some in (physical, needs))
-        if self._maker.past_cache:
-            values = at_once(partial(column.read, start, stop) for column in columns)
-            raws = at_once(partial(column.raw, start, stop) for column in raw_columns)
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).read, start, stop) for name in physical]
+        jobs += [partial(self._column(name).raw, start, stop) for name in needs]
+        if self._maker.on_disk:
+            results = at_once(jobs)
         else:
-            for column in (*columns, *raw_columns):
-                column.hint(start, stop)
-            values = [column.read(start, stop) for column in columns]
-            raws = [column.raw(start, stop) for column in raw_columns]
-        found = dict(zip(physical, values, strict=True))
-        if virtual:
-            found.update(self._evaluate(virtual, dict(zip(needs, raws, strict=True)), stop - start))
-        return found
+            for name in (*physical, *needs):
+                self._column(name).hint(start, stop)
+            results = [job() for job in jobs]
+        return self._with_virtual(physical, virtual, needs, results, stop - start)
 
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
@@ -97,11 +98,21 @@ class Source:
                 column = None if name in self._virtual else self._column(name)
                 if isinstance(column, RemoteColumn):
                     column.begin(row_ids)
-        found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
+        needs = self._all_needs(virtual)
+        physical = [name for name in names if name not in self._virtual]
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).gather, located) for name in physical]
+        jobs += [partial(self._column(name).raw_gather, located) for name in needs]
+        results = at_once(jobs) if self._maker.on_disk else [job() for job in jobs]
+        return self._with_virtual(physical, virtual, needs, results, len(row_ids))
+
+    def _with_virtual(
+        self, physical: list[str], virtual: list[str], needs: list[str], results: list[Any], rows: int
+    ) -> dict[str, Value]:
+        """Columns that were read, first the physical ones, then those that the virtual ones need."""
+        found: dict[str, Value] = dict(zip(physical, results[: len(physical)], strict=True))
         if virtual:
-            raw = {need: self._column(need).raw_gather(located) for need in self._all_needs(virtual)}
-            found.update(self._evaluate(virtual, raw, len(row_ids)))
+            found.update(self._evaluate(virtual, dict(zip(needs, results[len(physical) :], strict=True)), rows))
         return found
 
     def gather_runs(self, names: Iterable[str], starts: Ids, length: int) -> dict[str, Value]:
