@@ -65,22 +65,38 @@ class Source:
 
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
+        physical, virtual, needs = self._parted(tuple(names), start, stop)
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).read, start, stop) for name in physical]
+        jobs += [partial(self._column(name).raw, start, stop) for name in needs]
+        results = self._results(jobs, (*physical, *needs), start, stop)
+        return self._with_virtual(physical, virtual, needs, results, stop - start)
+
+    def raw(self, names: Iterable[str], start: int, stop: int) -> dict[str, Any]:
+        """The same rows as arrays of the types that they are stored in, NumPy's or Arrow's."""
         names = tuple(names)
+        physical, virtual, needs = self._parted(names, start, stop)
+        stored = tuple(dict.fromkeys((*physical, *needs)))
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).raw, start, stop) for name in stored]
+        found = dict(zip(stored, self._results(jobs, stored, start, stop), strict=True))
+        if virtual:
+            found |= self._blocks(virtual, {need: found[need] for need in needs}, stop - start)
+        return {name: found[name] for name in names}
+
+    def _parted(self, names: tuple[str, ...], start: int, stop: int) -> tuple[list[str], list[str], list[str]]:
+        """Which of the names are physical, which virtual, and the physical columns behind those."""
         if not 0 <= start <= stop <= self.n_rows:
             raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
         self._watch.check()
         virtual = [name for name in names if name in self._virtual]
-        needs = self._all_needs(virtual)
-        physical = [name for name in names if name not in self._virtual]
-        jobs: list[Callable[[], Any]] = [partial(self._column(name).read, start, stop) for name in physical]
-        jobs += [partial(self._column(name).raw, start, stop) for name in needs]
+        return [name for name in names if name not in self._virtual], virtual, self._all_needs(virtual)
+
+    def _results(self, jobs: list[Callable[[], Any]], names: tuple[str, ...], start: int, stop: int) -> list[Any]:
+        """What the jobs, that read rows of these columns, return."""
         if self._maker.on_disk:
-            results = at_once(jobs)
-        else:
-            for name in (*physical, *needs):
-                self._column(name).hint(start, stop)
-            results = [job() for job in jobs]
-        return self._with_virtual(physical, virtual, needs, results, stop - start)
+            return at_once(jobs)
+        for name in names:
+            self._column(name).hint(start, stop)
+        return [job() for job in jobs]
 
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
@@ -146,8 +162,12 @@ class Source:
         shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""
         return f"{value.data.dtype}{shape}"
 
-    def categories(self) -> dict[str, list[Any]]:
-        """Columns of codes, as vaex's ``ordinal_encode`` makes them, with what each code stands for."""
+    def shown(self) -> list[str]:
+        """The columns that the frame itself shows, in its order: those hidden are behind others."""
+        return [str(name) for name in self._frame.get_column_names()]
+
+    def categories(self) -> dict[str, tuple[list[Any], int]]:
+        """Columns of codes, as vaex's ``ordinal_encode`` makes them, what they stand for, and the first code."""
         return coded_columns(self._frame)
 
     @property
@@ -202,22 +222,27 @@ class Source:
         return found
 
     def _evaluate(self, names: Sequence[str], raw: dict[str, Any], rows: int) -> dict[str, Value]:
+        return {name: from_raw(block) for name, block in self._blocks(names, raw, rows).items()}
+
+    def _blocks(self, names: Sequence[str], raw: dict[str, Any], rows: int) -> dict[str, Any]:
+        """Virtual columns as vaex computes them; of no rows, cut from one row's."""
         if rows == 0:
-            return {name: value.slice(0, 0) for name, value in self._one_row(names).items()}
+            return {name: block[:0] for name, block in self._one_row(names).items()}
         scope = block_scope(self._frame, raw, rows)
         out = {}
-        for name in names:
-            block = scope.evaluate(name)
-            if not hasattr(block, "__len__"):
-                block = np.full(rows, block)
-            out[name] = from_raw(as_array(block))
+        with np.errstate(all="ignore"):  # under a missing value lies anything
+            for name in names:
+                block = scope.evaluate(name)
+                if not hasattr(block, "__len__"):
+                    block = np.full(rows, block)
+                out[name] = as_array(block)
         return out
 
-    def _one_row(self, names: Sequence[str]) -> dict[str, Value]:
+    def _one_row(self, names: Sequence[str]) -> dict[str, Any]:
         if self.n_rows == 0:
             raise SelectionError("the frame has no rows, so its virtual columns have no type")
         raw = {need: self._column(need).raw(0, 1) for need in self._all_needs(names)}
-        return self._evaluate(names, raw, 1)
+        return self._blocks(names, raw, 1)
 
     def _all_needs(self, names: Iterable[str]) -> list[str]:
         needed: dict[str, None] = {}

@@ -91,7 +91,8 @@ def draft(
     out |= {one.column: one.why for one in chosen if one.where == "out"}
     if sample is not None:
         seen = {**summaries, _TARGET: sample.summary(_TARGET, "float64")}
-        told = giveaways(sample, seen, _TARGET, [name for name in summaries if name not in out and name != order])
+        names = [name for name in summaries if name not in out and name != order]
+        told = giveaways(sample, seen, _TARGET, names, groups=groups, order=order)
         out |= told
     kept = [one for one in chosen if one.where != "out" and _reads(one) not in out]
     past = past_of(source, groups, order, [summaries[name] for name in summaries if name not in out], kept)
