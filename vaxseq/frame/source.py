@@ -59,9 +59,9 @@ class Source:
         return self._maker.large
 
     @property
-    def past_cache(self) -> bool:
-        """Whether nothing of them stays in the page cache until it is read again."""
-        return self._maker.past_cache
+    def on_disk(self) -> bool:
+        """Whether that is so, and the files are of this machine."""
+        return self._maker.on_disk
 
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""

@@ -44,7 +44,7 @@ class FrameReader:
     @property
     def worth_keeping(self) -> bool:
         """Whether rows are quicker to read again from a file in which they lie whole."""
-        return self.source.past_cache
+        return self.source.on_disk
 
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
