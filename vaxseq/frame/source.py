@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
 from vaxseq.frame.mapped import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker, dataset_files
+from vaxseq.frame.reading_threads import at_once
 from vaxseq.frame.remote import RemoteColumn
 from vaxseq.frame.vaex_internals import (
     active_range,
@@ -56,37 +58,45 @@ class Source:
         """Whether the data's files are larger than what memory will keep of them."""
         return self._maker.large
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether that is so, and the files are of this machine."""
+        return self._maker.on_disk
+
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
-        names = tuple(names)
-        virtual, needs = self._begun(names, start, stop)
-        found = {name: self._column(name).read(start, stop) for name in names if name not in self._virtual}
-        if virtual:
-            raw = {need: self._column(need).raw(start, stop) for need in needs}
-            found.update(self._evaluate(virtual, raw, stop - start))
-        return found
+        physical, virtual, needs = self._parted(tuple(names), start, stop)
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).read, start, stop) for name in physical]
+        jobs += [partial(self._column(name).raw, start, stop) for name in needs]
+        results = self._results(jobs, (*physical, *needs), start, stop)
+        return self._with_virtual(physical, virtual, needs, results, stop - start)
 
     def raw(self, names: Iterable[str], start: int, stop: int) -> dict[str, Any]:
         """The same rows as arrays of the types that they are stored in, NumPy's or Arrow's."""
         names = tuple(names)
-        virtual, needs = self._begun(names, start, stop)
-        stored = dict.fromkeys(name for name in (*names, *needs) if name not in self._virtual)
-        found = {name: self._column(name).raw(start, stop) for name in stored}
+        physical, virtual, needs = self._parted(names, start, stop)
+        stored = tuple(dict.fromkeys((*physical, *needs)))
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).raw, start, stop) for name in stored]
+        found = dict(zip(stored, self._results(jobs, stored, start, stop), strict=True))
         if virtual:
             found |= self._blocks(virtual, {need: found[need] for need in needs}, stop - start)
         return {name: found[name] for name in names}
 
-    def _begun(self, names: tuple[str, ...], start: int, stop: int) -> tuple[list[str], list[str]]:
-        """Which of the names are virtual, and the physical columns behind those; all are told to be read soon."""
+    def _parted(self, names: tuple[str, ...], start: int, stop: int) -> tuple[list[str], list[str], list[str]]:
+        """Which of the names are physical, which virtual, and the physical columns behind those."""
         if not 0 <= start <= stop <= self.n_rows:
             raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
         self._watch.check()
         virtual = [name for name in names if name in self._virtual]
-        needs = self._all_needs(virtual)
-        for name in (*names, *needs):
-            if name not in self._virtual:
-                self._column(name).hint(start, stop)
-        return virtual, needs
+        return [name for name in names if name not in self._virtual], virtual, self._all_needs(virtual)
+
+    def _results(self, jobs: list[Callable[[], Any]], names: tuple[str, ...], start: int, stop: int) -> list[Any]:
+        """What the jobs, that read rows of these columns, return."""
+        if self._maker.on_disk:
+            return at_once(jobs)
+        for name in names:
+            self._column(name).hint(start, stop)
+        return [job() for job in jobs]
 
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
@@ -104,11 +114,21 @@ class Source:
                 column = None if name in self._virtual else self._column(name)
                 if isinstance(column, RemoteColumn):
                     column.begin(row_ids)
-        found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
+        needs = self._all_needs(virtual)
+        physical = [name for name in names if name not in self._virtual]
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).gather, located) for name in physical]
+        jobs += [partial(self._column(name).raw_gather, located) for name in needs]
+        results = at_once(jobs) if self._maker.on_disk else [job() for job in jobs]
+        return self._with_virtual(physical, virtual, needs, results, len(row_ids))
+
+    def _with_virtual(
+        self, physical: list[str], virtual: list[str], needs: list[str], results: list[Any], rows: int
+    ) -> dict[str, Value]:
+        """Columns that were read, first the physical ones, then those that the virtual ones need."""
+        found: dict[str, Value] = dict(zip(physical, results[: len(physical)], strict=True))
         if virtual:
-            raw = {need: self._column(need).raw_gather(located) for need in self._all_needs(virtual)}
-            found.update(self._evaluate(virtual, raw, len(row_ids)))
+            found.update(self._evaluate(virtual, dict(zip(needs, results[len(physical) :], strict=True)), rows))
         return found
 
     def gather_runs(self, names: Iterable[str], starts: Ids, length: int) -> dict[str, Value]:
