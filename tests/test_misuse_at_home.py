@@ -100,6 +100,18 @@ MISUSES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: vs.convert({"c": np.zeros(2, complex)}, folder / "o.arrow", progress=False),
         "<dict>: column 'c': complex numbers, .*Make two columns of it",
     ),
+    "two columns of one name": (
+        lambda folder: vs.convert(pd.concat([FRAME, FRAME], axis=1), folder / "o.arrow", progress=False),
+        "<DataFrame>: the column 'x' is there twice. Rename one",
+    ),
+    "a file's format of a frame": (
+        lambda folder: vs.convert(FRAME, folder / "o.arrow", format="csv", progress=False),
+        "option format; got 'csv' for a DataFrame, which is no file. Leave it out",
+    ),
+    "a polars expression as an input": (
+        lambda _: vs.Sequence(pl.from_pandas(FRAME), inputs=[pl.col("x")]),
+        "inputs: got Expr, expected a column's name. Write it as text",
+    ),
     "a model to export": (
         lambda folder: vs.export(object(), fitted(), folder / "o.onnx", to="onnx"),  # type: ignore[arg-type]
         r"export model: got object, .*model\.save",
@@ -118,6 +130,14 @@ def test_each_says_what_to_do(misuse: str, tmp_path: Path) -> None:
     with pytest.raises(vs.VaxseqError, match=f"(?s){said}"):
         call(tmp_path)
     assert not (tmp_path / "o.arrow").exists()
+
+
+@pytest.mark.parametrize("habit", ["transform", "transform_records", "get_feature_names_out"])
+def test_a_definition_is_told_from_what_it_is_fitted_to(habit: str) -> None:
+    with pytest.raises(AttributeError, match=f"FeatureSet has no '{habit}'; what fit returns has: fitted = "):
+        getattr(FEATURES, habit)
+    with pytest.raises(AttributeError, match="no attribute 'nothing_like_it'"):
+        FEATURES.nothing_like_it  # noqa: B018
 
 
 def test_a_pandas_row_is_a_record() -> None:

@@ -35,6 +35,9 @@ def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
     if isinstance(given, str | os.PathLike):
         given = [given]
     if isinstance(given, Mapping) or not _are_paths(given):
+        if format_name not in (None, MemoryReader.name):
+            got = f"got {format_name!r} for a {type(given).__name__}, which is no file"
+            raise OptionError(f"convert: option format; {got}. Leave it out.")
         return (_in_memory(given),)
     found = [source for one in given for source in _files(places.local_path(os.fspath(one)), format_name)]
     if not found:

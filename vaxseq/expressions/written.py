@@ -31,13 +31,17 @@ def text_of(value: Any) -> Any:
 
 
 def name_of(value: Any, where: str) -> Any:
-    """The column's name, of ``df.x`` too; anything that isn't a vaex expression as it is.
+    """The column's name, of ``df.x`` too.
 
     Raises:
-        OptionError: an expression that is more than a column.
+        OptionError: an expression that is more than a column, or no name.
     """
     text = text_of(value)
     if text is value:
+        if value is not None and not isinstance(value, str | int):
+            raise OptionError(
+                f"{where}: got {type(value).__name__}, expected a column's name. Write it as text, as 'x'."
+            )
         return value
     node = ast.parse(text, mode="eval").body
     if isinstance(node, ast.Name):

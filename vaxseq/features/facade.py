@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,13 @@ class FeatureSet(Shown, Definition):
     >>> fs.inputs["x"].dtype
     'float32'
     """
+
+    if not TYPE_CHECKING:  # else every name would be one for mypy
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("_") and hasattr(FittedFeatures, name):
+                raise AttributeError(f"FeatureSet has no {name!r}; what fit returns has: fitted = features.fit(frame)")
+            return super().__getattr__(name)
 
     def fit(
         self, frame: Any, *, where: str | None = None, executor: Executor | None = None, progress: bool = True

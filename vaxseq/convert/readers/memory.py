@@ -16,7 +16,7 @@ from vaxseq.convert.readers.base import Piece, Unit
 from vaxseq.convert.readers.nesting import NestedReader
 from vaxseq.dataset.foreign import columns_of, is_pandas, is_query, is_table, is_vaex, no_table, stream_of, was_run
 from vaxseq.dataset.table_columns import Columns, arrow_columns
-from vaxseq.errors import SourceError
+from vaxseq.errors import OptionError, SourceError
 
 _ROWS = 1 << 20
 _LOOK_ROWS = 1 << 14
@@ -150,6 +150,9 @@ def _absent(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
 
 
 def _from_pandas(data: Any, where: str) -> pa.Table:
+    if not data.columns.is_unique:
+        twice = data.columns[data.columns.duplicated()][0]
+        raise OptionError(f"{where}: the column {twice!r} is there twice. Rename one.")
     try:
         return pa.Table.from_pandas(_with_index(data, where), preserve_index=False).replace_schema_metadata(None)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
