@@ -192,6 +192,19 @@ def test_a_stream_that_breaks_off_leaves_no_dataset(tmp_path: Path) -> None:
     assert not (tmp_path / "made.arrow").exists()
 
 
+@pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "15m", "s", "ns"])
+def test_times_of_every_unit(unit: str, tmp_path: Path) -> None:
+    times = np.array([np.datetime64("2024-01-01"), np.datetime64("NaT"), np.datetime64("1950-06-04")]).astype(
+        f"M8[{unit}]"
+    )
+    data = {"t": times} if unit in ("Y", "M") else {"t": times, "span": times - times[0]}
+    vs.convert(data, tmp_path / "made.arrow", progress=False)
+    made = source_of(tmp_path / "made.arrow").read(data, 0, 3)
+    for name, one in data.items():
+        fine = f"{one.dtype.kind}8[ns]"
+        np.testing.assert_array_equal(made[name].data.astype(fine), one.astype(fine))
+
+
 def test_what_no_dataset_holds_is_named(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"<dict>: column 'z': dtype .*float128 can't be converted"):
         vs.convert({"z": np.zeros(2, np.longdouble)}, tmp_path / "made.arrow", progress=False)

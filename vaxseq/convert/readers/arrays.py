@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from vaxseq.errors import SchemaError
 
+_COARSE = ("W", "D", "h", "m")  # whole seconds, whatever their count
+
 
 def arrow_type(dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> pa.DataType:
     """The Arrow type of an array with this dtype and shape of one row.
@@ -20,7 +22,7 @@ def arrow_type(dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> pa.D
     if dtype.kind in "SUO":
         kind = pa.string()
     elif dtype.kind == "M":
-        kind = pa.timestamp("s") if np.datetime_data(dtype)[0] == "D" else pa.timestamp(_unit(dtype, where))
+        kind = pa.timestamp(_unit(dtype, where))
     elif dtype.kind == "m":
         kind = pa.duration(_unit(dtype, where))
     elif dtype.kind in "biuf" and dtype.itemsize <= 8:
@@ -81,6 +83,8 @@ def _decoded(raw: bytes, where: str) -> str:
 
 def _unit(dtype: np.dtype[Any], where: str) -> str:
     unit, count = np.datetime_data(dtype)
+    if unit in _COARSE or (unit in ("Y", "M") and dtype.kind == "M"):  # a month is no fixed span
+        return "s"
     if count != 1 or unit not in ("s", "ms", "us", "ns"):
-        raise SchemaError(f"{where}: dtype {dtype} can't be converted; expected a unit of s, ms, us or ns.")
+        raise SchemaError(f"{where}: dtype {dtype} can't be converted; expected whole units from weeks to ns.")
     return unit
