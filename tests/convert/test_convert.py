@@ -378,7 +378,7 @@ def test_what_is_no_source_says_what_to_make_of_it(tmp_path):
         (np.zeros((2, 2)), "convert: got an array without named columns, .* Name its columns"),
         (pd.Series([1]), r"convert: got Series, .*series\.to_frame"),
         (pa.array([1]), r"got Int64Array, .*pyarrow\.table\(\{'x': column\}\)"),
-        ([{"x": 1}], "column 'x': got int, expected an array or a list, a value for each row"),
+        ({"x": 1}, "column 'x': got int, expected an array or a list, a value for each row"),
         ({"train": vaex.from_arrays(x=np.arange(3))}, r"got a dict of frames.*\['train'\]"),
     ):
         with pytest.raises(OptionError, match=remedy):
