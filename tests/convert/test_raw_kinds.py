@@ -125,6 +125,9 @@ KINDS = [
         None if i == 321 else 20 + i % 8 / 4 for i in range(500)]}),
     Kind("-9999 for missing", sentinel(), {"level": [
         None if i in (7, 99) else 5 + i % 9 / 2 for i in range(300)]}),
+    Kind("-9999 among decimal commas",
+         "t;v\n" + "".join(f"{i};{'-9999' if i == 9 else f'{i},25'}\n" for i in range(30)),
+         {"v": [None if i == 9 else i + 0.25 for i in range(30)]}),
     Kind("yes and no", "id,on\n1,yes\n2,no\n3,yes\n", {"on": [True, False, True]}, at_once=True),
     Kind("a line that names the delimiter", "sep=;\na;b\n1;x\n2;y\n", {"a": [1, 2], "b": ["x", "y"]}, at_once=True),
     Kind("UTF-16", "a\tb\n1\tÅ\n2\tø\n".encode("utf-16"), {"a": [1, 2], "b": ["Å", "ø"]}, at_once=True),

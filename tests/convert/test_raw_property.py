@@ -182,7 +182,7 @@ def test_a_table_comes_back_or_its_options_bring_it(tmp_path: Path, made: tuple[
         fresh = {key: value for key, value in offered.items() if taken.get(key) != value}
         if not fresh:
             assert manifest is not None, f"{how}: stopped, and nothing was offered beyond {taken}"
-            assert named_otherwise(manifest, found, table), f"{how}: {found.to_pydict()} with {taken}"
+            assert named_otherwise(taken, found, table), f"{how}: {found.to_pydict()} with {taken}"
             return
         taken = merged_options_of(taken, offered)
     raise AssertionError(f"{how}: the options go on and on: {taken}")
@@ -197,13 +197,13 @@ def attempt(folder: Path, content: bytes, options: dict[str, Any]) -> tuple[Any,
     return manifest, found, merged_options(manifest.notices)
 
 
-def named_otherwise(manifest: Any, found: pa.Table, rows: list[tuple[Any, ...]]) -> bool:
-    """Whether each column that differs stayed text, or is in one of two readings that a notice named."""
+def named_otherwise(taken: dict[str, Any], found: pa.Table, rows: list[tuple[Any, ...]]) -> bool:
+    """Whether each column that differs stayed text, or is in one of two readings that a notice named and we took."""
     if found.num_columns != len(rows[0]) or found.num_rows != len(rows):
         return False
     for number, name in enumerate(found.column_names):
         if not equal_columns(found.column(number).to_pylist(), [row[number] for row in rows]):
             text = pa.types.is_string(kind := found.schema.field(number).type) or pa.types.is_dictionary(kind)
-            if not text and manifest.forms.get(name) not in TWO_READINGS:
+            if not text and taken.get("forms", {}).get(name) not in TWO_READINGS:
                 return False
     return True
