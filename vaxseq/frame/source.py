@@ -98,6 +98,14 @@ class Source:
             self._column(name).hint(start, stop)
         return [job() for job in jobs]
 
+    def check(self) -> None:
+        """Refuses to go on with a file that has changed since it was opened.
+
+        Raises:
+            DatasetError: naming the file.
+        """
+        self._watch.check()
+
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
         return self._gather(tuple(names), Located(row_ids))
