@@ -86,10 +86,10 @@ def about(url: str) -> About:
 
     def ask() -> About:
         system.invalidate_cache()
-        return _about(system.info(path))
+        return about_of(system.info(path))
 
-    with _explained(url):
-        return _again(ask)
+    with explained(url):
+        return again(ask)
 
 
 def listed(url: str) -> dict[str, About]:
@@ -104,10 +104,10 @@ def listed(url: str) -> dict[str, About]:
     def ask() -> dict[str, About]:
         system.invalidate_cache()
         found = system.ls(path, detail=True)
-        return {one["name"].rstrip("/").rpartition("/")[2]: _about(one) for one in found if one["type"] == "file"}
+        return {one["name"].rstrip("/").rpartition("/")[2]: about_of(one) for one in found if one["type"] == "file"}
 
-    with _explained(url):
-        return _again(ask)
+    with explained(url):
+        return again(ask)
 
 
 def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
@@ -141,14 +141,15 @@ def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
             return [found[number] for number in range(len(ranges))]
         number, error = failed[0]
         if attempt + 1 == ATTEMPTS or any(isinstance(each, _FINAL) for _, each in failed):
-            with _explained(ranges[number].url):
+            with explained(ranges[number].url):
                 raise next((each for _, each in failed if isinstance(each, _FINAL)), error)
         left = [number for number, _ in failed]
         _wait(attempt)
     raise AssertionError("every attempt returns or raises")
 
 
-def _again(ask: Callable[[], Answer]) -> Answer:
+def again(ask: Callable[[], Answer]) -> Answer:
+    """The answer, asked for again after a failure that may pass."""
     for attempt in range(ATTEMPTS - 1):
         try:
             return ask()
@@ -164,13 +165,14 @@ def _wait(attempt: int) -> None:
     time.sleep(min(FIRST_WAIT_S * 2**attempt, MOST_WAIT_S) * random.uniform(0.5, 1.0))  # noqa: S311
 
 
-def _about(info: dict[str, Any]) -> About:
+def about_of(info: dict[str, Any]) -> About:
+    """Of what fsspec says of a file."""
     stamps = [f"{key}={info[key]}" for key in _STAMPS if info.get(key) is not None]
     return About(int(info.get("size") or 0), ";".join(stamps))
 
 
 @contextmanager
-def _explained(url: str) -> Iterator[None]:
+def explained(url: str, done: str = "read") -> Iterator[None]:
     """Errors of storage as ours, without secrets: the chain may hold some, so it ends here."""
     try:
         yield
@@ -181,6 +183,6 @@ def _explained(url: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
         text = without_secrets(str(error), url)
         raise SourceError(
-            f"{shown(url)}: can't be read: {type(error).__name__}: {text}. Check the address, the credentials, and "
+            f"{shown(url)}: can't be {done}: {type(error).__name__}: {text}. Check the address, the credentials, and "
             "whether the store answers."
         ) from None
