@@ -14,12 +14,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vaxseq.convert.appending import joined
 from vaxseq.convert.dictionary import MIN_REPEATS
 from vaxseq.convert.forms.looking import read_column
 from vaxseq.convert.forms.saying import Decided
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
-from vaxseq.convert.ranges import ranges_of, together
+from vaxseq.convert.ranges import ranges_of
 from vaxseq.convert.resampled import resampled_drafts
 from vaxseq.convert.resampling import Resample
 from vaxseq.convert.second_look import Seen
@@ -127,15 +128,7 @@ def commit(
         fragments.append(Fragment(name, rows, os.path.getsize(out / name)))
     manifest = replace(manifest, fragments=tuple(fragments))
     if before is not None:
-        _check_appended(before.schema, manifest.schema, target)
-        manifest = replace(
-            manifest, schema=before.schema, fragments=(*before.fragments, *fragments),
-            n_rows=before.n_rows + manifest.n_rows,
-            sources=(*before.sources, *sources), rejected_rows=before.rejected_rows + manifest.rejected_rows,
-            dropped_rows=before.dropped_rows + manifest.dropped_rows,
-            notices=(*before.notices, *(one for one in manifest.notices if one not in before.notices)),
-            forms={**manifest.forms, **before.forms}, ranges=together(before.ranges, manifest.ranges),
-        )  # fmt: skip
+        manifest = joined(before, manifest, target)
     elif folder:
         manifest.save(out)
     note = {
@@ -236,16 +229,6 @@ def _settle(stage: Stage, reread: Reread) -> None:
                 for name in late:
                     if name in stage.coders and stage.coders[name].encode(table[name].cast(pa.string()).chunks) is None:
                         stage.give_up(name)
-
-
-def _check_appended(old: Schema, new: Schema, target: Path) -> None:
-    for column in old.columns:
-        if new.column(column.name).type != column.type:
-            raise DatasetError(
-                f"{target}: column {column.name!r}: got {new.column(column.name).type} to append, expected "
-                f"{column.type}. "
-                f"Convert all sources together, or declare types in schema= from the start."
-            )
 
 
 def _link(draft: Path, path: Path) -> None:

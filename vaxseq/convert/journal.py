@@ -18,7 +18,7 @@ LOCK_NAME = "lock"
 
 
 @contextmanager
-def locked(folder: Path, target: Path) -> Iterator[None]:
+def locked(folder: Path, target: Path | str) -> Iterator[None]:
     """Holds the target's working folder; the system lets go when the process ends, however it ends.
 
     Raises:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vaxseq.convert.appending import Base
+from vaxseq.convert.journal import key_of
 from vaxseq.convert.piece import Job
+from vaxseq.convert.places import local_path
 from vaxseq.convert.readers import check_options
 from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.sql import Query
@@ -16,6 +19,7 @@ from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sources import find_sources
 from vaxseq.convert.target import check_apart, check_place
 from vaxseq.convert.writers import writer_for, writers
+from vaxseq.dataset.manifest import SourcePrint
 from vaxseq.dataset.schema import Schema
 from vaxseq.errors import OptionError
 
@@ -43,6 +47,16 @@ class Plan:
     parallel: bool
     sort_by: tuple[str, ...]
     resample: Resample | None
+    base: Base | None = None  # a dataset elsewhere, which the rows are to go on with
+
+
+def key_of_work(plan: Plan, now: tuple[SourcePrint, ...]) -> str:
+    """A fingerprint of the work: the sources as they are, and every option that shapes the result."""
+    prints = [(one.name, one.digest) for one in now]
+    job = replace(plan.job, sources=(), schema=None)
+    schema = plan.job.schema and plan.job.schema.to_dict()
+    shape = [prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by, str(plan.resample)]
+    return key_of(shape)
 
 
 def plan_of(given: dict[str, Any]) -> Plan:
@@ -54,7 +68,7 @@ def plan_of(given: dict[str, Any]) -> Plan:
         raise OptionError(f"convert: option workers; got {given['workers']!r}, expected a whole number from 1.")
     if given["target"] is None:
         raise OptionError("convert: no target; expected the path of a file or folder to make. Pass target=.")
-    target = Path(given["target"])
+    target = Path(local_path(os.fspath(given["target"])))
     check_place(target)
     writer = writer_for(target.suffix)
     if given["append"] and (writer is not None or given["overwrite"]):

@@ -17,6 +17,7 @@ from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.readers.streams import bare_suffix
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
+from vaxseq.dataset.remote_folder import fragment_abouts, read_manifest
 from vaxseq.errors import DatasetError, OptionError, SourceError, SourceNotFoundError, did_you_mean
 
 
@@ -106,7 +107,9 @@ def _files(path: str, format_name: str | None) -> list[Source]:
 
 def _fragments(path: str) -> list[tuple[str, str | None]]:
     """The fragments of a dataset of ours, in their order; its manifest is no source. Nothing for another folder."""
-    if places.is_url(path) or not os.path.isfile(os.path.join(path, MANIFEST_NAME)):
+    if places.is_url(path):
+        return _remote_fragments(path.rstrip("/"))
+    if not os.path.isfile(os.path.join(path, MANIFEST_NAME)):
         return []
     try:
         manifest = Manifest.load(path)
@@ -114,6 +117,18 @@ def _fragments(path: str) -> list[tuple[str, str | None]]:
         return []
     manifest.check_files()
     return [(str(one), None) for one in manifest.paths()]
+
+
+def _remote_fragments(root: str) -> list[tuple[str, str | None]]:
+    """The same of a folder at a URL; what its manifest doesn't name isn't of the dataset."""
+    if any(mark in root for mark in ("?", "*", "#", "::")) or bare_suffix(root):
+        return []
+    try:
+        manifest, _ = read_manifest(root)
+    except (SourceNotFoundError, DatasetError):
+        return []
+    fragment_abouts(root, manifest.fragments)
+    return [(f"{root}/{one.path}", None) for one in manifest.fragments]
 
 
 def _unpacked(path: str, root: str | None, format_name: str | None) -> list[tuple[str, str | None]]:

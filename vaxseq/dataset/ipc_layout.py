@@ -96,6 +96,14 @@ class Node:
             buffers = [valid, pa.py_buffer(get(*self._part(1, low * width, stop * width)))]
         return pa.Array.from_buffers(self.kind, rows, buffers, children=children).slice(start - low)
 
+    def bits_of(self, place: int) -> int:
+        """The bits that a row takes in a buffer; 0 where rows take different room."""
+        if place == 0 or pa.types.is_boolean(self.kind):
+            return 1
+        if _is_text(self.kind) or _is_list(self.kind):
+            return 0 if place == 2 else (64 if _is_large(self.kind) else 32)
+        return int(self.kind.bit_width)
+
     def _bits(self, number: int, low: int, stop: int) -> tuple[int, int]:
         return self._part(number, low // 8, -(-stop // 8))
 

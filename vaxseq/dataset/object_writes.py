@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from vaxseq.dataset.addresses import shown
-from vaxseq.dataset.objects import About, about, again, explained, file_system, about_of, read_small
+from vaxseq.dataset.objects import About, about, about_of, again, explained, file_system, read_small
 from vaxseq.errors import OptionError, SourceNotFoundError
 
 _READ_ONLY = ("http://", "https://")
@@ -88,7 +89,7 @@ def remove(urls: Iterable[str]) -> None:
     for url in urls:
         system, inside = file_system(url)
         with explained(url, "removed"), suppress(FileNotFoundError):
-            again(lambda system=system, inside=inside: system.rm_file(inside))
+            again(partial(system.rm_file, inside))
 
 
 def _put(system: Any, inside: str, content: bytes, info: dict[str, Any] | None) -> bool:

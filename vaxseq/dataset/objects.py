@@ -9,6 +9,8 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from vaxseq.dataset.addresses import shown, without_secrets
@@ -16,7 +18,12 @@ from vaxseq.errors import DatasetError, MissingExtraError, SourceError, SourceNo
 
 ATTEMPTS = 7
 FIRST_WAIT_S, MOST_WAIT_S = 0.1, 5.0
-_FINAL = (FileNotFoundError, PermissionError, VaxseqError)  # the same answer comes however often one asks
+_FINAL = (
+    FileNotFoundError,
+    PermissionError,
+    NotImplementedError,
+    VaxseqError,
+)  # the same answer comes however often one asks
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "created", "modified")
 
 Answer = TypeVar("Answer")
@@ -108,6 +115,17 @@ def listed(url: str) -> dict[str, About]:
 
     with explained(url):
         return again(ask)
+
+
+def changed_at(url: str) -> float | None:
+    """When a file was written, in seconds since 1970; None where the store doesn't tell."""
+    system, path = file_system(url)
+    with explained(url):
+        try:
+            moment: datetime = again(partial(system.modified, path))
+        except (NotImplementedError, KeyError, FileNotFoundError):
+            return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def read_ranges(ranges: Sequence[Range]) -> list[bytes]:

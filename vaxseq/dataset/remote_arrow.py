@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from vaxseq.dataset.byte_places import Stretch
 from vaxseq.dataset.ipc_layout import Node, dictionary_id, footer_blocks, nodes_of
-from vaxseq.dataset.remote_file import RemoteFile, arrow_footer
+from vaxseq.dataset.remote_file import RemoteFile, arrow_footer, footer_of
 from vaxseq.errors import DatasetError
 
 
@@ -33,22 +35,21 @@ class Structure(NamedTuple):
         return sum(one.rows for one in self.batches)
 
 
-def structure_of(file: RemoteFile) -> Structure:
-    """The structure; what is read of the file from then on is held to its seal.
+def structure_of(file: RemoteFile, *, sealed: bool = True) -> Structure:
+    """The structure; if ``sealed``, what is read of the file from then on is held to its seal.
 
     Raises:
         DatasetError: damaged, or of a form that can't be read by ranges.
         SourceError: the store doesn't give it.
     """
     try:
-        return _structure_of(file)
+        return _structure_of(file, arrow_footer(file) if sealed else footer_of(file)[0])
     except DatasetError as error:
         where = str(file)
         raise error if str(error).startswith(where) else DatasetError(f"{where}: {error}") from error
 
 
-def _structure_of(file: RemoteFile) -> Structure:
-    footer = arrow_footer(file)
+def _structure_of(file: RemoteFile, footer: bytes) -> Structure:
     schema = _read_schema(file)
     coded = [one for one in schema if pa.types.is_dictionary(one.type)]
     kinds = [one.type.index_type if pa.types.is_dictionary(one.type) else one.type for one in schema]
@@ -80,3 +81,20 @@ def _read_schema(file: RemoteFile) -> pa.Schema:
         return pa.ipc.read_schema(pa.py_buffer(file.read(8, 16 + size)))
     except pa.ArrowException as error:
         raise DatasetError(f"its schema is damaged ({error}). Get the file again.") from error
+
+
+def stretches_in(structure: Structure) -> Iterator[Stretch]:
+    """Which column and rows the bytes of the file belong to."""
+    for name, node in structure.dictionaries.items():
+        yield from _stretches(name, node, 0, structure.rows, inside=True)
+    for batch in structure.batches:
+        for name, node in batch.nodes.items():
+            yield from _stretches(name, node, batch.first, batch.first + batch.rows, inside=False)
+
+
+def _stretches(name: str, node: Node, first: int, last: int, *, inside: bool) -> Iterator[Stretch]:
+    for place, (start, size) in enumerate(node.buffers):
+        bits = 0 if inside else node.bits_of(place)
+        yield Stretch(name, start, start + size, first, last, bits)
+    for child in node.children:
+        yield from _stretches(name, child, first, last, inside=True)

@@ -200,7 +200,7 @@ def arrow_footer(file: RemoteFile) -> bytes:
     for attempt in range(_ENTRUSTED):
         last = attempt + 1 == _ENTRUSTED
         try:
-            found, start = _footer(file)
+            found, start = footer_of(file)
             if file.seal(start):
                 return found
         except DatasetError:
@@ -214,8 +214,12 @@ def arrow_footer(file: RemoteFile) -> bytes:
     )
 
 
-def _footer(file: RemoteFile) -> tuple[bytes, int]:
-    """The footer, and where it begins."""
+def footer_of(file: RemoteFile) -> tuple[bytes, int]:
+    """An Arrow file's footer as it is there, and where it begins.
+
+    Raises:
+        DatasetError: it isn't an Arrow file.
+    """
     size = file.about.size
     if size < 16 or file.read(size - 6, size) != b"ARROW1":
         raise DatasetError(f"{file}: not an Arrow file, or not all of one. Put it there anew.")
