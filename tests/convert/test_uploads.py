@@ -362,3 +362,17 @@ def test_the_command_line_takes_a_url(tmp_path, lake, capsys) -> None:
         assert not done.value.code
     assert "memory://lake/ds: 2 files" in capsys.readouterr().out
     assert rows_at(LAKE)["x"] == list(range(15))
+
+
+def test_a_dataset_that_is_replaced_while_it_is_opened_is_opened_as_it_is_now(tmp_path, lake, monkeypatch) -> None:
+    convert(csv(tmp_path, "a.csv", 0, 10), LAKE, progress=False)
+    listed = objects.listed
+    replacing = [csv(tmp_path, "b.csv", 7, 5)]
+
+    def late(url: str) -> Any:
+        if replacing:
+            convert(replacing.pop(), LAKE, overwrite=True, progress=False)
+        return listed(url)
+
+    monkeypatch.setattr(objects, "listed", late)
+    assert rows_at(LAKE)["x"] == list(range(7, 12))

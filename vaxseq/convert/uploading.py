@@ -166,7 +166,7 @@ class _Run:
         """What the new rows are to go on from."""
         if there is None or not self._plan.append:
             return None
-        filled = [one for one in there.manifest.fragments if one.rows]
+        filled = there.manifest.filled()
         words: dict[str, list[str]] = {}
         if filled:
             [about] = fragment_abouts(self._root, filled[-1:])

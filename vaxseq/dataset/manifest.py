@@ -81,6 +81,10 @@ class Manifest(Shown):
         ]
         return Display(said, headings, tuple(rows), tuple(f"notice: {one}" for one in self.notices))
 
+    def filled(self) -> list[Fragment]:
+        """The fragments that have rows."""
+        return [one for one in self.fragments if one.rows]
+
     def paths(self) -> list[Path]:
         """The fragments' paths, ready to open."""
         root = Path(self.location)

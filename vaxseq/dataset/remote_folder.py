@@ -55,6 +55,24 @@ def read_manifest(root: str) -> tuple[Manifest, objects.About]:
     raise AssertionError("the last look returns or raises")
 
 
+def read_folder(root: str) -> tuple[Manifest, list[objects.About]]:
+    """The manifest, and what the store says of each fragment that has rows.
+
+    Raises:
+        SourceNotFoundError: no manifest is there.
+        DatasetError: it is damaged, or a fragment isn't there.
+        SourceError: the store doesn't answer, or refuses.
+    """
+    manifest, about = read_manifest(root)
+    try:
+        return manifest, fragment_abouts(root, manifest.filled())
+    except DatasetError:
+        fresh, now = read_manifest(root)
+        if now == about:
+            raise
+    return fresh, fragment_abouts(root, fresh.filled())  # the dataset was replaced in between
+
+
 def fragment_abouts(root: str, fragments: Iterable[Fragment]) -> list[objects.About]:
     """What the store says of fragments, which are all there, in their size.
 

@@ -21,7 +21,7 @@ from vaxseq.dataset.addresses import shown
 from vaxseq.dataset.manifest import MANIFEST_NAME
 from vaxseq.dataset.remote_arrow import Batch, Structure, structure_of
 from vaxseq.dataset.remote_file import RemoteFile
-from vaxseq.dataset.remote_folder import check_folder, fragment_abouts, read_manifest
+from vaxseq.dataset.remote_folder import check_folder, read_folder
 from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
 from vaxseq.expressions.values import Value, from_raw
 from vaxseq.frame.arrays import ArrayColumn, is_array
@@ -296,7 +296,7 @@ def open_remote(url: str, cache_bytes: int | None) -> Any:
     root, where = url.rstrip("/"), shown(url.rstrip("/"))
     check_folder(root)
     try:
-        manifest, _ = read_manifest(root)
+        manifest, abouts = read_folder(root)
     except SourceNotFoundError as error:
         raise SourceNotFoundError(
             f"{where}: no dataset is there: it has no {MANIFEST_NAME}. In an object store, open reads a folder that "
@@ -306,11 +306,10 @@ def open_remote(url: str, cache_bytes: int | None) -> Any:
         raise DatasetError(
             f"{where}: a dataset of {manifest.format} files is read from a local disk only. Copy it there."
         )
-    kept = [one for one in manifest.fragments if one.rows]
+    kept = manifest.filled()
     if not kept:
         raise DatasetError(f"{where}: holds no rows. Convert into it first.")
     names = tuple(manifest.schema.names)
-    abouts = fragment_abouts(root, kept)
     fragments = [
         RemoteFragment(RemoteFile(f"{root}/{one.path}", about, most), one.rows, names)
         for one, about in zip(kept, abouts, strict=True)
