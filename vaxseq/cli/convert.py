@@ -55,7 +55,9 @@ def convert(
     overwrite: Overwrite = False,
     append: Annotated[bool, typer.Option("--append", help="Add to a folder target.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Append sources once more that it has already.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes that read.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read; else VAXSEQ_WORKERS, else 1.", show_default=False)
+    ] = None,
     format: Annotated[str | None, typer.Option(help="The sources' format, when names don't tell.")] = None,
     target_format: Annotated[str | None, typer.Option(help="arrow or hdf5, of a folder's fragments.")] = None,
     path_column: Annotated[str | None, typer.Option(help="A column for each row's source path.")] = None,

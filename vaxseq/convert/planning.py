@@ -64,7 +64,7 @@ def plan_of(given: dict[str, Any]) -> Plan:
     for name, allowed in (("on_bad_rows", ("error", "reject")), ("target_format", (None, *writers()))):
         if given[name] not in allowed:
             raise OptionError(f"convert: option {name}; got {given[name]!r}, expected one of {allowed}.")
-    if not isinstance(given["workers"], int) or given["workers"] < 1:
+    if given["workers"] is not None and (not isinstance(given["workers"], int) or given["workers"] < 1):
         raise OptionError(f"convert: option workers; got {given['workers']!r}, expected a whole number from 1.")
     if given["target"] is None:
         raise OptionError("convert: no target; expected the path of a file or folder to make. Pass target=.")

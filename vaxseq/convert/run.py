@@ -31,6 +31,7 @@ from vaxseq.convert.target import check_new, check_replaceable, check_work
 from vaxseq.convert.uploading import converted_to_url
 from vaxseq.dataset.addresses import is_url
 from vaxseq.dataset.manifest import Manifest, SourcePrint
+from vaxseq.dataset.processes import workers_asked
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.display.progress import FileProgress
 from vaxseq.errors import DatasetError, SchemaError
@@ -44,7 +45,7 @@ def convert(
     schema: Schema | str | os.PathLike[str] | Mapping[str, Any] | None = None,
     columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
     on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False,
-    again: bool = False, workers: int = 1,
+    again: bool = False, workers: int | None = None,
     sort_by: str | Iterable[str] | None = None, resample: Mapping[str, Any] | Resample | None = None,
     executor: Executor | None = None, progress: bool = True,
     format: str | None = None, path_column: str | None = None, target_format: str | None = None,
@@ -88,7 +89,7 @@ def convert(
         append: adds to a folder target; its fragments stay as they are. A source that the dataset has taken in
             already is refused.
         again: appends such a source once more.
-        workers: local processes that read, this one among them.
+        workers: local processes that read, this one among them; None is $VAXSEQ_WORKERS, else 1.
         executor: any concurrent.futures.Executor that reads instead.
         progress: shows rows, bytes and the time left.
         format: the sources' format, when their names don't tell.
@@ -125,8 +126,9 @@ def convert(
     return _converted(plan_of(given), workers, executor)
 
 
-def _converted(plan: Plan, workers: int, executor: Executor | None) -> Manifest:
+def _converted(plan: Plan, workers: int | None, executor: Executor | None) -> Manifest:
     """The same on the local disk."""
+    workers = workers_asked() if workers is None else workers
     work = working_folder(plan.target)
     with ExitStack() as stack:
         check_work(work, plan.target)

@@ -13,6 +13,7 @@ from vaxseq.dataset.byte_places import Stretch, stretches
 from vaxseq.dataset.fanout import in_turn
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.dataset.objects import about, listed
+from vaxseq.dataset.processes import with_workers
 from vaxseq.dataset.remote_arrow import stretches_in, structure_of
 from vaxseq.dataset.remote_file import RemoteFile
 from vaxseq.dataset.remote_folder import check_folder, fragment_abouts, read_manifest
@@ -76,8 +77,11 @@ def verify(path: str | os.PathLike[str], *, executor: Executor | None = None, pr
     where = shown(text.rstrip("/")) if is_url(text) else str(Path(text))
     files, total = _at_url(text.rstrip("/")) if is_url(text) else _on_disk(Path(text))
     problems: list[str] = []
-    with progress_bar(progress, f"verify {Path(where).name}", total, "bytes") as told:
-        for file, damaged in zip(files, _checked(where, files, executor, told), strict=True):
+    with (
+        progress_bar(progress, f"verify {Path(where).name}", total, "bytes") as told,
+        with_workers(executor, worth=len(files) > 1) as pool,
+    ):
+        for file, damaged in zip(files, _checked(where, files, pool, told), strict=True):
             if damaged is None:
                 problems.append(
                     f"{shown(file)}: has no checksums, so it can't be verified. Convert or materialize it again to "

@@ -56,6 +56,11 @@ class Source:
         """Whether the data's files are larger than what memory will keep of them."""
         return self._maker.large
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether it lies in files or in a store, where another process finds it as well."""
+        return self._watch.watches or self._maker.remote
+
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
         names = tuple(names)

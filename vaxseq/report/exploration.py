@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.processes import with_workers
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, SourceError, did_you_mean
@@ -235,7 +236,8 @@ def explore(
     file = cache.cache_file(source.fingerprint(), types)
     found = cache.load(file)
     if found is None:
-        found = scan(source, types, units, executor=executor, progress=progress)
+        with with_workers(executor, worth=source.on_disk) as pool:
+            found = scan(source, types, units, executor=pool, progress=progress)
         cache.save(file, found)
     for name, one in found.items():
         one.unit = units.get(name)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from vaxseq.dataset.addresses import is_url, shown
 from vaxseq.dataset.fanout import submitted
+from vaxseq.dataset.processes import with_workers
 from vaxseq.dataset.seal import seal_file
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
@@ -229,7 +230,8 @@ class _Run:
             StoreError: a disk is full, or fails.
         """
         try:
-            self._write(executor, progress)
+            with with_workers(executor, worth=self._served.source.on_disk) as pool:
+                self._write(pool, progress)
         except OSError as error:
             if isinstance(error, VaxseqError):
                 raise
