@@ -151,15 +151,11 @@ def test_every_verb_gives_the_same_bits(kind, data, tmp_path, forkserver, monkey
     assert found == alone
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 class Deadly(ProcessPoolExecutor):
     """Its workers are killed at the first thing that they are to do."""
 
     def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        return super().submit(die)
+        return super().submit(signal.raise_signal, signal.SIGKILL)
 
 
 @pytest.mark.slow
