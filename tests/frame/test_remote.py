@@ -23,7 +23,7 @@ from vaxseq.dataset import objects, remote_file
 from vaxseq.dataset.block_cache import BlockCache
 from vaxseq.errors import DatasetError, OptionError, SourceError, SourceNotFoundError
 from vaxseq.frame import open as open_dataset
-from vaxseq.frame import source_of
+from vaxseq.frame import remote, source_of
 from vaxseq.store import materialize
 from vaxseq.training.sequence import Sequence
 
@@ -124,6 +124,13 @@ def test_columns_orders_filters_and_stores_are_as_from_a_local_disk(local, lake,
     ]
     for one, other in zip(made[0].arrays(), made[1].arrays(), strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+def test_few_fragments_are_held_and_all_are_read(local, lake, monkeypatch) -> None:
+    monkeypatch.setattr(remote, "_KEPT_FRAGMENTS", 1)
+    there = open_dataset("memory://lake/ds")
+    check_equal(open_dataset(local), there)
+    assert len(there.dataset.rows.fragments._kept) == 1
 
 
 def test_only_what_is_asked_for_is_fetched_and_only_once(lake) -> None:

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 
 import xxhash
 
@@ -45,8 +45,12 @@ class RemoteFile:
         self._sums: list[int] | None = None
         self._summed = 0
         self._unproven: set[int] = set()
-        mark = f"{shown(url)}|{about.size}|{about.version}"
-        self._key = hashlib.blake2b(mark.encode(), digest_size=16).hexdigest()
+
+    @cached_property
+    def _key(self) -> str:
+        """What its blocks are called; made when the first is asked for: of a hundred thousand files few are read."""
+        mark = f"{shown(self.url)}|{self.about.size}|{self.about.version}"
+        return hashlib.blake2b(mark.encode(), digest_size=16).hexdigest()
 
     def __getstate__(self) -> tuple[str, About, int]:
         return self.url, self.about, self._cache_bytes

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ import vaex.dataset
 
 from vaxseq.dataset.addresses import shown
 from vaxseq.dataset.manifest import MANIFEST_NAME
+from vaxseq.dataset.objects import About
 from vaxseq.dataset.remote_arrow import Batch, Structure, structure_of
 from vaxseq.dataset.remote_file import RemoteFile
 from vaxseq.dataset.remote_folder import check_folder, read_folder
@@ -30,6 +32,7 @@ from vaxseq.frame.mapped import Ids, Located
 from vaxseq.frame.vaex_internals import LazyColumn
 
 CACHE_BYTES = 10 << 30
+_KEPT_FRAGMENTS = 1024  # whose structure is held
 _BRIDGED_ROWS = 8192  # a gap of so few rows is read as well: they lie in blocks that are fetched anyway
 
 
@@ -40,12 +43,6 @@ class RemoteFragment:
         self.file, self.rows, self._names = file, rows, names
         self._lock = threading.Lock()
         self._structure: Structure | None = None
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        return self.file, self.rows, self._names
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.__init__(*state)  # type: ignore[misc]
 
     def structure(self) -> Structure:
         """The file's own schema, dictionaries and record batches.
@@ -76,12 +73,56 @@ class RemoteFragment:
         return found if words is None else pa.DictionaryArray.from_arrays(found, words, safe=False)
 
 
+class Listed(NamedTuple):
+    """A fragment as the manifest and the store tell of it."""
+
+    path: str
+    about: About
+    rows: int
+
+
+class RemoteFragments:
+    """The fragments of a folder, made when they are asked for: of a hundred thousand, the last used ones are kept."""
+
+    def __init__(self, root: str, listed: list[Listed], names: tuple[str, ...], cache_bytes: int) -> None:
+        self.listed, self._given = listed, (root, names, cache_bytes)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, RemoteFragment] = OrderedDict()
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        root, names, cache_bytes = self._given
+        return root, [(path, *about, rows) for path, about, rows in self.listed], names, cache_bytes
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        root, listed, names, cache_bytes = state
+        self.__init__(  # type: ignore[misc]
+            root, [Listed(path, About(*about), rows) for path, *about, rows in listed], names, cache_bytes
+        )
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def __getitem__(self, number: int) -> RemoteFragment:
+        root, names, cache_bytes = self._given
+        with self._lock:
+            found = self._kept.get(number)
+            if found is None:
+                path, about, rows = self.listed[number]
+                found = self._kept[number] = RemoteFragment(
+                    RemoteFile(f"{root}/{path}", about, cache_bytes), rows, names
+                )
+            self._kept.move_to_end(number)
+            while len(self._kept) > _KEPT_FRAGMENTS:
+                self._kept.popitem(last=False)
+            return found
+
+
 class RemoteRows:
     """The rows of all fragments, in the manifest's order."""
 
-    def __init__(self, where: str, fragments: list[RemoteFragment]) -> None:
+    def __init__(self, where: str, fragments: RemoteFragments) -> None:
         self.where, self.fragments = where, fragments
-        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in fragments], dtype=np.int64)])
+        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in fragments.listed], dtype=np.int64)])
         self.schema = fragments[0].structure().schema  # of the first; each other one is held to it
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -89,7 +130,7 @@ class RemoteRows:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.where, self.fragments, self.schema = state
-        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in self.fragments], dtype=np.int64)])
+        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in self.fragments.listed], dtype=np.int64)])
 
     def batches(self, number: int, name: str) -> list[Batch]:
         """The batches of a fragment, whose column has the type that the dataset's has."""
@@ -230,8 +271,7 @@ def _extents(ordered: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, slice]]
 
 
 def _version_of(rows: RemoteRows) -> str:
-    told = [(str(one.file), one.file.about, one.rows) for one in rows.fragments]
-    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(json.dumps([rows.where, rows.fragments.listed]).encode(), digest_size=16).hexdigest()
 
 
 @vaex.dataset.register
@@ -310,8 +350,6 @@ def open_remote(url: str, cache_bytes: int | None) -> Any:
     if not kept:
         raise DatasetError(f"{where}: holds no rows. Convert into it first.")
     names = tuple(manifest.schema.names)
-    fragments = [
-        RemoteFragment(RemoteFile(f"{root}/{one.path}", about, most), one.rows, names)
-        for one, about in zip(kept, abouts, strict=True)
-    ]
+    listed = [Listed(one.path, about, one.rows) for one, about in zip(kept, abouts, strict=True)]
+    fragments = RemoteFragments(root, listed, names, most)
     return vaex.from_dataset(RemoteDataset(RemoteRows(where, fragments)))
