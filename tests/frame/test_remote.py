@@ -166,17 +166,12 @@ def test_a_block_that_was_changed_is_told(local, lake) -> None:
 
 
 def test_what_cannot_be_done_at_a_url_is_said(lake, tmp_path) -> None:
-    frame = open_dataset("memory://lake/ds")
     with pytest.raises(SourceNotFoundError, match=r"memory://lake/none: no dataset is there"):
         open_dataset("memory://lake/none")
     with pytest.raises(OptionError, match="signed and chained"):
         open_dataset("https://host/ds?X-Amz-Signature=f00")
     with pytest.raises(OptionError, match="cache_bytes: got -1"):
         open_dataset("memory://lake/ds", cache_bytes=-1)
-    with pytest.raises(OptionError, match="materialize: memory://lake/s.h5: got a URL"):
-        materialize(frame, None, "memory://lake/s.h5", inputs=["x"])
-    with pytest.raises(OptionError, match=r"store: memory://lake/s.h5: got a URL"):
-        Sequence(frame, inputs=["x"], batch_size=10, store="memory://lake/s.h5")
     convert(pa.table({"x": [1]}), tmp_path / "h", target_format="hdf5", progress=False)
     lake.put(f"{tmp_path}/h/", "/lake/h/", recursive=True)
     with pytest.raises(DatasetError, match="hdf5 files is read from a local disk only"):
