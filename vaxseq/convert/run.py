@@ -15,15 +15,15 @@ import pyarrow as pa
 from vaxseq.convert.appending import seeded
 from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
+from vaxseq.convert.filter_forms import filter_forms
 from vaxseq.convert.first_types import first_types
-from vaxseq.convert.forms_of_where import forms_of_where
 from vaxseq.convert.journal import FORM, key_of, locked
-from vaxseq.convert.noted import noted_in
 from vaxseq.convert.piece import Finished, UnitReader, declared_types
 from vaxseq.convert.planning import Plan, plan_of, working_folder
 from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sorting import check_sort
+from vaxseq.convert.source_notes import collect_notes
 from vaxseq.convert.sources import check_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
@@ -138,7 +138,7 @@ def convert(
             plan = replace(plan, job=job)
         own = UnitReader(plan.job)
         stack.callback(own.close)
-        if before is None and (forms := forms_of_where(plan.job, own)):
+        if before is None and (forms := filter_forms(plan.job, own)):
             own.close()
             options = {**plan.job.options, "forms": {**forms, **(plan.job.options.get("forms") or {})}}
             plan = replace(plan, job=replace(plan.job, options=options))
@@ -319,7 +319,7 @@ def _run(
             f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
         )
     shown.say("sorting and writing the dataset" if plan.sort_by else "writing the dataset")
-    noted = noted_in(plan.job, own, lambda key: _unit(plan, own, units, key))
+    noted = collect_notes(plan.job, own, lambda key: _unit(plan, own, units, key))
     return commit(
         stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
         declared=plan.job.schema, sources=prints,

@@ -17,9 +17,9 @@ import xxhash
 from vaxseq.dataset.addresses import shown
 from vaxseq.dataset.block_cache import BlockCache
 from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.checksums import CHUNK_BYTES, sums_of_seal
 from vaxseq.dataset.ipc_layout import footer_of
 from vaxseq.dataset.objects import About, Range, read_ranges
-from vaxseq.dataset.seal import CHUNK_BYTES, sums_of_seal
 from vaxseq.errors import DatasetError
 
 _RUN_BLOCKS = 32  # so many blocks that follow each other are one request

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from vaxseq.dataset.addresses import is_url, shown
 from vaxseq.dataset.byte_places import ByteRange, byte_ranges
+from vaxseq.dataset.checksums import Damage, check_seal
 from vaxseq.dataset.fanout import in_turn
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
-from vaxseq.dataset.seal import Damage, check_seal
 from vaxseq.display.progress import progress_bar
 from vaxseq.display.tables import Display, Heading, Shown
 from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.dataset.addresses import is_url, shown
+from vaxseq.dataset.checksums import seal_file
 from vaxseq.dataset.fanout import submitted
-from vaxseq.dataset.seal import seal_file
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
 from vaxseq.expressions import name_of, names_of

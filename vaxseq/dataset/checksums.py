@@ -30,7 +30,7 @@ _THREADS = 4
 _ARROW_END = 10  # the footer's length and the magic
 
 
-class Sums:
+class ChunkChecksums:
     """XXH3 of each chunk of what is written, piece by piece."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Sums:
                 self._done.append(self._open.intdigest())
                 self._open, self._filled = xxhash.xxh3_64(), 0
 
-    def copy(self) -> Sums:
+    def copy(self) -> ChunkChecksums:
         """The same so far, to go on with apart."""
-        made = Sums()
+        made = ChunkChecksums()
         made.length, made._done, made._filled = self.length, list(self._done), self._filled
         made._open = self._open.copy()
         return made
@@ -68,7 +68,7 @@ class Sums:
         return [*self._done, self._open.intdigest()] if self._filled else list(self._done)
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> Sums:
+    def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> ChunkChecksums:
         """Of a file's first bytes, or all of a shorter one. Threads share them: one reads while another hashes."""
         made = cls()
         whole = length - length % CHUNK_BYTES
@@ -86,7 +86,7 @@ class Sums:
         return made
 
 
-def seal_of(sums: Sums, tail: bytes) -> bytes:
+def seal_of(sums: ChunkChecksums, tail: bytes) -> bytes:
     """The seal that stands behind the bytes of ``sums`` and before ``tail``."""
     chunks = sums.chunks()
     after = xxhash.xxh3_64_intdigest(tail)
@@ -97,7 +97,7 @@ def seal_of(sums: Sums, tail: bytes) -> bytes:
 
 def seal_file(path: str | os.PathLike[str]) -> None:
     """Appends the seal to a finished file whose format allows bytes behind its end."""
-    sums = Sums.of(path, os.path.getsize(path))
+    sums = ChunkChecksums.of(path, os.path.getsize(path))
     with open(path, "r+b") as file:
         file.seek(0, os.SEEK_END)
         file.write(seal_of(sums, b""))
@@ -138,7 +138,7 @@ def check_seal(path: str | os.PathLike[str], told: Callable[[int], None] | None 
         return [Damage(0, size, "structure")]
     if xxhash.xxh3_64_intdigest(b"".join(_parts(path, end or size, size))) != after:
         damaged.append(Damage(end or size, size, "footer"))
-    sums = Sums.of(path, length, told).chunks()
+    sums = ChunkChecksums.of(path, length, told).chunks()
     for number, (now, then) in enumerate(zip_longest(sums, chunks)):  # another program may cut the file short
         if now != then:
             low, high = number * CHUNK_BYTES, min((number + 1) * CHUNK_BYTES, length)
