@@ -1,4 +1,4 @@
-"""Rows that are left out, with what was wrong: journaled while a conversion runs, then a Parquet file beside the target."""
+"""Rows that are left out, with what was wrong: journaled while a conversion runs, then Parquet beside the target."""
 
 from __future__ import annotations
 
