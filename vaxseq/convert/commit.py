@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vaxseq.convert.appending import joined
 from vaxseq.convert.dictionary import MIN_REPEATS
-from vaxseq.convert.forms.looking import read_column
-from vaxseq.convert.forms.saying import Decided
+from vaxseq.convert.forms.detection import read_column
+from vaxseq.convert.forms.suggestion import Decided
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
 from vaxseq.convert.ranges import ranges_of
+from vaxseq.convert.refinement import Seen
+from vaxseq.convert.rejects import REJECTS_SUFFIX, save_rejects
 from vaxseq.convert.resampled import resampled_drafts
 from vaxseq.convert.resampling import Resample
-from vaxseq.convert.second_look import Seen
 from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, Stage
-from vaxseq.convert.staged import Reread, staged_groups
+from vaxseq.convert.staged_reader import Reread, staged_groups
 from vaxseq.convert.target import check_replaceable, done_folder, done_note
 from vaxseq.convert.writers import writers
 from vaxseq.convert.writers.ipc import IpcFile
@@ -34,8 +34,6 @@ from vaxseq.dataset.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrin
 from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.errors import DatasetError
-
-REJECTS_SUFFIX = ".rejects.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def commit(
         stage.dropped,
         notices=(*noted.notices, *seen.notices),
         forms={**noted.forms, **{name: one.form for name, one in seen.forms.items()}},
-        ranges=ranges_of(stage, types, reread),
+        ranges=ranges_of(types, [(draft.types, draft.ranges) for draft in drafts]),
         location=str(target),
     )
     out = work / "dataset"
@@ -106,7 +104,7 @@ def commit(
     out.mkdir()
     suffix = writers()[format_name].suffixes[0]
     if stage.rejected:
-        _write_rejects(stage, work)
+        save_rejects(work / "rejects.parquet", stage.rejects())
     parts = [[draft] for draft in drafts] if folder else [drafts]
     fragments: list[Fragment] = []
     earlier = before.fragments if before is not None else ()
@@ -360,19 +358,3 @@ def recover(work: Path, target: Path) -> tuple[str, dict[str, Any]] | None:
     if (work / "replaced").exists() and not target.exists():
         os.replace(work / "replaced", target)
     return found
-
-
-def _write_rejects(stage: Stage, work: Path) -> None:
-    path = work / "rejects.parquet"
-    text = pa.string()
-    schema = pa.schema(
-        [("source", text), ("line", pa.int64()), ("column", text), ("value", text), ("reason", text), ("text", text)]
-    )
-    with pq.ParquetWriter(path, schema) as writer:
-        held = []
-        for one in stage.rejects():
-            held.append(one)
-            if len(held) == 1 << 14:
-                writer.write_table(pa.Table.from_pylist(held, schema))
-                held = []
-        writer.write_table(pa.Table.from_pylist(held, schema))

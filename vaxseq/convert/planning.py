@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from vaxseq.convert.appending import Base
-from vaxseq.convert.journal import key_of
+from vaxseq.convert.journal import FORM, key_of
 from vaxseq.convert.piece import Job
-from vaxseq.convert.places import local_path
 from vaxseq.convert.readers import check_options
 from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sources import find_sources
+from vaxseq.convert.storage import local_path
 from vaxseq.convert.target import check_apart, check_place
 from vaxseq.convert.writers import writer_for, writers
 from vaxseq.dataset.manifest import SourcePrint
@@ -56,7 +56,7 @@ def key_of_work(plan: Plan, now: tuple[SourcePrint, ...]) -> str:
     job = replace(plan.job, sources=(), schema=None)
     schema = plan.job.schema and plan.job.schema.to_dict()
     shape = [prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by, str(plan.resample)]
-    return key_of(shape)
+    return key_of([FORM, *shape])
 
 
 def plan_of(given: dict[str, Any]) -> Plan:

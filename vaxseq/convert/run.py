@@ -15,15 +15,15 @@ import pyarrow as pa
 from vaxseq.convert.appending import Base, seeded, words_of
 from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
+from vaxseq.convert.filter_forms import filter_forms
 from vaxseq.convert.first_types import first_types
-from vaxseq.convert.forms_of_where import forms_of_where
 from vaxseq.convert.journal import locked
-from vaxseq.convert.noted import noted_in
 from vaxseq.convert.piece import Finished, UnitReader, declared_types
 from vaxseq.convert.planning import Plan, key_of_work, plan_of, working_folder
 from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sorting import check_sort
+from vaxseq.convert.source_notes import collect_notes
 from vaxseq.convert.sources import check_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
@@ -60,8 +60,8 @@ def convert(
     folder), which needs room for it, and then sent there, its manifest last.
 
     Args:
-        sources: a path, URL, glob or folder, a list of them; a pandas DataFrame, a pyarrow Table, or an iterable of
-            batches.
+        sources: a path, URL, glob or folder, a list of them; a table of any kind, a query or a vaex frame with its
+            filter and virtual columns (``vaxseq help tables``), or an iterable of such, batch after batch.
         target: the file or folder to make, or the URL of a folder.
         sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
             begins again, unless the option ``key`` names a column of the result without missing and equal values: then
@@ -150,7 +150,7 @@ def _converted(plan: Plan, workers: int | None, executor: Executor | None) -> Ma
             plan = replace(plan, job=seeded(plan.job, base.manifest))
         own = UnitReader(plan.job)
         stack.callback(own.close)
-        if base is None and (forms := forms_of_where(plan.job, own)):
+        if base is None and (forms := filter_forms(plan.job, own)):
             own.close()
             options = {**plan.job.options, "forms": {**forms, **(plan.job.options.get("forms") or {})}}
             plan = replace(plan, job=replace(plan.job, options=options))
@@ -318,7 +318,7 @@ def _run(
             f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
         )
     shown.say("sorting and writing the dataset" if plan.sort_by else "writing the dataset")
-    noted = noted_in(plan.job, own, lambda key: _unit(plan, own, units, key))
+    noted = collect_notes(plan.job, own, lambda key: _unit(plan, own, units, key))
     return commit(
         stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
         declared=plan.job.schema, sources=prints,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.readers.base import Source
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
@@ -31,10 +31,10 @@ def check_place(target: Path) -> None:
     text = str(target)
     if "\0" in text:
         raise OptionError(f"convert: target {text!r}: got a path with a zero byte, expected a name for the dataset.")
-    if places.is_url(os.fspath(target)) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+    if storage.is_url(os.fspath(target)) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
         raise OptionError(
-            f"convert: target {places.shown(text)}: got a URL as a path, expected it as text, or a local path. Pass it "
-            "as it is written, 's3://bucket/folder'; what isn't done at a URL, do on a local disk."
+            f"convert: target {storage.shown(text)}: got a URL as a path, expected it as text, or a local path. Pass "
+            "it as it is written, 's3://bucket/folder'; what isn't done at a URL, do on a local disk."
         )
     real = Path(os.path.realpath(target))
     here = Path(os.path.realpath(os.curdir))
@@ -54,7 +54,7 @@ def check_apart(target: Path, sources: Iterable[Source]) -> None:
     place = Path(os.path.realpath(target))
     for source in sources:
         for path in filter(None, (source.path, source.data if isinstance(source.data, str) else None)):
-            if places.is_url(path):
+            if storage.is_url(path):
                 continue
             real = Path(os.path.realpath(path))
             if real == place or place in real.parents:

@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from vaxseq.convert.appending import Base, joined
-from vaxseq.convert.commit import REJECTS_SUFFIX, empty
+from vaxseq.convert.commit import empty
 from vaxseq.convert.journal import Journal, key_of, locked
 from vaxseq.convert.planning import Plan, key_of_work, plan_of, working_folder
+from vaxseq.convert.rejects import REJECTS_SUFFIX
 from vaxseq.convert.sources import fingerprint
 from vaxseq.convert.stage import Stage
 from vaxseq.convert.target import check_new, is_ours
@@ -171,7 +172,7 @@ class _Run:
         if filled:
             [about] = fragment_abouts(self._root, filled[-1:])
             last = structure_of(RemoteFile(f"{self._root}/{filled[-1].path}", about, 0))
-            words = {name: one.to_pylist() for name, one in last.words.items()}
+            words = {name: one.to_pylist() for name, one in last.layout.words.items()}
         return Base(there.manifest, words)
 
     def _made(self, base: Base | None) -> Manifest:

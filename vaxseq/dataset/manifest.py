@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from vaxseq.dataset.manifest_form import ManifestForm, checksum_of
+from vaxseq.dataset.manifest_schema import ManifestForm, checksum_of
 from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import Schema
 from vaxseq.display.html import Heading

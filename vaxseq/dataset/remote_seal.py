@@ -7,8 +7,8 @@ from collections.abc import Callable
 import xxhash
 
 from vaxseq.dataset import objects
+from vaxseq.dataset.checksums import CHUNK_BYTES, Damage, damage
 from vaxseq.dataset.objects import Range, read_ranges
-from vaxseq.dataset.seal import CHUNK_BYTES, Damage, damage
 
 _RANGE_BYTES = 16 * CHUNK_BYTES
 _RANGES = 8  # at a time, which bounds the memory

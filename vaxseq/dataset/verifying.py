@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaxseq.dataset.addresses import is_url, shown
-from vaxseq.dataset.byte_places import Stretch, stretches
+from vaxseq.dataset.byte_places import ByteRange, byte_ranges
+from vaxseq.dataset.checksums import Damage, check_seal
 from vaxseq.dataset.fanout import in_turn
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.dataset.objects import about, listed
 from vaxseq.dataset.processes import with_workers
-from vaxseq.dataset.remote_arrow import stretches_in, structure_of
+from vaxseq.dataset.remote_arrow import ranges_in, structure_of
 from vaxseq.dataset.remote_file import RemoteFile
 from vaxseq.dataset.remote_folder import check_folder, fragment_abouts, read_manifest
 from vaxseq.dataset.remote_seal import check_remote_seal
-from vaxseq.dataset.seal import Damage, check_seal
 from vaxseq.display.progress import progress_bar
 from vaxseq.display.tables import Display, Heading, Shown
 from vaxseq.errors import DatasetError, SourceNotFoundError
@@ -149,19 +149,19 @@ def _at_url(root: str) -> tuple[list[str], int]:
     return [f"{root}/{one.path}" for one in manifest.fragments], sum(one.size_bytes for one in manifest.fragments)
 
 
-def _places(file: str, damaged: list[Damage]) -> list[Stretch]:
+def _places(file: str, damaged: list[Damage]) -> list[ByteRange]:
     """Which columns and rows the file's bytes are, where its structure can still be trusted."""
     if any(one.what != "data" for one in damaged):
         return []
     if not is_url(file):
-        return stretches(file)
+        return byte_ranges(file)
     try:
-        return list(stretches_in(structure_of(RemoteFile(file, about(file), 0), sealed=False)))
+        return list(ranges_in(structure_of(RemoteFile(file, about(file), 0), sealed=False)))
     except DatasetError:  # no Arrow file, or the damage is where its structure is told
         return []
 
 
-def _said(file: str, places: list[Stretch], damaged: list[Damage]) -> Iterator[str]:
+def _said(file: str, places: list[ByteRange], damaged: list[Damage]) -> Iterator[str]:
     """A line for each column that is hit, and for what belongs to none."""
     for one in damaged:
         remedy = "Get the file again, or make it anew."
@@ -176,7 +176,7 @@ def _said(file: str, places: list[Stretch], damaged: list[Damage]) -> Iterator[s
             yield f"{file}: column {column!r}, rows {first:,} to {last:,} differ from what was written. {remedy}"
 
 
-def _columns(places: list[Stretch], damage: Damage) -> dict[str, tuple[int, int]]:
+def _columns(places: list[ByteRange], damage: Damage) -> dict[str, tuple[int, int]]:
     hit: dict[str, tuple[int, int]] = {}
     for place in places:
         rows = place.rows(damage.start, damage.stop)

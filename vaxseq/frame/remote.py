@@ -68,9 +68,7 @@ class RemoteFragment:
 
     def array(self, name: str, batch: Batch, start: int, stop: int) -> pa.Array:
         """Rows of a batch's column."""
-        found = batch.nodes[name].read(start, stop, self.file.read)
-        words = self.structure().words.get(name)
-        return found if words is None else pa.DictionaryArray.from_arrays(found, words, safe=False)
+        return self.structure().layout.read(name, batch.number, start, stop, self.file.read)
 
 
 class Listed(NamedTuple):

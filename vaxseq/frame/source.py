@@ -64,6 +64,25 @@ class Source:
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
         names = tuple(names)
+        virtual, needs = self._begun(names, start, stop)
+        found = {name: self._column(name).read(start, stop) for name in names if name not in self._virtual}
+        if virtual:
+            raw = {need: self._column(need).raw(start, stop) for need in needs}
+            found.update(self._evaluate(virtual, raw, stop - start))
+        return found
+
+    def raw(self, names: Iterable[str], start: int, stop: int) -> dict[str, Any]:
+        """The same rows as arrays of the types that they are stored in, NumPy's or Arrow's."""
+        names = tuple(names)
+        virtual, needs = self._begun(names, start, stop)
+        stored = dict.fromkeys(name for name in (*names, *needs) if name not in self._virtual)
+        found = {name: self._column(name).raw(start, stop) for name in stored}
+        if virtual:
+            found |= self._blocks(virtual, {need: found[need] for need in needs}, stop - start)
+        return {name: found[name] for name in names}
+
+    def _begun(self, names: tuple[str, ...], start: int, stop: int) -> tuple[list[str], list[str]]:
+        """Which of the names are virtual, and the physical columns behind those; all are told to be read soon."""
         if not 0 <= start <= stop <= self.n_rows:
             raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
         self._watch.check()
@@ -72,11 +91,7 @@ class Source:
         for name in (*names, *needs):
             if name not in self._virtual:
                 self._column(name).hint(start, stop)
-        found = {name: self._column(name).read(start, stop) for name in names if name not in self._virtual}
-        if virtual:
-            raw = {need: self._column(need).raw(start, stop) for need in needs}
-            found.update(self._evaluate(virtual, raw, stop - start))
-        return found
+        return virtual, needs
 
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
@@ -132,8 +147,12 @@ class Source:
         shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""
         return f"{value.data.dtype}{shape}"
 
-    def categories(self) -> dict[str, list[Any]]:
-        """Columns of codes, as vaex's ``ordinal_encode`` makes them, with what each code stands for."""
+    def shown(self) -> list[str]:
+        """The columns that the frame itself shows, in its order: those hidden are behind others."""
+        return [str(name) for name in self._frame.get_column_names()]
+
+    def categories(self) -> dict[str, tuple[list[Any], int]]:
+        """Columns of codes, as vaex's ``ordinal_encode`` makes them, what they stand for, and the first code."""
         return coded_columns(self._frame)
 
     @property
@@ -188,22 +207,27 @@ class Source:
         return found
 
     def _evaluate(self, names: Sequence[str], raw: dict[str, Any], rows: int) -> dict[str, Value]:
+        return {name: from_raw(block) for name, block in self._blocks(names, raw, rows).items()}
+
+    def _blocks(self, names: Sequence[str], raw: dict[str, Any], rows: int) -> dict[str, Any]:
+        """Virtual columns as vaex computes them; of no rows, cut from one row's."""
         if rows == 0:
-            return {name: value.slice(0, 0) for name, value in self._one_row(names).items()}
+            return {name: block[:0] for name, block in self._one_row(names).items()}
         scope = block_scope(self._frame, raw, rows)
         out = {}
-        for name in names:
-            block = scope.evaluate(name)
-            if not hasattr(block, "__len__"):
-                block = np.full(rows, block)
-            out[name] = from_raw(as_array(block))
+        with np.errstate(all="ignore"):  # under a missing value lies anything
+            for name in names:
+                block = scope.evaluate(name)
+                if not hasattr(block, "__len__"):
+                    block = np.full(rows, block)
+                out[name] = as_array(block)
         return out
 
-    def _one_row(self, names: Sequence[str]) -> dict[str, Value]:
+    def _one_row(self, names: Sequence[str]) -> dict[str, Any]:
         if self.n_rows == 0:
             raise SelectionError("the frame has no rows, so its virtual columns have no type")
         raw = {need: self._column(need).raw(0, 1) for need in self._all_needs(names)}
-        return self._evaluate(names, raw, 1)
+        return self._blocks(names, raw, 1)
 
     def _all_needs(self, names: Iterable[str]) -> list[str]:
         needed: dict[str, None] = {}

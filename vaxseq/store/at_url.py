@@ -10,11 +10,11 @@ from pathlib import Path
 
 from vaxseq.dataset.addresses import shown
 from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.checksums import check_seal
 from vaxseq.dataset.manifest import write_atomically
 from vaxseq.dataset.object_writes import check_writable, put_file
 from vaxseq.dataset.objects import About, about, fetch_file
 from vaxseq.dataset.remote_folder import check_folder
-from vaxseq.dataset.seal import check_seal
 from vaxseq.errors import SourceNotFoundError, StoreError, VaxseqError
 from vaxseq.store.file import StoreFile, read
 

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.dataset.addresses import is_url
+from vaxseq.dataset.checksums import seal_file
 from vaxseq.dataset.fanout import submitted
 from vaxseq.dataset.processes import with_workers
-from vaxseq.dataset.seal import seal_file
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
 from vaxseq.expressions import name_of, names_of

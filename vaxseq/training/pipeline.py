@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.loading.loader import Batches, Loaded, Loader
-from vaxseq.loading.scatter import Scattered, Way, choose
+from vaxseq.loading.scatter import BucketReader, Way, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
 from vaxseq.loading.scatter.folder import Scratch
 from vaxseq.plan.plan import BatchPlan
@@ -60,7 +60,7 @@ class Pipeline:
             if plan.in_order and augmenter is None and not plan.padded:
                 return SliceLoader(reader, plan, finish, plain=maker.plain)
         index, way = self.items.index, self.way(plan)
-        ordered = Scattered(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
+        ordered = BucketReader(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
         if way.kind == "one by one" and warn and not sequential:
             warn_of_cost(reader, index, plan, way)
         make = partial(Loader, reader, index, plan, self.read_ahead, finish, sequential=sequential, ordered=ordered)

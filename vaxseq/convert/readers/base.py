@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import OptionError, SchemaError
 
@@ -83,7 +83,7 @@ class Parsed:
 
 
 class Reader(ABC):
-    """One source, open. A subclass is one format; it is found by its name, its suffixes or its ``accepts``."""
+    """One source, open. A subclass is one format; it is found by its name or its suffixes."""
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = ()
@@ -98,19 +98,14 @@ class Reader(ABC):
         self.set = {key: options.get(key, default) for key, default in self.options.items()}
 
     @classmethod
-    def accepts(cls, data: Any) -> bool:
-        """Whether it reads this object in memory."""
-        return False
-
-    @classmethod
     def stamp(cls, source: Source) -> tuple[int, bytes]:
         """The source's size, and bytes that change when it does; nothing for what can't be read twice."""
-        return places.stamp(source.path) if source.path is not None else (0, b"")
+        return storage.stamp(source.path) if source.path is not None else (0, b"")
 
     @classmethod
     def content(cls, source: Source) -> bytes:
         """Bytes that are the same for a copy of the source; nothing where that can't be told."""
-        return places.content(source.path) if source.path is not None else b""
+        return storage.content(source.path) if source.path is not None else b""
 
     @classmethod
     def check(cls, sources: Sequence[Source], options: Mapping[str, Any]) -> None:
@@ -159,9 +154,13 @@ class Reader(ABC):
         first = piece.first_line if piece.first_line is not None else piece.start + 1
         return [(first + row, _shown(piece.raw.slice(row, 1))) for row in rows]
 
+    def remedy(self, raw: str) -> dict[str, Any]:
+        """The options that leave out the line of a bad row, and what belongs to it; empty where it is a row."""
+        return {}
+
     def total_bytes(self) -> int:
         """Size of the source, as progress counts it."""
-        return places.size_of(self.source.path) if self.source.path else 0
+        return storage.size_of(self.source.path) if self.source.path else 0
 
     def estimate_bytes(self) -> int:
         """About how many bytes of dataset it makes."""

@@ -12,10 +12,10 @@ from vaxseq.expressions.values import Value
 from vaxseq.features.definition.definition import Definition
 from vaxseq.features.history.checking import past_problems
 from vaxseq.features.history.columns import with_histories
+from vaxseq.features.learning.feature_source import FeatureSource
 from vaxseq.features.learning.fit import fit_features
 from vaxseq.features.learning.fit_plan import Chain, FitPlan
 from vaxseq.features.learning.state_file import FitState, library_versions
-from vaxseq.features.learning.used import UsedFeatures
 from vaxseq.features.program.compile import type_problems
 from vaxseq.features.program.resolve import Group, Place, histories_of, resolve
 from vaxseq.frame import source_of
@@ -75,7 +75,7 @@ def fit(
                 for one in level
             )
             used = tuple(dict.fromkeys(one for place in level for one in place.uses))
-            rowed = UsedFeatures(read, definition.derived, used, learned) if used else read
+            rowed = FeatureSource(read, definition.derived, used, learned) if used else read
             result = fit_features(FitPlan(chains, columns, selection), rowed, executor=pool, progress=progress)
             learned |= {name: tuple(values) for name, values in result.learned.items()}
             missing |= result.missing

@@ -1,6 +1,6 @@
 """A second look at what was staged: text columns that are numbers or times as people write them, and sentinels.
 
-It comes after the first pass and only where that found text; numbers are looked at for their extremes alone.
+It comes after the first pass and only where that found text, or numbers among whose extremes is a likely sentinel.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.forms.looking import Look, Subject
+from vaxseq.convert.forms.detection import FormDetector, Subject
 from vaxseq.convert.forms.marks import SENTINELS
-from vaxseq.convert.forms.saying import Decided, decide, say
+from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
+from vaxseq.convert.ranges import Range
 from vaxseq.convert.stage import PieceKey, Stage
-from vaxseq.convert.staged import Reread, staged_groups
+from vaxseq.convert.staged_reader import Reread, staged_groups
 from vaxseq.dataset.notice import Notice
 
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
@@ -33,15 +34,18 @@ class Seen:
     notices: list[Notice] = field(default_factory=list)
 
 
-def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, find: FindLine) -> Seen:
+def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, find: FindLine) -> Seen:
     """Decides forms by all values of a column, and says what is likely about the others."""
-    looks: dict[str, Look] = {}
+    looks: dict[str, FormDetector] = {}
     for name, subject in subjects.items():
         if is_text(stage.types[name]) and (look := _glance(stage, name, subject)) is not None:
             looks[name] = look
+    marked = {
+        name for draft in stage.drafts for ranges in draft.ranges for name, both in ranges.items() if _has_mark(both)
+    }
     extremes = {
         name: Extremes() for name in subjects
-        if pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name])
+        if name in marked and (pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name]))
     }  # fmt: skip
     places: dict[tuple[str, str], list[PieceKey]] = {}
     wanted = [*looks, *extremes]
@@ -58,7 +62,7 @@ def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, fi
     return _said(stage, subjects, looks, extremes, places, find)
 
 
-def _glance(stage: Stage, name: str, subject: Subject) -> Look | None:
+def _glance(stage: Stage, name: str, subject: Subject) -> FormDetector | None:
     """A look at the first values; None when they are text and nothing else."""
     look = subject.look()
     values = _first_values(stage, name)
@@ -92,7 +96,7 @@ def _counted(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     return found.field("values"), np.asarray(found.field("counts"))
 
 
-def _examples(look: Look) -> Iterable[str]:
+def _examples(look: FormDetector) -> Iterable[str]:
     yield from list(look.signs)[:_EXAMPLES]
     if look.first is not None:
         yield look.first
@@ -102,7 +106,7 @@ def _examples(look: Look) -> Iterable[str]:
 
 
 def _said(
-    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, Look], extremes: Mapping[str, Extremes],
+    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, FormDetector], extremes: Mapping[str, Extremes],
     places: Mapping[tuple[str, str], list[PieceKey]], find: FindLine,
 ) -> Seen:  # fmt: skip
     seen = Seen()
@@ -156,7 +160,7 @@ class Extremes:
             low, high = bounds["min"].as_py(), bounds["max"].as_py()
             if low is None:
                 return
-            if (mark := next((one for one in (low, high) if float(one) in _MARKS), None)) is None:
+            if (mark := next((one for one in (low, high) if one in _MARKS), None)) is None:
                 break
             same = pc.equal(column, pa.scalar(mark, column.type))
             count = int(pc.sum(same).as_py())
@@ -175,11 +179,15 @@ class Extremes:
         ]  # fmt: skip
         if not marks or spread < 0:
             return []
-        words = [f"{one:.17g}" for one in marks]
+        words = [repr(one).removesuffix(".0") for one in marks]
         lines = [line for one, word in zip(marks, words, strict=True) for line in find(name, [word], self.places[one])]
         told = ", ".join(f"{word} in {self.counts[one]:,}" for one, word in zip(marks, words, strict=True))
         said = f"{told} of {rows:,} rows; all others lie between {self.low:g} and {self.high:g}"
         return [Notice(name, said, tuple(lines), {"null_values": {source_name: words}})]
+
+
+def _has_mark(both: Range) -> bool:
+    return any(one in _MARKS for one in both)
 
 
 _MARKS = frozenset(SENTINELS)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import xxhash
 
@@ -32,7 +32,7 @@ _THREADS = 4
 _ARROW_END = 10  # the footer's length and the magic
 
 
-class Sums:
+class ChunkChecksums:
     """XXH3 of each chunk of what is written, piece by piece."""
 
     def __init__(self) -> None:
@@ -58,9 +58,9 @@ class Sums:
                 self._done.append(self._open.intdigest())
                 self._open, self._filled = xxhash.xxh3_64(), 0
 
-    def copy(self) -> Sums:
+    def copy(self) -> ChunkChecksums:
         """The same so far, to go on with apart."""
-        made = Sums()
+        made = ChunkChecksums()
         made.length, made._done, made._filled = self.length, list(self._done), self._filled
         made._open = self._open.copy()
         return made
@@ -70,7 +70,7 @@ class Sums:
         return [*self._done, self._open.intdigest()] if self._filled else list(self._done)
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> Sums:
+    def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> ChunkChecksums:
         """Of a file's first bytes, or all of a shorter one. Threads share them: one reads while another hashes."""
         made = cls()
         whole = length - length % CHUNK_BYTES
@@ -88,7 +88,7 @@ class Sums:
         return made
 
 
-def seal_of(sums: Sums, tail: bytes) -> bytes:
+def seal_of(sums: ChunkChecksums, tail: bytes) -> bytes:
     """The seal that stands behind the bytes of ``sums`` and before ``tail``."""
     chunks = sums.chunks()
     after = xxhash.xxh3_64_intdigest(tail)
@@ -99,12 +99,21 @@ def seal_of(sums: Sums, tail: bytes) -> bytes:
 
 def seal_file(path: str | os.PathLike[str]) -> None:
     """Appends the seal to a finished file whose format allows bytes behind its end."""
-    sums = Sums.of(path, os.path.getsize(path))
+    sums = ChunkChecksums.of(path, os.path.getsize(path))
     with open(path, "r+b") as file:
         file.seek(0, os.SEEK_END)
         file.write(seal_of(sums, b""))
         file.flush()
         os.fsync(file.fileno())
+
+
+def is_sealed(path: str | os.PathLike[str]) -> bool:
+    """Whether a file ends with its seal: cheap, and tells one that was cut short or lost its end."""
+    with open(path, "rb") as file:
+        read = _reads(file)
+        end = _place(read, os.path.getsize(path), os.fspath(path))
+        found = None if end is None else _seal_before(read, end)
+    return found is not None and found[0] == found[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +130,12 @@ def check_seal(path: str | os.PathLike[str], told: Callable[[int], None] | None 
 
     ``told`` hears of bytes that were read.
     """
+
+    def chunks(length: int) -> list[int]:
+        return ChunkChecksums.of(path, length, told).chunks()
+
     with open(path, "rb") as file:
-
-        def read(start: int, stop: int) -> bytes:
-            file.seek(start)
-            return file.read(stop - start)
-
-        return damage(read, os.path.getsize(path), os.fspath(path), lambda length: Sums.of(path, length, told).chunks())
+        return damage(_reads(file), os.path.getsize(path), os.fspath(path), chunks)
 
 
 def damage(read: Read, size: int, name: str, chunks_of: Callable[[int], list[int]]) -> list[Damage] | None:
@@ -150,6 +158,14 @@ def damage(read: Read, size: int, name: str, chunks_of: Callable[[int], list[int
             else:
                 damaged.append(Damage(low, high))
     return damaged
+
+
+def _reads(file: IO[bytes]) -> Read:
+    def read(start: int, stop: int) -> bytes:
+        file.seek(start)
+        return file.read(stop - start)
+
+    return read
 
 
 def _place(read: Read, size: int, name: str) -> int | None:

@@ -33,6 +33,8 @@ class Candidate:
     sides: set[bool] = field(default_factory=set)
     odd: dict[str, int] = field(default_factory=dict)  # cells that don't fit, and how often they come
     alive: bool = True
+    travel: float = 0.0  # seconds between each time and the next, all together
+    _last: float | None = None
 
     def take(self, cells: pa.Array, counts: npt.NDArray[np.int64]) -> None:
         """Reads more of the column's distinct values."""
@@ -48,6 +50,8 @@ class Candidate:
         if pa.types.is_integer(found.values.type) and fits.any():
             low, high = pc.min_max(found.values).as_py().values()
             self.largest = max(self.largest, abs(low), abs(high))
+        if pa.types.is_temporal(found.values.type) and fits.any():
+            self._follow(found.values.drop_null())
         if pa.types.is_boolean(found.values.type):
             self.sides |= set(pc.unique(found.values.drop_null()).to_pylist())
         for place in np.flatnonzero(found.wrong).tolist():
@@ -60,6 +64,13 @@ class Candidate:
         few = len(self.odd) <= _MOST_ODD and misfits <= max((1 - _LEAST_SHARE) * (misfits + self.fitting), 1)
         self.alive = few and not rounds
 
+    def _follow(self, times: pa.Array) -> None:
+        whole = times.cast(pa.timestamp("s", getattr(times.type, "tz", None)), safe=False)
+        seconds = np.asarray(whole.cast(pa.int64()))
+        before = seconds[0] if self._last is None else self._last
+        self.travel += float(np.abs(np.diff(seconds, prepend=before)).sum())
+        self._last = float(seconds[-1])
+
     @property
     def whole(self) -> bool:
         """Whether every cell was in this form."""
@@ -67,7 +78,7 @@ class Candidate:
         return self.alive and decided and not self.odd
 
 
-class Look:
+class FormDetector:
     """A column's distinct values, told bit by bit, and the forms that are left."""
 
     def __init__(
@@ -158,9 +169,9 @@ class Subject:
     of: tuple[str, ...]
     words: bool
 
-    def look(self) -> Look:
+    def look(self) -> FormDetector:
         """A new look at it."""
-        return Look(self.nulls, self.decimal, delimiter=self.delimiter, of=self.of, words=self.words)
+        return FormDetector(self.nulls, self.decimal, delimiter=self.delimiter, of=self.of, words=self.words)
 
 
 def read_column(name: str, cells: pa.Array, kind: pa.DataType) -> pa.Array:
