@@ -19,8 +19,8 @@ from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.block_buffers import BlockBuffers
 from vaxseq.loading.readers.frame import Arrays, take_rows
 from vaxseq.loading.row_cache import RowCache
-from vaxseq.loading.scatter.choice import in_buffers
 from vaxseq.loading.scatter.kept_blocks import KeptBlocks
+from vaxseq.loading.scatter.strategy import in_buffers
 from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.dataset.allowance import memory_allowed
+from vaxseq.dataset.memory_limit import memory_allowed
 from vaxseq.loading.readers.frame import Arrays, take_rows
 from vaxseq.plan.rows import RowIndex
 

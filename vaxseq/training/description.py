@@ -13,7 +13,7 @@ from vaxseq.errors import OptionError
 from vaxseq.features.program.recipe import Role
 from vaxseq.loading.loader import Batches
 from vaxseq.loading.query import Query
-from vaxseq.plan.places import Places
+from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.batches import Batch
@@ -114,7 +114,7 @@ def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan
         raise OptionError(f"describe seconds: got {seconds!r}, expected a time of at least 0")
     loader = pipeline.loader(plan, warn=False)
     chosen, cost = pipeline.way(plan), pipeline.expectation(plan) if seconds else None
-    expected_s = None if cost is None else Places(plan).count / cost.rows_s
+    expected_s = None if cost is None else InverseOrder(plan).count / cost.rows_s
     if seconds and cost is None:
         expected_s = _expected(loader, plan, seconds)
     arrays = tuple(

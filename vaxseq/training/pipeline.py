@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vaxseq.loading.loader import Batches, Loaded, Loader
 from vaxseq.loading.row_cache import RowCache
-from vaxseq.loading.scatter import Scattered, Way, choose
+from vaxseq.loading.scatter import BucketReader, Way, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
 from vaxseq.loading.scatter.folder import Scratch
 from vaxseq.loading.scatter.kept_blocks import KeptBlocks
@@ -62,7 +62,7 @@ class Pipeline:
             if plan.in_order and augmenter is None and not plan.padded:
                 return SliceLoader(reader, plan, finish, plain=maker.plain)
         index, way = self.items.index, self.way(plan)
-        ordered = Scattered(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
+        ordered = BucketReader(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
         if way.kind == "one by one" and warn and not sequential:
             warn_of_cost(reader, index, plan, way)
         kept = None
