@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -173,6 +174,13 @@ def _report(data: Any, fitted: Any, folder: Path) -> Any:
     return file.stat().st_size > 10_000
 
 
+def _plot(data: Any, fitted: Any, _: Path) -> Any:
+    figure, axes = plt.subplots(1, 2)
+    fitted.plot("x", data, ax=axes)
+    plt.close(figure)
+    return [(one.get_xlabel(), one.dataLim.bounds) for one in axes]
+
+
 def _transformed(data: Any, *_: Any) -> Any:
     made = FeatureTransformer(vs.FeatureSet.from_dict(DEFINITION)).fit(data)
     return made.transform(data).tobytes(), made.get_feature_names_out().tolist()
@@ -195,9 +203,7 @@ VERBS: dict[str, Any] = {
         name: array.tobytes() for name, array in fitted.transform_records(data).items()
     },
     "preview": lambda data, fitted, folder: repr(fitted.preview(data)),
-    "plot": lambda data, fitted, folder: [
-        (ax.get_title(loc="left"), ax.dataLim.bounds) for ax in fitted.plot("x", data)
-    ],
+    "plot": _plot,
     "split": lambda data, fitted, folder: _parts(vs.split(data, {"train": 0.8, "test": 0.2}, by="group", key="word")),
     "folds": lambda data, fitted, folder: [_parts(one) for one in vs.folds(data, 3, by="time", key="when")],
     "Sequence": lambda data, fitted, folder: batches(vs.Sequence(data, fitted, **SHUFFLED)),
