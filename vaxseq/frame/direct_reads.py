@@ -179,17 +179,26 @@ class FileRows:
     def _read_ranges(
         self, file: int, aligned: bool, ranges: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]
     ) -> None:
-        at, step = 0, max(1, _BOUNCE_BYTES // self.row_bytes)
-        for start, stop in ranges:
-            if not aligned:
+        at = 0
+        if not aligned:
+            for start, stop in ranges:
                 size = (stop - start) * self.row_bytes
                 _read_into(file, out[at : at + size], self.offset + start * self.row_bytes, size)
                 at += size
-                continue
-            for low in range(start, stop, step):  # by way of memory that is small enough for the processor's cache
-                part = self._fetched(file, True, low, min(low + step, stop), _bounce_memory(step * self.row_bytes))
-                out[at : at + len(part)] = part
-                at += len(part)
+            return
+        step = max(1, _BOUNCE_BYTES // self.row_bytes) * self.row_bytes
+        memory = _bounce_memory(step)  # small enough for the processor's cache
+        memory = memory[-_address(memory) % _PAGE :]
+        content = memory.data
+        for start, stop in ranges:
+            end = self.offset + stop * self.row_bytes
+            for low in range(self.offset + start * self.row_bytes, end, step):
+                high, begin = min(low + step, end), low // _PAGE * _PAGE
+                size = -(-(high - begin) // _PAGE) * _PAGE
+                if os.preadv(file, [content[:size]], begin) < high - begin:
+                    _read_into(file, memory[:size], begin, high - begin)
+                out[at : at + high - low] = memory[low - begin : high - begin]
+                at += high - low
 
     @contextmanager
     def _opened(self, flags: int = 0) -> Iterator[int]:

@@ -102,10 +102,10 @@ class KeptBlocks:
     def _moved(self, move: Callable[[int], int]) -> int:
         """What ``move`` returns, of the file; past the page cache until a file system turns out not to do so."""
         file = self._opened()
+        flags = fcntl.fcntl(file, fcntl.F_GETFL)
         try:
             return move(file)
         except OSError as error:
-            flags = fcntl.fcntl(file, fcntl.F_GETFL)
             if error.errno != errno.EINVAL or not flags & _PAST_CACHE:
                 raise
             fcntl.fcntl(file, fcntl.F_SETFL, flags & ~_PAST_CACHE)
