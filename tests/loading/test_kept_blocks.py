@@ -84,6 +84,7 @@ def test_the_way_and_its_bytes_are_told(data: str, tmp_path: Path, monkeypatch: 
     assert make(data).describe(seconds=0).scratch_bytes == 0
 
 
+@pytest.mark.slow
 @given(st.integers(1, 3000), st.integers(1, 20), st.integers(1, 9), st.sampled_from(["it can", "set", "move"]))
 def test_a_block_is_read_once_and_kept_as_it_was(
     tmp_path_factory: Any, rows: int, blocks: int, buffer_blocks: int, refused: str
