@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vaxseq"
 ROOMS = {
     "cli": {"reference", "demo", "vaxseq", "convert", "features", "display"},
     "demo": {"vaxseq"},
-    "testing": {"features", "expressions"},
+    "testing": {"training", "features", "expressions"},
     "steps": {"features", "expressions"},
     "sklearn": {"loading", "features", "frame", "dataset"},
     "mlflow": {"training", "features"},
@@ -54,7 +54,7 @@ FEATURES = ["facade", "tables", "records", "learning", "history", "program", "de
 # Packages that only some rooms may import; a user's script, which the demo is, makes Keras models.
 GUARDED = {
     "vaex": {"frame"},
-    "keras": {"training", "demo", "testing"},
+    "keras": {"training", "demo"},
     "torch": {"training"},
     "jax": {"training"},
     "tensorflow": {"training"},

@@ -291,6 +291,17 @@ def test_rows_that_are_in_no_order_get_no_lags_and_are_told_why() -> None:
     fs.fit(data, progress=False)
 
 
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%d", "%d.%m.%Y %H:%M", "%m/%d/%Y"])
+def test_times_that_are_text_are_named_with_what_to_do(form: str) -> None:
+    data = make_frame()[["x", "kind", "y"]]
+    data["t"] = pd.date_range("2024-01-05", periods=ROWS, freq="6h").strftime(form)
+    data.loc[3, "t"] = None
+    data["code"] = [f"2024-{row % 9}" for row in range(ROWS)]
+    lost = left_out(vs.draft(data, "y", progress=False))
+    assert lost["t"].startswith("times that are text, as '") and "pandas.to_datetime" in lost["t"]
+    assert set(lost) == {"t", "y"}
+
+
 def test_codes_of_vaex_are_categories() -> None:
     frame = vaex.from_arrays(
         plan=np.random.default_rng(0).integers(0, 60, ROWS), y=np.random.default_rng(1).normal(size=ROWS)

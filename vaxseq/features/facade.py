@@ -319,12 +319,13 @@ class FittedFeatures(Fitted, Shown):
     def plot(self, name: str, frame: Any = None, *, ax: Any = None) -> Any:
         """Draws a feature before and after its steps, with what they learned as lines. Returns matplotlib Axes.
 
-        Without a frame, what the steps make of the range that they know; of categories their training rows.
+        Two of them with a frame, rows before and after; one without, what the steps make of the range that they know,
+        or of categories their training rows.
 
         Args:
             name: the feature, as ``"distance"`` or ``"numeric.distance"``.
             frame: a table or a dataset's path, of which up to 65,536 rows are drawn.
-            ax: Axes to draw on, two of numbers.
+            ax: Axes to draw on, two of numbers with a frame.
 
         Raises:
             MissingExtraError: matplotlib isn't installed.

@@ -142,7 +142,9 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
     if second.width == len(names) and not any(map(is_value, second.fields)):
         pairs = list(zip(_filled_forward(names), second.fields, strict=True))
         if len(set(pairs)) == len(pairs):
-            return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2},
+            below = _text_above_numbers(filled[1:]) if len(filled) > 2 else None
+            units = below.options if below is not None and "units_rows" in below.options else {}
+            return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
                           (filled[0].line + 1, second.line + 1), True)  # fmt: skip
     return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True)
 

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert import text
-from vaxseq.convert.forms.looking import Look, read_column
-from vaxseq.convert.forms.saying import Decided, decide, say
+from vaxseq.convert.forms.detection import FormDetector, read_column
+from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Piece, Request, Source
 from vaxseq.convert.readers.delimited import TextReader
-from vaxseq.convert.second_look import Extremes
+from vaxseq.convert.refinement import Extremes
 from vaxseq.dataset.notice import Notice, merged_options
 from vaxseq.dataset.schema import type_name
 from vaxseq.display.html import Heading
@@ -43,7 +43,7 @@ class Facts(Shown, dict[str, Any]):
         return dict(self)
 
 
-class RawLook(Facts):
+class RawInspection(Facts):
     """What `convert` would make of text: by its first rows, and some from its middle and its end."""
 
     notices: tuple[Notice, ...] = ()
@@ -87,10 +87,10 @@ class _Sampled:
     values: pa.Array
     form: str | None
     notice: Notice | None
-    look: Look | None = None
+    look: FormDetector | None = None
 
 
-def look_at(sources: tuple[Source, ...], path: str, size_bytes: int, options: Mapping[str, Any]) -> RawLook:
+def inspect_raw(sources: tuple[Source, ...], path: str, size_bytes: int, options: Mapping[str, Any]) -> RawInspection:
     """A look at the first of these text sources, the size of all of them in mind."""
     taken: dict[str, Any] = dict(options)
     stopped: list[Notice] = []
@@ -115,7 +115,7 @@ def look_at(sources: tuple[Source, ...], path: str, size_bytes: int, options: Ma
     whole = reader.splittable and len(head.raw) >= size_bytes - reader.body_start - 3 and len(sources) == 1
     head_rows = int(np.count_nonzero(head.raw == 10)) or 1
     rows = table.num_rows if whole else int(size_bytes * head_rows / max(len(head.raw), 1))
-    noticed = any({"units_rows", "header_rows", "header"} & set(one.options) for one in reader.notices)
+    noticed = any({"units_rows", "header_rows", "header", "skip_rows"} & set(one.options) for one in reader.notices)
     of_columns = [one.notice for one in columns.values() if one.notice is not None and not noticed]
     shown = [
         {"name": name, "type": type_name(one.kind), "unit": units.get(name), "form": one.form,
@@ -123,7 +123,7 @@ def look_at(sources: tuple[Source, ...], path: str, size_bytes: int, options: Ma
          "becomes": _shown(one.values)}
         for name, one in columns.items()
     ]  # fmt: skip
-    found = RawLook()
+    found = RawInspection()
     found.notices = (*layout, *of_columns)
     chosen = merged_options(one for one in found.notices if one.lossless or one in stopped)
     arguments = as_arguments({**options, **chosen})

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.base import Form, read_with_nulls
 from vaxseq.convert.forms.marks import SIGNS, WORDS
+from vaxseq.convert.forms.sentinels import Spread
 from vaxseq.convert.lattice import EXACT_INTEGER, join
 
 _MOST_ODD = 20  # distinct values that don't fit; more of them are another kind of column
@@ -33,6 +34,8 @@ class Candidate:
     sides: set[bool] = field(default_factory=set)
     odd: dict[str, int] = field(default_factory=dict)  # cells that don't fit, and how often they come
     alive: bool = True
+    spread: Spread = field(default_factory=Spread)
+    words: dict[float, str] = field(default_factory=dict)  # how its marks of missing values are written
     travel: float = 0.0  # seconds between each time and the next, all together
     _last: float | None = None
 
@@ -50,6 +53,11 @@ class Candidate:
         if pa.types.is_integer(found.values.type) and fits.any():
             low, high = pc.min_max(found.values).as_py().values()
             self.largest = max(self.largest, abs(low), abs(high))
+        if self.form.of == "numbers" and fits.any():
+            numbers = np.asarray(found.values.filter(pa.array(fits)).cast(pa.float64()))
+            kept = np.flatnonzero(fits)
+            for place in self.spread.take(numbers, counts[fits]):
+                self.words.setdefault(float(numbers[place]), cells[int(kept[place])].as_py())
         if pa.types.is_temporal(found.values.type) and fits.any():
             self._follow(found.values.drop_null())
         if pa.types.is_boolean(found.values.type):
@@ -78,7 +86,7 @@ class Candidate:
         return self.alive and decided and not self.odd
 
 
-class Look:
+class FormDetector:
     """A column's distinct values, told bit by bit, and the forms that are left."""
 
     def __init__(
@@ -137,6 +145,10 @@ class Look:
             return numbers
         return times or found
 
+    def marks(self) -> dict[float, str]:
+        """Numbers among the values that may stand for missing ones, as they are written."""
+        return {mark: word for one in self.candidates if one.alive for mark, word in one.words.items()}
+
     def nearly(self) -> list[Candidate]:
         """The forms that nearly every cell is in, those with most of them first."""
         found = [
@@ -169,9 +181,9 @@ class Subject:
     of: tuple[str, ...]
     words: bool
 
-    def look(self) -> Look:
+    def look(self) -> FormDetector:
         """A new look at it."""
-        return Look(self.nulls, self.decimal, delimiter=self.delimiter, of=self.of, words=self.words)
+        return FormDetector(self.nulls, self.decimal, delimiter=self.delimiter, of=self.of, words=self.words)
 
 
 def read_column(name: str, cells: pa.Array, kind: pa.DataType) -> pa.Array:
