@@ -84,6 +84,7 @@ def test_the_way_and_its_bytes_are_told(data: str, tmp_path: Path, monkeypatch: 
     assert make(data).describe(seconds=0).scratch_bytes == 0
 
 
+@pytest.mark.slow
 @given(st.integers(1, 3000), st.integers(1, 20), st.integers(1, 9), st.sampled_from(["it can", "set", "move"]))
 def test_a_block_is_read_once_and_kept_as_it_was(
     tmp_path_factory: Any, rows: int, blocks: int, buffer_blocks: int, refused: str
@@ -102,7 +103,7 @@ def test_a_block_is_read_once_and_kept_as_it_was(
             refuse_past_cache(patch, refused)
         for epoch in range(3):
             order = BlockOrder(rows, 0, epoch, block_rows, buffer_blocks)
-            for number in range(order.n_buffers):
+            for number in range(epoch == 0, order.n_buffers):  # the first epoch was begun by another run
                 buffer = order.buffer(number)
                 out = [np.empty((buffer.stop - buffer.start, 3), np.float32), np.empty(buffer.stop - buffer.start, int)]
                 kept.load(buffer.parts(), out, by_columns)

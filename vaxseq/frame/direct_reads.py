@@ -99,15 +99,20 @@ class FileRows:
     def hint(self, start: int, stop: int) -> None:
         """Tell the kernel that these rows will be read, so that it begins."""
         with self._opened() as file:
-            _hint(file, self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes)
+            _hint(file, *self.extent(start, stop))
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any]) -> None:
         """Rows ``start`` to ``stop``, into a contiguous array."""
-        self.read_ranges([(start, stop)], out)
+        self.read_extents([self.extent(start, stop)], out)
 
-    def read_ranges(self, ranges: Sequence[tuple[int, int]], out: npt.NDArray[Any]) -> None:
-        """Rows of several ranges, end to end, into a contiguous array."""
-        self._using(lambda file, aligned: self._read_ranges(file, aligned, ranges, out.reshape(-1).view(np.uint8)))
+    def extent(self, start: int, stop: int) -> tuple[int, int]:
+        """Where in the file rows ``start`` to ``stop`` begin and end."""
+        return self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes
+
+    def read_extents(self, extents: Sequence[tuple[int, int]], out: npt.NDArray[Any]) -> None:
+        """Extents of this file, end to end, into a contiguous array."""
+        content = out.reshape(-1).view(np.uint8)
+        self._using(lambda file, aligned: (_read_aligned if aligned else _read_all)(file, extents, content))
 
     def gather(self, ids: Ids, out: npt.NDArray[Any]) -> None:
         """The rows ``ids``, in their order, into a contiguous array."""
@@ -168,28 +173,13 @@ class FileRows:
     def _fetched(
         self, file: int, aligned: bool, start: int, stop: int, memory: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.uint8]:
-        low, high = self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes
+        low, high = self.extent(start, stop)
         begin = low // _PAGE * _PAGE if aligned else low
         size = -(-(high - begin) // _PAGE) * _PAGE if aligned else high - begin
         at = -_address(memory) % _PAGE
         place = memory[at : at + size]
         _read_into(file, place, begin, high - begin)
         return place[low - begin : high - begin]
-
-    def _read_ranges(
-        self, file: int, aligned: bool, ranges: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]
-    ) -> None:
-        at, step = 0, max(1, _BOUNCE_BYTES // self.row_bytes)
-        for start, stop in ranges:
-            if not aligned:
-                size = (stop - start) * self.row_bytes
-                _read_into(file, out[at : at + size], self.offset + start * self.row_bytes, size)
-                at += size
-                continue
-            for low in range(start, stop, step):  # by way of memory that is small enough for the processor's cache
-                part = self._fetched(file, True, low, min(low + step, stop), _bounce_memory(step * self.row_bytes))
-                out[at : at + len(part)] = part
-                at += len(part)
 
     @contextmanager
     def _opened(self, flags: int = 0) -> Iterator[int]:
@@ -222,6 +212,28 @@ def _bounce_memory(size: int) -> npt.NDArray[np.uint8]:
     if memory is None or len(memory) < size + SLACK_BYTES:
         memory = _bounce.memory = np.empty(size + SLACK_BYTES, np.uint8)
     return memory
+
+
+def _read_all(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]) -> None:
+    at = 0
+    for low, high in extents:
+        _read_into(file, out[at : at + high - low], low, high - low)
+        at += high - low
+
+
+def _read_aligned(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]) -> None:
+    """The same by way of aligned memory, small enough for the processor's cache."""
+    memory, at = _bounce_memory(_BOUNCE_BYTES), 0
+    memory = memory[-_address(memory) % _PAGE :]
+    content = memory.data
+    for start, stop in extents:
+        for low in range(start, stop, _BOUNCE_BYTES):
+            high, begin = min(low + _BOUNCE_BYTES, stop), low // _PAGE * _PAGE
+            size = -(-(high - begin) // _PAGE) * _PAGE
+            if os.preadv(file, [content[:size]], begin) < high - begin:
+                _read_into(file, memory[:size], begin, high - begin)
+            out[at : at + high - low] = memory[low - begin : high - begin]
+            at += high - low
 
 
 def _read_into(file: int, out: npt.NDArray[np.uint8], at: int, needed: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -136,21 +135,21 @@ class FixedWidth:
             [(piece, low, high)] = spans
             size = (high - low) * files[piece].row_bytes
             return self._rows(files[piece].fetch(low, high, self._scratch_for(size + SLACK_BYTES)))
-        out, at = self._rows(self._scratch_for((stop - start) * files[0].row_bytes)), 0
-        for piece, low, high in spans:
-            files[piece].read(low, high, out[at : at + high - low])
-            at += high - low
-        return out
+        return self._fetched_spans(files, spans, stop - start)
 
     def _fetched_runs(self, files: list[FileRows], starts: Ids, length: int) -> npt.NDArray[Any]:
-        out, at = self._rows(self._scratch_for(len(starts) * length * files[0].row_bytes)), 0
         spans = [span for start in starts.tolist() for span in self.layout.spans(start, start + length)]
-        for piece, some in groupby(spans, itemgetter(0)):
-            ranges = [(low, high) for _, low, high in some]
-            rows = sum(high - low for low, high in ranges)
-            files[piece].read_ranges(ranges, out[at : at + rows])
-            at += rows
-        return out
+        return self._fetched_spans(files, spans, len(starts) * length)
+
+    def _fetched_spans(self, files: list[FileRows], spans: list[tuple[int, int, int]], rows: int) -> npt.NDArray[Any]:
+        content, at = self._scratch_for(rows * files[0].row_bytes), 0
+        for _, some in groupby(spans, lambda span: files[span[0]].path):  # each file opened once
+            parts = list(some)
+            extents = [files[piece].extent(low, high) for piece, low, high in parts]
+            size = sum(high - low for low, high in extents)
+            files[parts[0][0]].read_extents(extents, content[at : at + size])
+            at += size
+        return self._rows(content)
 
     def _rows(self, content: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         return content.view(self.dtype).reshape(-1, *self.shape)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-_THREADS = 4
+_THREADS = 8
 
 _pools: dict[int, ThreadPoolExecutor] = {}  # by process: a fork leaves its parent's threads behind
 

@@ -13,7 +13,6 @@ import tempfile
 import threading
 from collections.abc import Callable
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -58,19 +57,36 @@ class KeptBlocks:
         Raises:
             ScratchError: what was written can't be read.
         """
-        jobs: list[Callable[[], None]] = []
         stops = np.cumsum([block.stop - block.start for block in blocks]).tolist()
-        starts = [0, *stops[:-1]]
-        places = [[array[low:high] for array in out] for low, high in zip(starts, stops, strict=True)]
+        places = [[array[low:high] for array in out] for low, high in zip([0, *stops[:-1]], stops, strict=True)]
         there = [bool(self._there[block.number]) for block in blocks]
-        for known, some in groupby(range(len(blocks)), there.__getitem__):
-            numbers = list(some)
-            move = self._fetch if known else self._keep
-            if not known:
-                first, last = numbers[0], numbers[-1]
-                read(blocks[first : last + 1], [array[starts[first] : stops[last]] for array in out])
-            jobs += [partial(move, blocks[one].number, places[one]) for one in numbers]
+        jobs: list[Callable[[], None]] = []
+        for block, place, known in zip(blocks, places, there, strict=True):
+            if known:
+                jobs.append(partial(self._fetch, block.number, place))
+        lacking = [(block, place) for block, place, known in zip(blocks, places, there, strict=True) if not known]
+        if lacking:
+            jobs += self._read(lacking, out if len(lacking) == len(blocks) else None, read)
         at_once(jobs)
+
+    def _read(
+        self, lacking: list[tuple[Block, Arrays]], whole: Arrays | None, read: Callable[[list[Block], Arrays], None]
+    ) -> list[Callable[[], None]]:
+        """Reads blocks all at once, into ``whole`` if that is their place; returns what is left to do."""
+        rows = sum(block.stop - block.start for block, _ in lacking)
+        came = [np.empty((rows, *one.shape[1:]), one.dtype) for one in lacking[0][1]] if whole is None else whole
+        read([block for block, _ in lacking], came)
+        jobs: list[Callable[[], None]] = []
+        at = 0
+        for block, place in lacking:
+            size = block.stop - block.start
+            parts = [array[at : at + size] for array in came]
+            at += size
+            if whole is None:
+                for part, array in zip(parts, place, strict=True):
+                    array[...] = part
+            jobs.append(partial(self._keep, block.number, place))
+        return jobs
 
     def _fetch(self, number: int, out: Arrays) -> None:
         assert self._file is not None
@@ -102,10 +118,10 @@ class KeptBlocks:
     def _moved(self, move: Callable[[int], int]) -> int:
         """What ``move`` returns, of the file; past the page cache until a file system turns out not to do so."""
         file = self._opened()
+        flags = fcntl.fcntl(file, fcntl.F_GETFL)
         try:
             return move(file)
         except OSError as error:
-            flags = fcntl.fcntl(file, fcntl.F_GETFL)
             if error.errno != errno.EINVAL or not flags & _PAST_CACHE:
                 raise
             fcntl.fcntl(file, fcntl.F_SETFL, flags & ~_PAST_CACHE)
