@@ -75,8 +75,16 @@ def test_closed_streams(data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away(data: Path) -> None:
-    for verb in ("inspect o.arrow", "inspect o.arrow --json", "explore o.arrow"):
-        command = f"set -o pipefail; {sys.executable} -m vaxseq {verb} | true"
-        answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-        assert (answer.returncode, answer.stderr) == (0, ""), verb
+@pytest.mark.parametrize(
+    ("verb", "code"),
+    [
+        ("inspect o.arrow", 0), ("inspect o.arrow --json", 0), ("explore o.arrow", 0), ("--help", 0), ("--version", 0),
+        ("inspect --help", 0), ("help sources", 0), ("inspect none.arrow --json", 2), ("inspect --none --json", 2),
+        ("inspect none.arrow 2>&1", 2), ("inspect --none 2>&1", 2),
+    ],
+)  # fmt: skip
+def test_a_reader_that_goes_away(data: Path, verb: str, code: int) -> None:
+    command = f"set -o pipefail; {sys.executable} -m vaxseq {verb} | true"
+    answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert answer.returncode == code
+    assert ("Traceback" not in answer.stderr) if code else (answer.stderr == "")

@@ -115,6 +115,11 @@ def test_wrong_use_exits_2_with_a_message_on_stderr(verb: str, capsys: pytest.Ca
     code, out, err = run(capsys, verb, "--no-such-option")
     assert (code, out) == (2, "")
     assert "--no-such-option" in err
+    code, out, err = run(capsys, verb, "--no-such-option", "--json")
+    said = json.loads(out)["error"]
+    assert (code, said["exit_code"], said["kind"]) == (2, 2, "NoSuchOption")
+    assert "--no-such-option" in said["message"]
+    assert "--no-such-option" in err
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

@@ -374,11 +374,14 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch) -> None:
 
 def test_what_is_no_source_says_what_to_make_of_it(tmp_path):
     for given, remedy in (
-        (vaex.from_arrays(x=np.arange(3)), r"DataFrameLocal as it is.*export"),
-        ({"x": [1, 2]}, r"pyarrow\.table"),
-        (5, "got int as the source, expected paths"),
+        (5, "convert: got int, expected a dataset's path, a vaex, pandas"),
+        (np.zeros((2, 2)), "convert: got an array without named columns, .* Name its columns"),
+        (pd.Series([1]), r"convert: got Series, .*series\.to_frame"),
+        (pa.array([1]), r"got Int64Array, .*pyarrow\.table\(\{'x': column\}\)"),
+        ([{"x": 1}], "column 'x': got int, expected an array or a list, a value for each row"),
+        ({"train": vaex.from_arrays(x=np.arange(3))}, r"got a dict of frames.*\['train'\]"),
     ):
-        with pytest.raises(SourceError, match=remedy):
+        with pytest.raises(OptionError, match=remedy):
             convert(given, tmp_path / "x.arrow", progress=False)
     assert not list(tmp_path.glob("x.arrow*"))
 

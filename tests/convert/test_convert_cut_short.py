@@ -21,7 +21,9 @@ ROWS = 600_000
 SCRIPT = """
 import os, sys
 import vaxseq as vs
+from vaxseq.convert.readers import ipc
 from vaxseq.convert.stage import Stage
+ipc._READ_BYTES, ipc._ROWS = (5 << 20, 100_000) if "large" in sys.argv[1] else (1 << 30, 1 << 20)
 path, target = sys.argv[1:]
 add, count = Stage.add, 0
 def cutting(self, *given):
@@ -68,6 +70,9 @@ def text(path: Path) -> None:
 
 WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "arrow": ("s.arrow", arrow),
+    "arrow in one batch": (
+        "large.arrow", lambda path: feather.write_feather(table(), str(path), "uncompressed", chunksize=ROWS)
+    ),
     "stream": ("s.arrows", stream),
     "feather": ("s.feather", lambda path: feather.write_feather(table(), str(path), "lz4", chunksize=100_000)),
     "parquet": ("s.parquet", lambda path: pq.write_table(table(), path, row_group_size=100_000)),

@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from pyarrow import orc
 
 from vaxseq.convert import convert
-from vaxseq.convert.readers import readers
+from vaxseq.convert.readers import ipc, readers
 from vaxseq.convert.writers import writers
 from vaxseq.dataset import hdf5_form
 from vaxseq.dataset.schema import type_name
@@ -167,6 +167,23 @@ class TestArrow(ReaderContract):
     def save(self, table: pa.Table, path: Path) -> None:
         with pa.ipc.new_file(path, table.schema) as writer:
             writer.write_table(table)
+
+
+class TestArrowInLargeBatches(TestArrow):
+    """Rows are read by ranges, as where no memory may hold a batch."""
+
+    @pytest.fixture(autouse=True)
+    def _large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ipc, "_READ_BYTES", 0)
+        monkeypatch.setattr(ipc, "_ROWS", 5)
+
+    def test_what_only_whole_batches_can_be_read_of(self, tmp_path) -> None:
+        table = pa.table({"m": pa.array([[("a", 1)], [("a", 2)]], pa.map_(pa.string(), pa.int64()))})
+        self.save(table, tmp_path / "in.arrow")
+        feather.write_feather(pa.table({"a": [1, 2]}), tmp_path / "lz4.arrow", compression="lz4")
+        for name, columns in (("in", {"m.a": [1, 2]}), ("lz4", {"a": [1, 2]})):
+            convert(tmp_path / f"{name}.arrow", tmp_path / f"{name}-o.arrow", progress=False)
+            assert back(tmp_path / f"{name}-o.arrow", tmp_path) == columns
 
 
 class TestFeather(ReaderContract):

@@ -195,7 +195,8 @@ def test_a_failed_save_leaves_the_old_file(
     fitted: FittedFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "fitted.json"
-    file.write_text("old")
+    old = '{"format": "vaxseq fitted features"}'
+    file.write_text(old)
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
@@ -203,7 +204,7 @@ def test_a_failed_save_leaves_the_old_file(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SourceError, match="No space left"):
         fitted.save(file)
-    assert file.read_text() == "old" and os.listdir(tmp_path) == ["fitted.json"]
+    assert file.read_text() == old and os.listdir(tmp_path) == ["fitted.json"]
     with pytest.raises(SourceError, match="can't be written"):
         fitted.save(tmp_path / "no" / "fitted.json")
 

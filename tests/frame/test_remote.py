@@ -388,6 +388,55 @@ def test_s3_errors_name_the_place_and_no_secret(bucket) -> None:
     assert "testing-secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("failing", ["about", "read"])
+def test_a_store_that_is_down_is_told_in_seconds_however_long_each_attempt_takes(monkeypatch, failing) -> None:
+    """The store's own library repeats what it asks for, too."""
+    clock = [0.0]
+    monkeypatch.setattr(objects.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(objects.time, "sleep", lambda _: None)
+
+    def refuse(*_: object, **__: object) -> Any:
+        clock[0] += 7
+        if failing == "about":
+            raise ConnectionRefusedError("nobody listens")
+        return [ConnectionRefusedError("nobody listens")]
+
+    memory = fsspec.filesystem("memory")
+    monkeypatch.setattr(memory, "info", refuse)
+    monkeypatch.setattr(memory, "cat_ranges", refuse)
+    with pytest.raises(SourceError, match="memory://lake/x: can't be read: ConnectionRefusedError"):
+        objects.about("memory://lake/x") if failing == "about" else objects.read_ranges(
+            [objects.Range("memory://lake/x", 0, 8)]
+        )
+    assert clock[0] == 14
+
+
+def test_ranges_that_come_one_by_one_are_waited_for(monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(objects.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(objects.time, "sleep", lambda _: None)
+
+    def one_more(paths: list[str], *_: object, **__: object) -> Any:
+        clock[0] += 30
+        return [b"x" * 8, *(OSError("timed out") for _ in paths[1:])]
+
+    monkeypatch.setattr(fsspec.filesystem("memory"), "cat_ranges", one_more)
+    asked = [objects.Range("memory://lake/x", 8 * k, 8 * k + 8) for k in range(4)]
+    assert objects.read_ranges(asked) == [b"x" * 8] * 4
+
+
+@pytest.mark.slow
+def test_an_address_where_nobody_listens_is_told_in_seconds(monkeypatch) -> None:
+    pytest.importorskip("s3fs")
+    for name, value in credentials(f"http://{HOST}:9").items():
+        monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    started = time.monotonic()
+    with pytest.raises(SourceError, match="s3://lake/ds/manifest.json: can't be read: EndpointConnectionError"):
+        open_dataset("s3://lake/ds")
+    assert time.monotonic() - started < 30  # botocore alone repeats it five times, for up to 15 s
+
+
 def test_threads_share_what_is_on_its_way(lake) -> None:
     frame = open_dataset("memory://lake/ds", cache_bytes=0)
     source = source_of(frame)

@@ -74,6 +74,7 @@ def test_an_export_gives_the_same_numbers(to: str, trained: Path, tmp_path: Path
     assert done.difference <= 1e-5
     assert done.bytes > 1000
     assert (tmp_path / "out").exists()
+    vs.export(trained / "model.keras", trained / "fitted.json", tmp_path / "out", to=to, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
     assert "40 records: at most" in repr(done)
 
@@ -144,3 +145,17 @@ def test_the_command_writes_an_openapi_document(
 def test_wrong_use_is_told(model: str, to: Any, kind: Any, said: str, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(kind, match=said):
         vs.export(trained / model, trained / "fitted.json", tmp_path / "out", to=to)
+
+
+@pytest.mark.parametrize("to", ["saved-model", "onnx", "litert", "openapi"])
+def test_only_an_earlier_export_is_replaced(to: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "saved_model.pb").write_text("x")
+    (mine / "thesis.txt").write_text("mine")
+    (tmp_path / "model.keras").write_text("mine")
+    vs.FeatureSet.from_dict(DEFINITION).fit(make_data(), progress=False).save(tmp_path / "fitted.json")
+    for target in (mine, tmp_path / "model.keras"):
+        with pytest.raises(SourceError, match=f"{target.name}: not replaced: it is"):
+            vs.export(tmp_path / "model.keras", tmp_path / "fitted.json", target, to=to, overwrite=True)
+    assert (mine / "thesis.txt").read_text() == (tmp_path / "model.keras").read_text() == "mine"

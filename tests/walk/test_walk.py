@@ -1,18 +1,21 @@
 """Every state between two steps on the disk: an operation that is killed there and run again ends in success.
 
-No row is lost, doubled or another, nothing that was there before is gone, and nothing is left over.
+No row is lost, doubled or another, nothing that was there before is gone, and nothing is left over. The table of fault
+points by operations: VAXSEQ_TEST_WALK=0 pytest -s tests/walk
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -25,13 +28,26 @@ MOST = int(os.environ.get("VAXSEQ_TEST_WALK", "12"))  # steps of an operation, e
 OPERATIONS = [
     "convert_file", "convert_folder", "convert_hdf5", "append", "append_again", "overwrite_folder", "overwrite_file",
     "materialize", "materialize_shuffled", "overwrite_store", "report", "save_state", "cached_store", "split_files",
-    "compact",
+    "split_files_anew", "compact", "convert_sorted", "row_index", "history", "explored", "train",
 ]  # fmt: skip
 
 
+class Run(NamedTuple):
+    """How a run of an operation ended: its exit code, the steps it began and the last one's name, what it said."""
+
+    code: int
+    steps: int
+    step: str
+    said: list[str]
+
+
+class Rows(list[Any]):
+    """Rows, as they can be counted."""
+
+
 @contextmanager
-def walker(operation: str) -> Iterator[Any]:
-    """A function that runs the operation in a folder, killed before a step; (exit code, steps, the last one)."""
+def walker(operation: str) -> Iterator[Callable[[Path, int], Run]]:
+    """A function that runs the operation in a folder, killed before a step (0: never)."""
     script = Path(__file__).with_name("walked.py")
     with subprocess.Popen(
         [sys.executable, str(script), operation], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -39,19 +55,19 @@ def walker(operation: str) -> Iterator[Any]:
         assert process.stdin
         assert process.stdout
 
-        def run(folder: Path, number: int) -> tuple[int, int, str]:
+        def run(folder: Path, number: int) -> Run:
             process.stdin.write(f"{number} {folder}\n")
             process.stdin.flush()
-            code, begun, name = process.stdout.readline().strip().split(" ", 2)
-            return int(code), int(begun), name
+            return Run(*json.loads(process.stdout.readline()))
 
         yield run
         process.stdin.close()
 
 
-def rows_of(path: Path) -> Any:
+def rows_of(path: Path) -> Rows:
     frame = vs.open(path)
-    return {name: frame[name].tolist() for name in frame.get_column_names()}
+    names = sorted(frame.get_column_names())
+    return Rows(zip(*(frame[name].tolist() for name in names), strict=True))
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -64,21 +80,57 @@ def contents(folder: Path) -> dict[str, Any]:
         elif one.suffix == ".h5":
             found[one.name] = stored_in(one)
         elif one.suffix == ".parquet":
-            found[one.name] = pq.read_table(one).to_pylist()
+            found[one.name] = Rows(json.dumps(row) for row in pq.read_table(one).to_pylist())
         elif one.suffix in (".json", ".html"):
             found[one.name] = one.read_bytes()
         elif one.name == "cache":  # HDF5 leaves gaps in a file that was gone on with, so not its size
-            found[one.name] = {part.name: stored_in(part) for part in one.iterdir()}
+            found[one.name] = [part.name for part in sorted(one.iterdir())]
+            found |= {part.name: cached_in(part) for part in one.iterdir()}
         elif one.name == "parts":
-            found[one.name] = {part.name: part.stat().st_size for part in one.iterdir()}
+            found[one.name] = [part.name for part in sorted(one.iterdir())]
+            found |= {f"parts/{part.name}": rows_of(part) for part in one.glob("*.arrow")}
+        elif one.name == "run":
+            states = len(list(one.glob("state-*")))
+            others = sorted(part.name for part in one.iterdir() if not part.name.startswith("state-"))
+            found[one.name] = json.loads((one / "resume.json").read_text())["position"], states, others
+        elif one.name == "w.npz":
+            with np.load(one) as stored:
+                found[one.name] = Rows(np.repeat(np.arange(200), stored["seen"].astype(int)).tolist())
+                found["weights"] = [stored[name].tolist() for name in sorted(stored.files)]
     return found
 
 
-def stored_in(path: Path) -> list[Any]:
+def cached_in(path: Path) -> Any:
+    """What a file of the cache holds."""
+    if path.suffix == ".h5":
+        return stored_in(path)
+    if path.suffix == ".hdf5":
+        vs.verify(path, progress=False)
+        return path.read_bytes()
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name].tolist() for name in stored.files}
+
+
+def stored_in(path: Path) -> Rows:
     """The rows of a store, and of which rows they are."""
     vs.verify(path, progress=False)
     with h5py.File(path) as file:
-        return [np.asarray(file[name]).tolist() for name in ("inputs/inputs", "row_id")]
+        inputs, ids = (np.asarray(file[name]).tolist() for name in ("inputs/inputs", "row_id"))
+    return Rows((row_id, tuple(row)) for row, row_id in zip(inputs, ids, strict=True))
+
+
+def losses(expected: dict[str, Any], found: dict[str, Any]) -> tuple[int, int, int]:
+    """Rows that aren't there; that are there once too often, or are others; places and files that differ."""
+    lost = doubled = differing = 0
+    for name in {*expected, *found}:
+        then, now = expected.get(name), found.get(name)
+        if isinstance(then, Rows) and isinstance(now, Rows):
+            lost += (Counter(then) - Counter(now)).total()
+            doubled += (Counter(now) - Counter(then)).total()
+            differing += sum(a != b for a, b in zip(then, now, strict=False))
+        else:
+            differing += then != now
+    return lost, doubled, differing
 
 
 @pytest.fixture(scope="module")
@@ -110,20 +162,27 @@ def test_killed_before_any_step_and_run_again(before: Path, operation: str) -> N
 
     with walker(operation) as run:
         fresh()
-        code, steps, _ = run(folder, 0)
-        assert code == 0
-        assert steps > 1
+        whole = run(folder, 0)
+        assert whole.code == 0, whole.said
+        assert whole.steps > 1
         expected = contents(folder)
-        chosen = range(1, steps + 1) if not MOST else np.unique(np.linspace(1, steps, MOST).astype(int)).tolist()
-        chosen = sorted({*chosen, *range(max(steps - 8, 1), steps + 1)})  # the last ones are where a commit is
+        again = run(folder, 0)
+        print(f"\n{operation}: {whole.steps} steps; run again when all is done: {'; '.join(again.said) or 'success'}")
+        chosen = range(1, whole.steps + 1) if not MOST else np.linspace(1, whole.steps, MOST).astype(int).tolist()
+        chosen = sorted({*chosen, *range(max(whole.steps - 8, 1), whole.steps + 1)})  # the last ones are a commit
         for number in chosen:
             fresh()
-            code, _, name = run(folder, number)
-            assert code == -9, (number, name)
+            killed = run(folder, number)
+            assert killed.code == -9, (number, killed)
             for kept in ("d.arrow", "d", "m", "t.h5"):  # what was there is there, or the new one is
-                assert (folder / kept).exists() or (folder / f"{kept}.partial").exists(), (kept, name)
-            code, _, _ = run(folder, 0)
-            assert code == 0, f"killed before step {number} of {steps}, {name}: the second run failed"
+                assert (folder / kept).exists() or (folder / f"{kept}.partial").exists(), (kept, killed.step)
+            after = run(folder, 0)
+            where = f"killed before step {number} of {whole.steps}, {killed.step}"
+            assert after.code == 0, f"{where}: the second run failed: {after.said}"
             found = contents(folder)
             found["names"] = [one for one in found["names"] if not (one.startswith(".") and one.endswith("part"))]
-            assert found == expected, f"killed before step {number} of {steps}, {name}"
+            lost, doubled, differing = losses(expected, found)
+            said = "; ".join(after.said) or "success"
+            print(f"{number:4} {lost:3} lost {doubled:3} doubled {differing:3} differing  {killed.step}: {said}")
+            assert (lost, doubled, differing) == (0, 0, 0), where
+            assert found == expected, where

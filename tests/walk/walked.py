@@ -1,18 +1,22 @@
 """Runs one operation in children of this process, each killed before another of its steps on the disk.
 
 For each line on standard input, `number folder`, a child runs the operation in that folder and is killed (SIGKILL)
-before its step of that number; 0 means never. Answers with the exit code, the steps that were begun, and the last of
-them by name. A step is whatever changes files: opening one to write, renaming, linking, removing, making folders,
-truncating. This process itself never runs the operation, so that it has no threads when it forks.
+before its step of that number; 0 means never. Answers with a line of JSON: the exit code, the steps that were begun,
+the last of them by name, and what was said (warnings, log lines, the error). A step is whatever changes files: opening
+one to write, renaming, linking, removing, making folders, truncating. This process itself never runs the operation, so
+that it has no threads when it forks.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import logging
 import os
 import signal
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +58,21 @@ def run(operation: Any, number: int, folder: str) -> None:
         if begun == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    said = open(f"{folder}.said", "w", buffering=1)  # beside the folder
+
+    def say(message: object, *_: object, **__: object) -> None:
+        said.write(" ".join(str(message).split()) + "\n")
+
+    handler = logging.Handler()
+    handler.emit = lambda record: say(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("vaxseq").addHandler(handler)
+    warnings.showwarning = say
     sys.addaudithook(watch)
-    operation()
+    try:
+        operation()
+    except BaseException as error:
+        say(f"{type(error).__name__}: {error}")
+        raise
 
 
 def main() -> None:
@@ -65,6 +82,7 @@ def main() -> None:
     operations = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(operations)
     operation = getattr(operations, sys.argv[1])
+    getattr(operations, f"before_{sys.argv[1]}", lambda: None)()
     for line in sys.stdin:
         number, _, folder = line.strip().partition(" ")
         child = os.fork()
@@ -79,10 +97,10 @@ def main() -> None:
                 os._exit(code)
         _, status = os.waitpid(child, 0)
         path = Path(folder).parent / f".steps-{child}"
-        said = path.read_text().strip() or "0 none"
+        begun, _, name = (path.read_text().strip() or "0 none").partition(" ")
         path.unlink()
-        begun, _, name = said.partition(" ")
-        print(os.waitstatus_to_exitcode(status), begun, name, flush=True)
+        said = Path(f"{folder}.said").read_text().splitlines()
+        print(json.dumps([os.waitstatus_to_exitcode(status), int(begun), name, said]), flush=True)
 
 
 if __name__ == "__main__":

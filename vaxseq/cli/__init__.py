@@ -19,14 +19,15 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib import import_module
 from inspect import signature
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 # The order in which a person meets the verbs; others follow by name.
 _ORDER = (
@@ -34,12 +35,35 @@ _ORDER = (
     "diff", "split", "materialize", "profile", "report", "export", "demo",
 )  # fmt: skip
 
+_WRONG_USE: Any = typer.BadParameter.__base__  # click's UsageError, which releases of typer have in different places
+
 
 def verbs() -> tuple[str, ...]:
     """The verbs that are there, in the order of the help page."""
     found = {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
     known = [verb for verb in _ORDER if verb in found]
     return (*known, *sorted(found.difference(known)))
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read the output has closed it, as ``head`` does: nobody is there to be told more."""
+
+
+@contextmanager
+def _told_when_the_reader_is_gone(*kinds: type[BaseException]) -> Iterator[None]:
+    """Typer would exit with 1, which is the code of a fault."""
+    try:
+        yield
+    except kinds as error:
+        raise _ReaderGoneError from error
+
+
+class _Verb(TyperCommand):
+    """A verb's options and help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with _told_when_the_reader_is_gone(SystemExit):  # what rich makes of a closed pipe
+            super().format_help(ctx, formatter)
 
 
 class _Verbs(TyperGroup):
@@ -54,19 +78,21 @@ class _Verbs(TyperGroup):
         if cmd_name not in self.commands:
             single = typer.Typer(add_completion=False, rich_markup_mode="rich")
             function = getattr(import_module(f"vaxseq.cli.{cmd_name}"), cmd_name)
-            single.command(cmd_name, no_args_is_help=False)(_told_when_interrupted(function))
+            single.command(cmd_name, cls=_Verb, no_args_is_help=False)(_told_when_interrupted(function))
             self.commands[cmd_name] = typer.main.get_command(single)
         return self.commands[cmd_name]
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with _told_when_the_reader_is_gone(SystemExit):
+            super().format_help(ctx, formatter)
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with _told_when_the_reader_is_gone(BrokenPipeError):
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _told_when_the_reader_is_gone(BrokenPipeError):
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise _ReaderGoneError from error
-
-
-class _ReaderGoneError(Exception):
-    """Whoever read the output has closed it, as ``head`` does: nobody is there to be told more."""
 
 
 def _told_when_interrupted(verb: Callable[..., None]) -> Callable[..., None]:
@@ -129,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             finally:
                 sys.stdout.flush()
     except (_ReaderGoneError, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter can flush it when it ends
+        _let_go_of_stdout()
         sys.exit(0)
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -137,17 +163,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as end:
         if end.code == 130 and arguments is None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Arrow repeats a Ctrl-C that it met: the way out is taken
-        raise
+        wrong_use: Any = end.__context__
+        while wrong_use is not None and not isinstance(wrong_use, _WRONG_USE):
+            wrong_use = wrong_use.__context__
+        if wrong_use is None:
+            raise
+        if "--json" in before:
+            _show_error(wrong_use, wrong_use.format_message(), wrong_use.exit_code)
+        sys.exit(wrong_use.exit_code)
     except Exception as error:  # the outermost frame: every error becomes a message and an exit code
         if debug:
             raise
         code, message = _explained(error, next((arg for arg in args if arg in verbs()), None))
         _complain(message)
         if "--json" in before:
-            from vaxseq.cli._output import show
-
-            show(json=True, data={"error": {"kind": type(error).__name__, "message": message, "exit_code": code}})
+            _show_error(error, message, code)
         sys.exit(code)
+
+
+def _show_error(error: Exception, message: str, code: int) -> None:
+    from vaxseq.cli._output import show
+
+    try:
+        show(json=True, data={"error": {"kind": type(error).__name__, "message": message, "exit_code": code}})
+    except BrokenPipeError:
+        _let_go_of_stdout()
+
+
+def _let_go_of_stdout() -> None:
+    """Lets the interpreter flush it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _open_streams() -> None:
@@ -208,10 +253,10 @@ def _complain(message: str) -> None:
 
 
 def _print(kind: str, style: str, message: str) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from vaxseq.cli._output import Output
     from vaxseq.errors import printable
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble((kind, style), printable(message)))
+    with suppress(BrokenPipeError):  # the exit code still tells
+        Output(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble((kind, style), printable(message)))

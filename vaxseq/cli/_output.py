@@ -14,8 +14,8 @@ from vaxseq.errors import printable
 _PIPE_WIDTH = 160
 
 
-class _Output(Console):
-    """Standard output; when its reader goes away, the command line's own frame ends the program, quietly."""
+class Output(Console):
+    """When its reader goes away, the command line's own frame ends the program, quietly."""
 
     def on_broken_pipe(self) -> None:
         """Rich itself would exit with 1, which is the code of a fault."""
@@ -25,7 +25,7 @@ class _Output(Console):
 def output() -> Console:
     """The terminal; or a file or pipe, whose lines are wide enough for whole rows."""
     free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return _Output(highlight=False, markup=False, width=_PIPE_WIDTH if free else None)
+    return Output(highlight=False, markup=False, width=_PIPE_WIDTH if free else None)
 
 
 def show(*shown: Any, json: bool, data: Any, quiet: bool = False) -> None:

@@ -7,6 +7,7 @@ from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Any
 
+from vaxseq.display.text_file import write_text
 from vaxseq.errors import OptionError, SourceError
 
 
@@ -35,7 +36,5 @@ def write_page(path: Path, shown: Any) -> None:
     """A table as an HTML page that needs nothing else."""
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>vaxseq</title>'
     style = "<style>body{font-family:system-ui,sans-serif;margin:2em}</style>"
-    try:
-        path.write_text(f"{head}{style}<body>{shown._repr_html_()}</body></html>\n", encoding="utf-8")
-    except OSError as error:
-        raise SourceError(f"{path}: can't be written; {error.strerror}. Name another file") from error
+    page = f"{head}{style}<body>{shown._repr_html_()}</body></html>\n"
+    write_text(path, page, what="a page of vaxseq's", mark=b"<title>vaxseq</title>")

@@ -14,6 +14,7 @@ def schema(output: Output = None, quiet: Quiet = False, json: Json = False) -> N
     from json import dumps
 
     from vaxseq.cli._output import show
+    from vaxseq.display.text_file import write_text
     from vaxseq.features import json_schema
 
     described = json_schema()
@@ -21,5 +22,5 @@ def schema(output: Output = None, quiet: Quiet = False, json: Json = False) -> N
     if output is None:
         show(text, json=json, quiet=quiet, data=described)
     else:
-        output.write_text(text + "\n", encoding="utf-8")
+        write_text(output, text + "\n", what="a JSON Schema", mark=b'"$schema"')
         show(f"written: {output}", json=json, quiet=quiet, data={"path": str(output)})

@@ -10,6 +10,8 @@ import typer
 
 from vaxseq.cli._options import Data, Json, Output, Overwrite, Quiet, Seed, listed
 
+_BEGUN = ".vaxseq-split"  # in the folder of the parts, while they are written
+
 
 def split(
     data: Data,
@@ -58,15 +60,22 @@ def split(
     parts = vaxseq.split(vaxseq.open(data), _fractions(part), **options)
     rows = {name: len(frame) for name, frame in parts.items()}
     files = {} if output is None else {name: output / f"{name}.arrow" for name in parts}
+    begun = set() if output is None else _begun(output)
     for file in files.values():
-        if file.exists() and not overwrite:
+        if file.exists() and not overwrite and file.name not in begun:
             raise DatasetError(f"{file}: is there already. Choose another --output, or pass --overwrite.")
         _check_replaceable(file, data)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / _BEGUN).write_text(
+            "\n".join(sorted(begun | {file.name for file in files.values()})), encoding="utf-8"
+        )
     for name, file in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".arrow.part")
         parts[name].export_arrow(str(unfinished), as_stream=False, chunk_size=1 << 17)
         unfinished.replace(file)
+    if output is not None:
+        (output / _BEGUN).unlink()
     total = sum(rows.values()) or 1
     headings = (Heading("part"), Heading("rows", "number"), Heading("share", "number"), Heading("file"))
     lines = tuple(
@@ -78,6 +87,12 @@ def split(
     facts = {"by": by, "rows": rows, "dropped": parts.dropped, "files": written}
     shown = Display(f"Parts by {by}", headings[: None if files else 3], lines, dropped)
     show(shown, json=json, quiet=quiet, data=facts)
+
+
+def _begun(folder: Path) -> set[str]:
+    """The files that a killed run has begun, which the next one may replace."""
+    note = folder / _BEGUN
+    return set(note.read_text(encoding="utf-8").splitlines()) if note.is_file() else set()
 
 
 def _check_replaceable(file: Path, data: str) -> None:

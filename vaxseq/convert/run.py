@@ -55,8 +55,8 @@ def convert(
     It appears when it is complete. A run that was stopped or killed goes on where it was when it is called again.
 
     Args:
-        sources: a path, URL, glob or folder, a list of them; a pandas DataFrame, a pyarrow Table, or an iterable of
-            batches.
+        sources: a path, URL, glob or folder, a list of them; a table of any kind, a query or a vaex frame with its
+            filter and virtual columns (``vaxseq help tables``), or an iterable of such, batch after batch.
         target: the file or folder to make.
         sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
             begins again, unless the option ``key`` names a column of the result without missing and equal values: then

@@ -17,6 +17,7 @@ from vaxseq.errors import DatasetError
 
 Get = Callable[[int, int], bytes]  # from, to: bytes of the file
 
+_CONTINUES = b"\xff\xff\xff\xff"
 _BLOCK, _PAIR = struct.Struct("<qi4xq"), struct.Struct("<qq")
 
 
@@ -26,6 +27,70 @@ class Block(NamedTuple):
     start: int
     head_bytes: int
     body_bytes: int
+
+
+class FileLayout(NamedTuple):
+    """The rows of each record batch and where its columns lie; the words of columns of categories."""
+
+    batches: list[tuple[int, dict[str, Node]]]
+    words: dict[str, pa.Array]
+
+    def read(self, name: str, number: int, start: int, stop: int, get: Get) -> pa.Array:
+        """Rows of a batch's column."""
+        found = self.batches[number][1][name].read(start, stop, get)
+        words = self.words.get(name)
+        return found if words is None else pa.DictionaryArray.from_arrays(found, words, safe=False)
+
+
+def footer_of(size: int, get: Get) -> tuple[bytes, int]:
+    """The footer of a file of so many bytes, and where it begins.
+
+    Raises:
+        DatasetError: it isn't an Arrow file.
+    """
+    if size < 16 or get(size - 6, size) != b"ARROW1":
+        raise DatasetError("not an Arrow file, or not all of one. Put it there anew.")
+    (length,) = struct.unpack("<i", get(size - 10, size - 6))
+    if not 0 < length < size - 10:
+        raise DatasetError("its footer is damaged. Put it there anew.")
+    return get(size - 10 - length, size - 10), size - 10 - length
+
+
+def layout_of(
+    footer: bytes, schema: pa.Schema, get: Get, begin: Callable[[Iterator[tuple[int, int]]], None] | None = None
+) -> FileLayout:
+    """Where the columns of a file lie. ``begin`` is told what will be read, so that it may all come at once.
+
+    Raises:
+        DatasetError: it can't be read by ranges, or is damaged.
+    """
+    try:
+        big_endian = _Table.root(footer).table(1).byte(0) == 1
+        dictionaries, blocks = footer_blocks(footer)
+    except (struct.error, IndexError) as error:
+        raise DatasetError("its footer is damaged. Put it there anew.") from error
+    if big_endian:
+        raise DatasetError("it is of a big-endian machine, so it can't be read in place. Convert it.")
+    coded = [one for one in schema if pa.types.is_dictionary(one.type)]
+    kinds = [one.type.index_type if pa.types.is_dictionary(one.type) else one.type for one in schema]
+    if begin is not None:
+        begin((one.start, one.start + one.head_bytes) for one in [*dictionaries, *blocks])
+    heads = {one: get(one.start, one.start + one.head_bytes) for one in [*dictionaries, *blocks]}
+    by_id = {dictionary_id(heads[one]): one for one in dictionaries}
+    if sorted(by_id) != list(range(len(coded))) or len(dictionaries) != len(coded):
+        raise DatasetError("its dictionaries aren't one for each column of categories. Copy it to a local disk.")
+    words = {}
+    for number, column in enumerate(coded):
+        [node] = nodes_of(heads[by_id[number]], by_id[number], [column.type.value_type])
+        words[column.name] = node.read(0, node.rows, get)
+    found = []
+    for block in blocks:
+        nodes = nodes_of(heads[block], block, kinds)
+        rows = nodes[0].rows if nodes else 0
+        if any(node.rows != rows for node in nodes):
+            raise DatasetError("a batch has columns of different lengths. The file is damaged; get it again.")
+        found.append((rows, dict(zip(schema.names, nodes, strict=True))))
+    return FileLayout(found, words)
 
 
 def footer_blocks(footer: bytes) -> tuple[list[Block], list[Block]]:
@@ -113,6 +178,8 @@ def nodes_of(head: bytes, block: Block, kinds: list[pa.DataType]) -> list[Node]:
         DatasetError: compressed, of a type that can't be read by ranges, or damaged.
     """
     try:
+        if head[:4] != _CONTINUES:
+            raise DatasetError("its messages are of the form before 2019, so it can't be read in place. Convert it.")
         message = _Table.root(head[8:])
         batch = message.table(2)
         if message.byte(1) == 2:  # a dictionary has its batch inside
@@ -139,7 +206,10 @@ def nodes_of(head: bytes, block: Block, kinds: list[pa.DataType]) -> list[Node]:
 
 def dictionary_id(head: bytes) -> int:
     """Which dictionary a message holds; they are counted in the schema's order."""
-    return _Table.root(head[8:]).table(2).whole(0)
+    try:
+        return _Table.root(head[8:]).table(2).whole(0)
+    except (struct.error, IndexError) as error:
+        raise DatasetError("the head of a dictionary is damaged. Get the file again.") from error
 
 
 def _node(kind: pa.DataType, nodes: Iterator[tuple[int, ...]], buffers: Iterator[tuple[int, int]]) -> Node:

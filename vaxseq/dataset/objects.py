@@ -15,6 +15,7 @@ from vaxseq.dataset.addresses import shown, without_secrets
 from vaxseq.errors import DatasetError, MissingExtraError, SourceError, SourceNotFoundError, VaxseqError
 
 ATTEMPTS = 7
+PATIENCE_S = 8.0  # of attempts that bring nothing; each may take seconds, since a store's own library repeats it too
 FIRST_WAIT_S, MOST_WAIT_S = 0.1, 5.0
 _FINAL = (FileNotFoundError, PermissionError, VaxseqError)  # the same answer comes however often one asks
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "created", "modified")
@@ -123,6 +124,7 @@ def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
     paths = [system._strip_protocol(one.url) for one in ranges]
     found: dict[int, bytes] = {}
     left = list(range(len(ranges)))
+    came_at = time.monotonic()
     for attempt in range(ATTEMPTS):
         asked = [ranges[number] for number in left]
         came = system.cat_ranges(
@@ -139,8 +141,10 @@ def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
                 failed.append((number, OSError(f"{len(content)} bytes came of {one.stop - one.start}")))
         if not failed:
             return [found[number] for number in range(len(ranges))]
+        if len(failed) < len(left):
+            came_at = time.monotonic()
         number, error = failed[0]
-        if attempt + 1 == ATTEMPTS or any(isinstance(each, _FINAL) for _, each in failed):
+        if _is_last(attempt, came_at) or any(isinstance(each, _FINAL) for _, each in failed):
             with _explained(ranges[number].url):
                 raise next((each for _, each in failed if isinstance(each, _FINAL)), error)
         left = [number for number, _ in failed]
@@ -149,14 +153,21 @@ def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
 
 
 def _again(ask: Callable[[], Answer]) -> Answer:
-    for attempt in range(ATTEMPTS - 1):
+    started = time.monotonic()
+    for attempt in range(ATTEMPTS):
         try:
             return ask()
         except _FINAL:
             raise
-        except Exception:  # noqa: BLE001 - each kind of store has errors of its own; the last one is told
+        except Exception:  # each kind of store has errors of its own; the last one is told
+            if _is_last(attempt, started):
+                raise
             _wait(attempt)
-    return ask()
+    raise AssertionError("every attempt returns or raises")
+
+
+def _is_last(attempt: int, since_s: float) -> bool:
+    return attempt + 1 == ATTEMPTS or time.monotonic() - since_s > PATIENCE_S
 
 
 def _wait(attempt: int) -> None:

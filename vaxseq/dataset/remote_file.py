@@ -6,7 +6,6 @@ Blocks are the chunks of the seal that ``convert`` writes into its files, so tha
 from __future__ import annotations
 
 import hashlib
-import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ import xxhash
 from vaxseq.dataset.addresses import shown
 from vaxseq.dataset.block_cache import BlockCache
 from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.ipc_layout import footer_of
 from vaxseq.dataset.objects import About, Range, read_ranges
 from vaxseq.dataset.seal import CHUNK_BYTES, sums_of_seal
 from vaxseq.errors import DatasetError
@@ -200,7 +200,7 @@ def arrow_footer(file: RemoteFile) -> bytes:
     for attempt in range(_ENTRUSTED):
         last = attempt + 1 == _ENTRUSTED
         try:
-            found, start = _footer(file)
+            found, start = footer_of(file.about.size, file.read)
             if file.seal(start):
                 return found
         except DatasetError:
@@ -212,14 +212,3 @@ def arrow_footer(file: RemoteFile) -> bytes:
         f"{file}: its end isn't what was written, or has no checksums: it was replaced since the dataset was opened, "
         "is damaged, or wasn't written by convert. Put it there anew."
     )
-
-
-def _footer(file: RemoteFile) -> tuple[bytes, int]:
-    """The footer, and where it begins."""
-    size = file.about.size
-    if size < 16 or file.read(size - 6, size) != b"ARROW1":
-        raise DatasetError(f"{file}: not an Arrow file, or not all of one. Put it there anew.")
-    (length,) = struct.unpack("<i", file.read(size - 10, size - 6))
-    if not 0 < length < size - 10:
-        raise DatasetError(f"{file}: its footer is damaged. Put it there anew.")
-    return file.read(size - 10 - length, size - 10), size - 10 - length

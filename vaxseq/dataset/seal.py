@@ -105,6 +105,14 @@ def seal_file(path: str | os.PathLike[str]) -> None:
         os.fsync(file.fileno())
 
 
+def is_sealed(path: str | os.PathLike[str]) -> bool:
+    """Whether a file ends with its seal: cheap, and tells one that was cut short or lost its end."""
+    size = os.path.getsize(path)
+    end = _place(path, size)
+    found = None if end is None else _read_seal(path, end)
+    return found is not None and found[0] == found[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """Bytes of a file, from ``start`` to ``stop``, that aren't what was written."""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.display.tables import Display, Shown
+from vaxseq.display.text_file import write_text
 from vaxseq.errors import DefinitionError, OptionError, StateError, did_you_mean
 from vaxseq.features.definition.definition import Definition
 from vaxseq.features.history.columns import with_histories
@@ -99,9 +100,9 @@ class FeatureSet(Shown, Definition):
         """Writes the definition file, with its comments if it was read from one.
 
         Raises:
-            SourceError: the file can't be written.
+            SourceError: the file can't be written, or there is one that isn't text.
         """
-        state_file.write_text(path, self.to_yaml())
+        write_text(path, self.to_yaml(), what="a definition file", mark=None)
 
     def __repr__(self) -> str:
         return f"<FeatureSet: {self._display().title}>"
@@ -123,9 +124,9 @@ class FittedFeatures(Fitted, Shown):
         """Writes the state as JSON, whole or not at all.
 
         Raises:
-            SourceError: the file can't be written.
+            SourceError: the file can't be written, or there is one that isn't a state file.
         """
-        state_file.write_text(path, self.to_json())
+        write_text(path, self.to_json(), what="a state file", mark=state_file.FORMAT.encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, feature_set: FeatureSet | None = None) -> FittedFeatures:
@@ -190,8 +191,9 @@ class FittedFeatures(Fitted, Shown):
         as the features look.
 
         Args:
-            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, a pandas or polars
-                DataFrame, or an Arrow table. None, NaN and null are missing. Further columns are passed over.
+            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, or whatever else `fit`
+                takes: pandas, polars, Arrow, vaex, a `pathlib.Path` (text isn't taken for one). None, NaN and null are
+                missing. Further columns are passed over.
 
         Returns:
             Each input's array by name, shape (rows, width) or (rows, ...) of an array column.
@@ -317,12 +319,13 @@ class FittedFeatures(Fitted, Shown):
     def plot(self, name: str, frame: Any = None, *, ax: Any = None) -> Any:
         """Draws a feature before and after its steps, with what they learned as lines. Returns matplotlib Axes.
 
-        Without a frame, what the steps make of the range that they know; of categories their training rows.
+        Two of them with a frame, rows before and after; one without, what the steps make of the range that they know,
+        or of categories their training rows.
 
         Args:
             name: the feature, as ``"distance"`` or ``"numeric.distance"``.
             frame: a table or a dataset's path, of which up to 65,536 rows are drawn.
-            ax: Axes to draw on, two of numbers.
+            ax: Axes to draw on, two of numbers with a frame.
 
         Raises:
             MissingExtraError: matplotlib isn't installed.

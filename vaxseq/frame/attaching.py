@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import vaex
 
 from vaxseq.errors import OptionError
+from vaxseq.frame.mapped_files import MappedHdf5
 from vaxseq.frame.vaex_internals import join_array, join_dataset
 
 
@@ -47,7 +47,7 @@ def attach_files(frame: Any, files: Mapping[str, Path]) -> Any:
     rows = int(joined.length_original())
     for name, file in files.items():
         if rows:
-            join_dataset(joined, name, vaex.open(str(file)).dataset)
+            join_dataset(joined, name, MappedHdf5(str(file)))
         else:
             join_array(joined, name, np.empty(0))
     return joined

@@ -19,7 +19,7 @@ import vaex.dataset
 
 from vaxseq.dataset import objects
 from vaxseq.dataset.addresses import shown
-from vaxseq.dataset.ipc_layout import Node, dictionary_id, footer_blocks, nodes_of
+from vaxseq.dataset.ipc_layout import FileLayout, Node, layout_of
 from vaxseq.dataset.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Fragment, Manifest
 from vaxseq.dataset.remote_file import RemoteFile, arrow_footer
 from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
@@ -34,6 +34,7 @@ _BRIDGED_ROWS = 8192  # a gap of so few rows is read as well: they lie in blocks
 
 
 class _Batch(NamedTuple):
+    number: int
     first: int
     rows: int
     nodes: dict[str, Node]
@@ -47,7 +48,7 @@ class RemoteFragment:
         self._lock = threading.Lock()
         self._batches: list[_Batch] | None = None
         self._schema: pa.Schema | None = None
-        self._words: dict[str, pa.Array] = {}
+        self._layout = FileLayout([], {})
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.file, self.rows, self._names
@@ -73,9 +74,7 @@ class RemoteFragment:
 
     def array(self, name: str, batch: _Batch, start: int, stop: int) -> pa.Array:
         """Rows of a batch's column."""
-        found = batch.nodes[name].read(start, stop, self.file.read)
-        words = self._words.get(name)
-        return found if words is None else pa.DictionaryArray.from_arrays(found, words, safe=False)
+        return self._layout.read(name, batch.number, start, stop, self.file.read)
 
     def _read(self) -> list[_Batch]:
         footer = arrow_footer(self.file)
@@ -83,25 +82,10 @@ class RemoteFragment:
         if set(schema.names) != set(self._names) or len(schema.names) != len(self._names):
             other = sorted(set(schema.names) ^ set(self._names))
             raise DatasetError(f"has other columns than the manifest says: {other[:5]}. Convert again.")
-        coded = [one for one in schema if pa.types.is_dictionary(one.type)]
-        kinds = [one.type.index_type if pa.types.is_dictionary(one.type) else one.type for one in schema]
-        dictionaries, blocks = footer_blocks(footer)
-        self.file.begin((one.start, one.start + one.head_bytes) for one in [*dictionaries, *blocks])
-        heads = {one: self.file.read(one.start, one.start + one.head_bytes) for one in [*dictionaries, *blocks]}
-        by_id = {dictionary_id(heads[one]): one for one in dictionaries}
-        if sorted(by_id) != list(range(len(coded))) or len(dictionaries) != len(coded):
-            raise DatasetError("its dictionaries aren't one for each column of categories. Copy it to a local disk.")
-        for number, one in enumerate(coded):
-            block = by_id[number]
-            [node] = nodes_of(heads[block], block, [one.type.value_type])
-            self._words[one.name] = node.read(0, node.rows, self.file.read)
+        self._layout = layout_of(footer, schema, self.file.read, self.file.begin)
         found, first = [], 0
-        for block in blocks:
-            nodes = nodes_of(heads[block], block, kinds)
-            rows = nodes[0].rows
-            if any(node.rows != rows for node in nodes):
-                raise DatasetError("a batch has columns of different lengths. The file is damaged; get it again.")
-            found.append(_Batch(first, rows, dict(zip(schema.names, nodes, strict=True))))
+        for number, (rows, nodes) in enumerate(self._layout.batches):
+            found.append(_Batch(number, first, rows, nodes))
             first += rows
         if first != self.rows:
             raise DatasetError(f"has {first:,} rows, expected {self.rows:,} as in the manifest. Convert again.")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.cache import cache_folder, draft_of
 from vaxseq.errors import ExpressionError, SelectionError, VaxseqError
 from vaxseq.expressions import Expression, compile_expression, parse, selection_mask
 from vaxseq.expressions.program import Program, ProgramBuilder
@@ -175,11 +173,5 @@ def _cached(source: Source, key: str, scan: Callable[[], RowIndex]) -> RowIndex:
 
 
 def _keep(index: RowIndex, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        try:
-            np.savez(part, allow_pickle=False, **index.to_arrays())
-        except OSError:
-            os.unlink(part.name)
-            raise
-    os.replace(part.name, file)
+    with draft_of(file) as draft, open(draft, "wb") as stream:
+        np.savez(stream, allow_pickle=False, **index.to_arrays())

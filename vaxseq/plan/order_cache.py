@@ -9,10 +9,11 @@ from concurrent.futures import Future
 from vaxseq.plan.plan import Batches, BatchPlan
 
 _BUDGET_BYTES = 64 << 20
+_EPOCHS = 2  # an epoch's last batches are asked for beside the next one's first
 
 
 class OrderCache:
-    """``plan.positions`` by blocks of ``block_batches`` batches, the last used ones kept. Thread-safe."""
+    """``plan.positions`` by blocks of ``block_batches`` batches, the last used ones of two epochs kept. Thread-safe."""
 
     def __init__(self, plan: BatchPlan, block_batches: int) -> None:
         self.plan, self._block_batches = plan, block_batches
@@ -41,6 +42,9 @@ class OrderCache:
                 self._blocks[key] = made
                 while len(self._blocks) > self._room:
                     self._blocks.popitem(last=False)
+                known = list(dict.fromkeys(one for one, _ in reversed(self._blocks)))
+                for old in [one for one in self._blocks if one[0] in known[_EPOCHS:]]:
+                    del self._blocks[old]
         if found is not None:
             return found.result()  # another thread may still be at it
         first = number * self._block_batches

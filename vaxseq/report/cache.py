@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.cache import cache_folder, draft_of
 from vaxseq.report.bins import Bins
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.distinct import Distinct, Tops
@@ -45,10 +43,8 @@ def save(file: Path, columns: Mapping[str, ColumnSummary]) -> None:
         arrays |= {f"{number}.keys": one.bins.keys, f"{number}.counts": one.bins.counts}
         arrays |= {f"{number}.hashes": one.distinct.hashes, f"{number}.tops": one.tops.counts}
     arrays["json"] = np.frombuffer(json.dumps(plain).encode(), np.uint8)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        np.savez(part, allow_pickle=False, **arrays)
-    os.replace(part.name, file)
+    with draft_of(file) as draft, open(draft, "wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def load(file: Path) -> dict[str, ColumnSummary] | None:
@@ -57,7 +53,7 @@ def load(file: Path) -> dict[str, ColumnSummary] | None:
         with np.load(file, allow_pickle=False) as stored:
             plain = json.loads(stored["json"].tobytes())
             return {one["name"]: _summary(one, stored, number) for number, one in enumerate(plain)}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         file.unlink(missing_ok=True)  # cut short: a scan replaces it

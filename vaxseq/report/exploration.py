@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -236,7 +237,14 @@ def explore(
     found = cache.load(file)
     if found is None:
         found = scan(source, types, units, executor=executor, progress=progress)
-        cache.save(file, found)
+        try:
+            cache.save(file, found)
+        except OSError as error:
+            logging.getLogger("vaxseq").warning(
+                "what was found isn't kept, so the data is scanned again next time: %s. "
+                "VAXSEQ_CACHE names a folder that can be written.",
+                error,
+            )
     for name, one in found.items():
         one.unit = units.get(name)
     explored = Exploration(source, found, unreadable)

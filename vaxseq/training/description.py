@@ -135,7 +135,7 @@ def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan
         shard=(plan.shard_index, plan.shard_count),
         arrays=arrays,
         order=f"shuffled ({plan.shuffle}), seed {plan.seed}" if plan.shuffle else "the data's",
-        way=str(chosen) if chosen.kind in ("scattered", "one by one") else way_of(loader, items, plan),
+        way=str(chosen) if chosen.scratch_bytes or chosen.kind == "one by one" else way_of(loader, items, plan),
         batch_bytes=plan.batch_size * loader.row_bytes,
         epoch_bytes=((plan.num_batches - 1) * plan.batch_size + int(sizes[0])) * loader.row_bytes,
         memory_bytes=held * plan.batch_size * loader.row_bytes,

@@ -13,6 +13,7 @@ from vaxseq.loading.loader import Batches, Loaded, Loader
 from vaxseq.loading.scatter import Scattered, Way, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
 from vaxseq.loading.scatter.folder import Scratch
+from vaxseq.loading.scatter.kept_blocks import KeptBlocks
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.augment import Augmenter
@@ -63,7 +64,11 @@ class Pipeline:
         ordered = Scattered(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
         if way.kind == "one by one" and warn and not sequential:
             warn_of_cost(reader, index, plan, way)
-        make = partial(Loader, reader, index, plan, self.read_ahead, finish, sequential=sequential, ordered=ordered)
+        kept = None
+        if way.kind == "in blocks" and way.folder is not None:
+            kept = KeptBlocks(way.folder, plan.n_items, plan.block_items, reader.row_bytes())
+        loader = partial(Loader, reader, index, plan, self.read_ahead, finish)
+        make = partial(loader, sequential=sequential, ordered=ordered, kept=kept)
         if self.pool is not None:
             return make(finish_all=finish.all, threads=self.pool.tasks)
         return make(cut=maker.cut if augmenter is None and maker.cuts else None)

@@ -83,7 +83,7 @@ class Parsed:
 
 
 class Reader(ABC):
-    """One source, open. A subclass is one format; it is found by its name, its suffixes or its ``accepts``."""
+    """One source, open. A subclass is one format; it is found by its name or its suffixes."""
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = ()
@@ -96,11 +96,6 @@ class Reader(ABC):
     def __init__(self, source: Source, options: Mapping[str, Any]) -> None:
         self.source = source
         self.set = {key: options.get(key, default) for key, default in self.options.items()}
-
-    @classmethod
-    def accepts(cls, data: Any) -> bool:
-        """Whether it reads this object in memory."""
-        return False
 
     @classmethod
     def stamp(cls, source: Source) -> tuple[int, bytes]:

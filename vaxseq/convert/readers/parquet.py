@@ -38,7 +38,7 @@ class ParquetReader(NestedReader):
             text = [field.name for field in own if pa.types.is_string(field.type)]
             self._old_times = self._int96_columns()
             self._fine: pq.ParquetFile | None = None
-            self._encoded = [name for name in text if self._is_encoded(name)]
+            self._encoded = self._encoded_of(text)
             if self._encoded:  # the file's own dictionaries, without writing out and encoding again
                 self._file.close()
                 self._file = self._opened(self._encoded)
@@ -51,11 +51,12 @@ class ParquetReader(NestedReader):
                 f"{self.where}: can't read the Parquet file: {error}. It is damaged or no Parquet."
             ) from error
 
-    def _opened(self, encoded: list[str] | None = None, old_times: str = "us") -> pq.ParquetFile:
+    def _opened(self, encoded: list[str] | None = None, old_times: str = "us", *, ahead: bool = True) -> pq.ParquetFile:
         path = self.source.path or ""
         how = {"read_dictionary": encoded, "coerce_int96_timestamp_unit": old_times}
         if places.is_url(path):
-            return pq.ParquetFile(places.open_bytes(path), pre_buffer=True, **how)
+            buffer_bytes = 0 if ahead else _BUFFER_BYTES
+            return pq.ParquetFile(places.open_bytes(path), pre_buffer=ahead, buffer_size=buffer_bytes, **how)
         return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, **how)  # a map ends the process if the file is cut short
 
     def _int96_columns(self) -> list[str]:
@@ -71,19 +72,20 @@ class ParquetReader(NestedReader):
         for batch in self._file.iter_batches(_LOOK_ROWS, columns=names, use_threads=False):
             yield pa.Table.from_batches([batch])
 
-    def _is_encoded(self, name: str) -> bool:
-        """Whether its pages are dictionary pages in the first row group: repeated values."""
+    def _encoded_of(self, names: list[str]) -> list[str]:
+        """Those whose pages are dictionary pages in the first row group: repeated values."""
         meta = self._file.metadata
-        if meta.num_row_groups == 0:
-            return False
+        if meta.num_row_groups == 0 or not names:
+            return []
         group = meta.row_group(0)
-        for index in range(group.num_columns):
-            column = group.column(index)
-            if column.path_in_schema == name:
-                return bool(column.has_dictionary_page) and column.total_uncompressed_size < 4 * group.num_rows + (
-                    1 << 20
-                )
-        return False
+        paths = [self._file.schema.column(index).path for index in range(len(self._file.schema))]
+        # where they are damaged, pyarrow's metadata of a column ends the process by a signal; its reader says so
+        with self._opened(ahead=False) as tried:
+            for name in names:
+                next(tried.iter_batches(1, row_groups=[0], columns=[name], use_threads=False), None)
+        found = [(name, group.column(paths.index(name))) for name in names if name in paths]
+        most = 4 * group.num_rows + (1 << 20)
+        return [name for name, one in found if one.has_dictionary_page and one.total_uncompressed_size < most]
 
     def units(self, index: int) -> Iterator[Unit]:
         for group in range(self._file.metadata.num_row_groups):

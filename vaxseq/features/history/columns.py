@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 
 import h5py
 
-from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.cache import cache_folder, draft_of
+from vaxseq.dataset.seal import is_sealed, seal_file
 from vaxseq.errors import SourceError
 from vaxseq.features.history.run import HistoryRun
 from vaxseq.features.program.history import History, distinct
@@ -20,6 +21,8 @@ from vaxseq.frame import Source, attach_files, source_of
 
 BLOCK_ROWS = 65_536
 _GROUP = "table/columns"
+
+_log = logging.getLogger("vaxseq")
 
 
 def with_histories(frame: Any, histories: Iterable[History]) -> Source:
@@ -38,7 +41,7 @@ def with_histories(frame: Any, histories: Iterable[History]) -> Source:
     if not wanted:
         return source
     files = {one.column: _file_of(source, one) for one in wanted}
-    absent = [one for one in wanted if not files[one.column].exists()]
+    absent = [one for one in wanted if not _is_whole(files[one.column])]
     if absent and source.n_rows:
         try:
             _compute(source, absent, files)
@@ -51,6 +54,15 @@ def with_histories(frame: Any, histories: Iterable[History]) -> Source:
     return Source(attach_files(source.frame(), files))
 
 
+def _is_whole(file: Path) -> bool:
+    if not file.exists():
+        return False
+    if is_sealed(file):
+        return True
+    _log.warning("%s: damaged, or of an earlier release; it is made again", file)
+    return False
+
+
 def _file_of(source: Source, history: History) -> Path:
     data = source.rows_fingerprint(history.reads)
     digest = hashlib.blake2b(f"{data}|{history.column}".encode(), digest_size=16).hexdigest()
@@ -61,29 +73,19 @@ def _compute(source: Source, histories: Sequence[History], files: dict[str, Path
     """One pass over all rows; each file appears when it is whole."""
     run = HistoryRun(histories)
     run.check(source.empty(run.columns))
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    parts: dict[str, Path] = {}
-    try:
+    with ExitStack() as drafts:
+        parts = {one.column: drafts.enter_context(draft_of(files[one.column])) for one in histories}
         with ExitStack() as stack:
             stored: dict[str, Any] = {}
-            for one in histories:
-                handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
-                os.close(handle)
-                parts[one.column] = Path(name)
-                file = stack.enter_context(h5py.File(name, "w"))
+            for name, part in parts.items():
+                file = stack.enter_context(h5py.File(part, "w", locking=False))  # the draft's own lock is held
                 file.create_group("table").attrs["type"] = "table"
-                stored[one.column] = file.create_dataset(
-                    f"{_GROUP}/{one.column}/data", shape=(source.n_rows,), dtype="<f8"
-                )
+                stored[name] = file.create_dataset(f"{_GROUP}/{name}/data", shape=(source.n_rows,), dtype="<f8")
             for start in range(0, source.n_rows, BLOCK_ROWS):
                 stop = min(start + BLOCK_ROWS, source.n_rows)
                 for name, values in run.block(source.read(run.columns, start, stop), stop - start).items():
                     stored[name][start:stop] = values
-        for name, part in parts.items():
-            os.utime(part, (0, 0))  # a frame's fingerprint has its files' times; the name says what is in this one
-            os.replace(part, files[name])
-    finally:
         for part in parts.values():
-            part.unlink(missing_ok=True)
+            seal_file(part)
+            os.utime(part, (0, 0))  # a frame's fingerprint has its files' times; the name says what is in this one
     run.warn_of_duplicates()

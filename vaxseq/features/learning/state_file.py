@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -141,25 +140,6 @@ def read_text(path: str | os.PathLike[str]) -> str:
     except (OSError, UnicodeDecodeError) as error:
         remedy = "A state file is JSON that fit writes. If this is the data, name it after the state file"
         raise SourceError(f"{file}: can't be read as a state file; {error}. {remedy}") from error
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a file whole or not at all."""
-    file = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SourceError(f"{file}: can't be written; {error.strerror or error}") from error
 
 
 def _encode(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
+from vaxseq.display.text_file import check_kind, write_text
 from vaxseq.errors import MissingExtraError, OptionError, SourceError, SourceNotFoundError, did_you_mean
 from vaxseq.features import FittedFeatures
 from vaxseq.features.records.schema import openapi
@@ -24,6 +25,8 @@ _NEEDS = {
     "litert": ("tensorflow",),
     "openapi": (),
 }
+_MARKS = {"onnx": b"tf2onnx", "litert": b"TFL3", "openapi": b'"openapi"'}
+_SAVED_MODEL = {"saved_model.pb", "variables", "assets", "fingerprint.pb", "keras_metadata.pb"}
 TOLERANCE = 1e-5
 _ROWS = 64
 
@@ -74,24 +77,26 @@ def export(
         path: the file to write; for ``"saved-model"`` a folder.
         to: "saved-model", "onnx", "litert" or "openapi".
         records: what to check with, as ``transform_records`` takes it; made up from the fitted state by default.
-        overwrite: replace what is there.
+        overwrite: replace what is there, if it is of this format.
 
     Raises:
         OptionError: an unknown format; or predictions that differ by more than 1e-5 of ``max(1, |prediction|)``, with
             nothing written.
         MissingExtraError: a package that the format needs isn't installed.
-        SourceError: the model can't be read or exported; says why.
+        SourceError: the model can't be read or exported; says why. Or something else is at ``path``.
     """
     if to not in _NEEDS:
         raise OptionError(f"export to: unknown format {to!r}.{did_you_mean(to, _NEEDS)}")
     target = Path(path)
     if target.exists() and not overwrite:
         raise OptionError(f"{target}: is there already. Pass overwrite=True to replace it, or name another.")
+    _check_replaceable(target, to)
     if not target.parent.is_dir():
         raise SourceNotFoundError(f"{target}: there is no folder {target.parent}. Make it, or write elsewhere.")
     features = fitted if isinstance(fitted, FittedFeatures) else FittedFeatures.load(fitted)
     if to == "openapi":
-        target.write_text(json.dumps(openapi(features), indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(openapi(features), indent=2) + "\n"
+        write_text(target, text, what="an OpenAPI document", mark=_MARKS[to])
         return Exported(str(target), to, target.stat().st_size, tuple(openapi(features)["components"]["schemas"]))
     if not Path(model).is_file():
         raise SourceNotFoundError(f"{os.fspath(model)}: no such model file. Save it: model.save('model.keras').")
@@ -125,7 +130,10 @@ def _in_a_process(model: Path, features: FittedFeatures, target: Path, to: str, 
             raise OptionError(f"export to {to}: {found['problem']}")
         made = work / "made"
         size = sum(one.stat().st_size for one in [made, *made.rglob("*")] if one.is_file())
-        _replace(made, target)
+        _check_replaceable(target, to)
+        if target.is_dir():
+            target.replace(work / "replaced")  # goes with the folder
+        made.replace(target)
     return Exported(str(target), to, size, tuple(found["inputs"]), found["records"], found["difference"])
 
 
@@ -137,9 +145,11 @@ def _write_records(features: FittedFeatures, records: Any, folder: Path) -> None
     np.savez(folder / "served.npz", allow_pickle=False, **features.transform_records(records))
 
 
-def _replace(made: Path, target: Path) -> None:
-    import shutil
-
-    if target.is_dir():
-        shutil.rmtree(target)
-    made.replace(target)
+def _check_replaceable(target: Path, to: str) -> None:
+    """Refuses to put what is exported in the place of anything but an earlier one."""
+    if to != "saved-model":
+        check_kind(target, f"exported as {to}", _MARKS[to])
+        return
+    names = {one.name for one in target.iterdir()} if target.is_dir() and not target.is_symlink() else {"a file"}
+    if os.path.lexists(target) and names and not ("saved_model.pb" in names and names <= _SAVED_MODEL):
+        raise SourceError(f"{target}: not replaced: it isn't a SavedModel's folder alone. Name another one.")

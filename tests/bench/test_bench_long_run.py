@@ -1,0 +1,26 @@
+"""The long run runs, short: files and threads are as many in the end as in the middle."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+def test_many_epochs_fits_and_frames_hold_nothing() -> None:
+    script = Path(__file__).with_name("bench_long_run.py")
+    options = ["--epochs", "12", "--fits", "12", "--frames", "12", "--steps", "4"]
+    done = subprocess.run([sys.executable, str(script), *options], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    table = json.loads(done.stdout.splitlines()[-1])
+    assert len(table) == 6
+    for name, rows in table.items():
+        assert [one["done"] for one in rows] == [3, 6, 9, 12]
+        if "alone" not in name:
+            assert rows[-1]["files"] <= rows[1]["files"], name
+            assert rows[-1]["threads"] <= rows[1]["threads"] + 1, name
