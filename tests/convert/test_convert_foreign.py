@@ -174,9 +174,9 @@ def test_matlab_in_hdf5(tmp_path) -> None:
 
 
 def test_arrays_of_an_archive_are_read_in_blocks(tmp_path, monkeypatch) -> None:
-    from vaxseq.convert.readers import stored
+    from vaxseq.convert.readers import named_arrays
 
-    monkeypatch.setattr(stored, "_PIECE_BYTES", 1000)
+    monkeypatch.setattr(named_arrays, "_PIECE_BYTES", 1000)
     kind = [("a", "i4"), ("b", "f4", (2,))]
     arrays = {"x": np.arange(500), "f": np.asfortranarray(np.arange(1000).reshape(500, 2)), "r": np.zeros(500, kind)}
     np.savez_compressed(tmp_path / "a.npz", **arrays, o=np.array([None] * 500), z=np.arange(3))

@@ -27,7 +27,7 @@ from pyarrow import orc
 from vaxseq.convert import convert
 from vaxseq.convert.readers import ipc, readers
 from vaxseq.convert.writers import writers
-from vaxseq.dataset import hdf5_form
+from vaxseq.dataset import hdf5_probe
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import VaxseqError
 
@@ -204,7 +204,7 @@ class TestHdf5(ReaderContract):
 
     def save(self, table: pa.Table, path: Path) -> None:
         self._write(table, path)
-        hdf5_form.trust(path)  # trying each in another process would take long
+        hdf5_probe.trust(path)  # trying each in another process would take long
 
     def _write(self, table: pa.Table, path: Path) -> None:
         with h5py.File(path, "w") as file:

@@ -11,7 +11,7 @@ import pytest
 
 from vaxseq.convert import convert
 from vaxseq.convert.readers import images
-from vaxseq.dataset import addresses, hdf5_reach
+from vaxseq.dataset import addresses, hdf5_external
 from vaxseq.errors import BadRowError, SourceError, SourceNotFoundError, VaxseqError
 from vaxseq.frame import open as open_dataset
 
@@ -67,8 +67,8 @@ def test_fill_values_in_measure_are_rows(here, monkeypatch) -> None:
         file["x"][0] = 1
     assert convert("a.h5", "o.arrow", progress=False).n_rows == 10**5
     with h5py.File("a.h5", "r") as file:
-        monkeypatch.setattr(hdf5_reach, "MAX_UNWRITTEN_BYTES", 1000)
-        assert "of which 8,000 were ever written" in (hdf5_reach.unwritten(file) or "")
+        monkeypatch.setattr(hdf5_external, "MAX_UNWRITTEN_BYTES", 1000)
+        assert "of which 8,000 were ever written" in (hdf5_external.unwritten(file) or "")
 
 
 @pytest.mark.parametrize("kind", ["named", "in a folder"])

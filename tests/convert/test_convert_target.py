@@ -27,9 +27,9 @@ def test_folders_in_use_are_refused(source, target) -> None:
     assert source.exists()
 
 
-def test_a_url_is_no_target(source) -> None:
-    with pytest.raises(OptionError, match="got a URL, expected a local path"):
-        convert(source, "s3://bucket/d", progress=False)
+def test_a_url_that_a_path_has_mangled_is_no_target(source) -> None:
+    with pytest.raises(OptionError, match="target s3:/bucket/d: got a URL as a path, expected it as text"):
+        convert(source, Path("s3://bucket/d"), progress=False)
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "sub/thesis.txt", "manifest.json"])

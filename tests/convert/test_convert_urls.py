@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from s3_server import HOST, credentials, s3_server
 
-from vaxseq.convert import convert, places, stage
+from vaxseq.convert import convert, stage, storage
 from vaxseq.convert.readers import delimited, streams
 from vaxseq.dataset.manifest import Manifest
 from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError
@@ -93,8 +93,8 @@ def test_globs_folders_and_partitions(tmp_path) -> None:
     ],
 )
 def test_secrets_are_not_shown(path, name, hidden) -> None:
-    assert places.shown(path) == name
-    assert places.secrets_of(path) == hidden
+    assert storage.shown(path) == name
+    assert storage.secrets_of(path) == hidden
 
 
 def test_an_unfinished_run_goes_on_unless_the_object_changed(tmp_path, monkeypatch) -> None:

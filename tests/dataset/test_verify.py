@@ -15,8 +15,8 @@ import vaxseq as vs
 from vaxseq.cli import main
 from vaxseq.convert import stage
 from vaxseq.convert.readers import delimited
-from vaxseq.dataset import seal
-from vaxseq.dataset.seal import CHUNK_BYTES, Sums, check_seal
+from vaxseq.dataset import checksums
+from vaxseq.dataset.checksums import CHUNK_BYTES, ChunkChecksums, check_seal
 from vaxseq.errors import DatasetError, SourceNotFoundError
 
 FLIPS = int(os.environ.get("VAXSEQ_TEST_FLIPS", "50"))  # by kind of file
@@ -157,27 +157,27 @@ def test_a_run_that_goes_on_seals_what_an_earlier_one_wrote(tmp_path: Path, monk
 def test_pieces_of_any_size_give_the_same_sums(tmp_path: Path, sizes: list[int]) -> None:
     content = np.random.default_rng(0).bytes(sum(sizes))
     (tmp_path / "x").write_bytes(content)
-    sums, at = Sums(), 0
+    sums, at = ChunkChecksums(), 0
     for size in sizes:
         sums.add(content[at : at + size])
         at += size
         copied = sums.copy()
         copied.add(b"more")
-    assert sums.chunks() == Sums.of(tmp_path / "x", len(content)).chunks()
+    assert sums.chunks() == ChunkChecksums.of(tmp_path / "x", len(content)).chunks()
 
 
 def test_a_file_s_sums_are_the_same_whoever_reads_them_and_end_where_it_ends(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(seal, "_STRETCH_BYTES", 2 * CHUNK_BYTES)
+    monkeypatch.setattr(checksums, "_STRETCH_BYTES", 2 * CHUNK_BYTES)
     content = np.random.default_rng(0).bytes(7 * CHUNK_BYTES + 13)
     (tmp_path / "x").write_bytes(content)
-    alone = Sums()
+    alone = ChunkChecksums()
     alone.add(content)
     told: list[int] = []
-    shared = Sums.of(tmp_path / "x", len(content), told.append)
+    shared = ChunkChecksums.of(tmp_path / "x", len(content), told.append)
     assert shared.chunks() == alone.chunks()
     assert shared.length == sum(told) == len(content)
     for cut in (0, 5, 3 * CHUNK_BYTES, 5 * CHUNK_BYTES + 1):
         (tmp_path / "x").write_bytes(content[:cut])
-        alone = Sums()
+        alone = ChunkChecksums()
         alone.add(content[:cut])
-        assert Sums.of(tmp_path / "x", len(content)).chunks() == alone.chunks()
+        assert ChunkChecksums.of(tmp_path / "x", len(content)).chunks() == alone.chunks()

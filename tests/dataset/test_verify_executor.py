@@ -56,7 +56,7 @@ def die(path: str) -> None:
 
 
 def test_a_worker_that_dies_is_said(folder: Path, forkserver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "check_seal", die)
+    monkeypatch.setattr(verifying, "check", die)
     with ProcessPoolExecutor(1, mp_context=forkserver) as pool:
         told = pytest.raises(SourceError, match=r"verify .*/d: a worker process ended while it read.*use fewer workers")
         with told:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
-import http.server
 import os
 import pickle
 import random
-import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,15 +16,15 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from s3_server import HOST, credentials, s3_server
+from s3_proxy import READS, Proxy, s3_behind_proxy
+from s3_server import HOST, credentials
 
 from vaxseq.convert import convert
 from vaxseq.dataset import objects, remote_file
 from vaxseq.dataset.block_cache import BlockCache
-from vaxseq.dataset.verifying import verify
 from vaxseq.errors import DatasetError, OptionError, SourceError, SourceNotFoundError
 from vaxseq.frame import open as open_dataset
-from vaxseq.frame import source_of
+from vaxseq.frame import remote, source_of
 from vaxseq.store import materialize
 from vaxseq.training.sequence import Sequence
 
@@ -131,6 +127,13 @@ def test_columns_orders_filters_and_stores_are_as_from_a_local_disk(local, lake,
         assert one.tobytes() == other.tobytes()
 
 
+def test_few_fragments_are_held_and_all_are_read(local, lake, monkeypatch) -> None:
+    monkeypatch.setattr(remote, "_KEPT_FRAGMENTS", 1)
+    there = open_dataset("memory://lake/ds")
+    check_equal(open_dataset(local), there)
+    assert len(there.dataset.rows.fragments._kept) == 1
+
+
 def test_only_what_is_asked_for_is_fetched_and_only_once(lake) -> None:
     frame = open_dataset("memory://lake/ds")
     source_of(frame).read(["x"], 0, ROWS)
@@ -164,21 +167,12 @@ def test_a_block_that_was_changed_is_told(local, lake) -> None:
 
 
 def test_what_cannot_be_done_at_a_url_is_said(lake, tmp_path) -> None:
-    frame = open_dataset("memory://lake/ds")
     with pytest.raises(SourceNotFoundError, match=r"memory://lake/none: no dataset is there"):
         open_dataset("memory://lake/none")
     with pytest.raises(OptionError, match="signed and chained"):
         open_dataset("https://host/ds?X-Amz-Signature=f00")
     with pytest.raises(OptionError, match="cache_bytes: got -1"):
         open_dataset("memory://lake/ds", cache_bytes=-1)
-    with pytest.raises(OptionError, match="verify: memory://lake/ds: got a URL"):
-        verify("memory://lake/ds")
-    with pytest.raises(OptionError, match="materialize: memory://lake/s.h5: got a URL"):
-        materialize(frame, None, "memory://lake/s.h5", inputs=["x"])
-    with pytest.raises(OptionError, match=r"store: memory://lake/s.h5: got a URL"):
-        Sequence(frame, inputs=["x"], batch_size=10, store="memory://lake/s.h5")
-    with pytest.raises(OptionError, match="got a URL, expected a local path"):
-        convert(pa.table({"x": [1]}), "memory://lake/new", progress=False)
     convert(pa.table({"x": [1]}), tmp_path / "h", target_format="hdf5", progress=False)
     lake.put(f"{tmp_path}/h/", "/lake/h/", recursive=True)
     with pytest.raises(DatasetError, match="hdf5 files is read from a local disk only"):
@@ -257,103 +251,13 @@ def test_processes_share_the_cache_and_are_killed_at_it(tmp_path) -> None:
             assert cache.get(path.name) in (path.name.encode() * 1000, None)
 
 
-class Proxy(http.server.BaseHTTPRequestHandler):
-    """Hands requests on to the store, some of them badly, and all of them late."""
-
-    protocol_version = "HTTP/1.1"
-    target = ("127.0.0.1", 0)
-    faults: list[str] = []
-    done: list[str] = []
-    lock = threading.Lock()
-    delay_s = 0.0
-    share = 0.5
-
-    def do_GET(self) -> None:
-        time.sleep(self.delay_s)
-        fault = None
-        told = "manifest.json" in self.path  # what is changed in it is refused, and not asked for again
-        if not told and ("Range" in self.headers or "list-type" in self.path):
-            with self.lock:
-                if self.faults and random.random() < self.share:
-                    fault = self.faults.pop()
-                    self.done.append(fault)
-        if fault == "reset":
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            self.connection.close()
-            self.close_connection = True
-            return
-        if fault in ("500", "503"):
-            self.send_response(int(fault))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        link = http.client.HTTPConnection(*self.target)
-        link.request(self.command, self.path, headers=dict(self.headers.items()))
-        answer = link.getresponse()
-        content = answer.read()
-        link.close()
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
-                self.send_header(name, value)
-        length = len(content) if self.command == "GET" else answer.getheader("Content-Length", "0")
-        if fault == "changed":
-            content = bytes([content[0] ^ 255]) + content[1:]
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-        if fault == "truncated":
-            self.wfile.write(content[: len(content) // 2])
-            self.close_connection = True
-        elif self.command == "GET":
-            self.wfile.write(content)
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None:
-        return
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except OSError:  # the client has left
-            self.close_connection = True
-
-
-class QuietServer(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def shutdown_request(self, request: Any) -> None:
-        try:
-            super().shutdown_request(request)
-        except OSError:
-            return
-
-
 @pytest.fixture
 def bucket(local, monkeypatch):
-    """An S3 server in a process of its own, behind the proxy; its test credentials are in these tests only."""
-    pytest.importorskip("s3fs")
-    boto3 = pytest.importorskip("boto3")
-    with s3_server() as port:
-        monkeypatch.setattr(Proxy, "target", (HOST, port))
-        proxy = QuietServer((HOST, 0), Proxy)
-        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-        thread.start()
-        for name, value in credentials(f"http://{HOST}:{proxy.server_port}").items():
-            monkeypatch.setenv(name, value)
-        try:
-            client = boto3.client("s3", endpoint_url=f"http://{HOST}:{port}")
-            client.create_bucket(Bucket="lake")
-            for path in local.iterdir():
-                client.put_object(Bucket="lake", Key=f"ds/{path.name}", Body=path.read_bytes())
-            fsspec.get_filesystem_class("s3").clear_instance_cache()
-            yield client
-        finally:
-            Proxy.faults, Proxy.done, Proxy.delay_s, Proxy.share = [], [], 0.0, 0.5
-            proxy.shutdown()
-            proxy.server_close()
-            thread.join()
+    """The dataset in a real S3 server, behind the proxy."""
+    with s3_behind_proxy(monkeypatch) as client:
+        for path in local.iterdir():
+            client.put_object(Bucket="lake", Key=f"ds/{path.name}", Body=path.read_bytes())
+        yield client
 
 
 @pytest.mark.server
@@ -361,7 +265,7 @@ def bucket(local, monkeypatch):
 def test_s3_with_fifty_faults_loses_no_row(local, bucket) -> None:
     here = open_dataset(local)
     Proxy.delay_s = 0.002
-    Proxy.faults = ["500", "503", "reset", "truncated", "changed"] * 10
+    Proxy.faults = READS * 10
     random.seed(1)
     passes = 0
     while Proxy.faults and passes < 40:

@@ -17,7 +17,7 @@ import vaex
 
 import vaxseq as vs
 from vaxseq.dataset.manifest import Manifest
-from vaxseq.dataset.manifest_form import checksum_of
+from vaxseq.dataset.manifest_schema import checksum_of
 from vaxseq.features.learning import state_file
 
 FOLDER = Path(tempfile.mkdtemp(prefix="vaxseq-fuzz-"))

@@ -80,7 +80,7 @@ def test_the_way_and_its_bytes_are_told(data: str, tmp_path: Path, monkeypatch: 
     assert kept.describe(seconds=0).scratch_bytes == size
     for sequence in (make(data, scratch=None), make(data, shard=(0, 2))):
         assert sequence.describe(seconds=0).scratch_bytes == 0
-    monkeypatch.setattr("vaxseq.loading.scatter.choice.room", lambda folder: size - 1)
+    monkeypatch.setattr("vaxseq.loading.scatter.strategy.room", lambda folder: size - 1)
     assert make(data).describe(seconds=0).scratch_bytes == 0
 
 

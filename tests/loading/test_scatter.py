@@ -12,7 +12,7 @@ import vaex
 
 import vaxseq
 from vaxseq.loading.readers.frame import FrameReader
-from vaxseq.loading.scatter.scattered import Scattered
+from vaxseq.loading.scatter.bucket_reader import BucketReader
 from vaxseq.loading.windows import WindowReader
 from vaxseq.store import StoreReader
 from vaxseq.training.sequence import Sequence
@@ -75,9 +75,9 @@ def assert_same(one: Any, other: Any) -> None:
         np.testing.assert_array_equal(array, expected)
 
 
-def scattered(sequence: Sequence) -> Scattered:
+def scattered(sequence: Sequence) -> BucketReader:
     found = sequence._epochs.whole.loader._ordered  # type: ignore[attr-defined]
-    assert isinstance(found, Scattered)
+    assert isinstance(found, BucketReader)
     return found
 
 
@@ -199,7 +199,7 @@ def test_a_batch_out_of_turn_is_read_directly(data: str, little_memory: Path) ->
 
 
 def test_a_disk_with_little_room_takes_an_epoch_in_parts(data: str, little_memory: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("vaxseq.loading.scatter.choice.room", lambda folder: 150_000)
+    monkeypatch.setattr("vaxseq.loading.scatter.strategy.room", lambda folder: 150_000)
     for options in ({}, {"balance": "w"}, {"shard": (1, 2)}):
         got = make(data, **options)
         assert 2 < scattered(got).way.parts <= 16

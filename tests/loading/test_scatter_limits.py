@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import vaex
 
-from vaxseq.dataset.allowance import memory_allowed, memory_room
+from vaxseq.dataset.memory_limit import memory_allowed, memory_room
 from vaxseq.errors import MissingValueError, OptionError, ScratchError
-from vaxseq.loading.scatter import choice, folder
+from vaxseq.loading.scatter import folder, strategy
 from vaxseq.loading.scatter.buckets import Buckets, Memory
 from vaxseq.training.sequence import Sequence
 
@@ -103,7 +103,7 @@ def test_buckets_that_lack_rows_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_named_folder_without_room_is_refused(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "room", lambda folder: 1000)
+    monkeypatch.setattr(strategy, "room", lambda folder: 1000)
     with pytest.raises(ScratchError, match=r"has 0\.00 GB free of the 0\.00 GB that an epoch takes\. Make room"):
         make(data, scratch=tmp_path)
     assert kind(make(data)) == "one by one"

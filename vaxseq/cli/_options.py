@@ -5,6 +5,7 @@ A verb annotates its parameter with the alias, ``quiet: Quiet = False``; a test 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,6 +42,11 @@ ReaderOptions = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Another seed, another random order.")]
 Seconds = Annotated[float, typer.Option("--seconds", help="About how long a profile may take; 0: none.")]
+
+
+def as_written(path: Path) -> str:
+    """A path's text; of a URL, which a Path has made one slash of two, as it was given."""
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", r"\1://", str(path))
 
 
 def listed(given: Iterable[str] | None) -> list[str] | None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from vaxseq.cli._options import Columns, Json, Output, Overwrite, Quiet, ReaderOptions, Scheduler, Where, listed
+from vaxseq.cli._options import (
+    Columns,
+    Json,
+    Output,
+    Overwrite,
+    Quiet,
+    ReaderOptions,
+    Scheduler,
+    Where,
+    as_written,
+    listed,
+)
 
 
 def convert(
@@ -45,7 +55,9 @@ def convert(
     overwrite: Overwrite = False,
     append: Annotated[bool, typer.Option("--append", help="Add to a folder target.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Append sources once more that it has already.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes that read.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read; else VAXSEQ_WORKERS, else 1.", show_default=False)
+    ] = None,
     format: Annotated[str | None, typer.Option(help="The sources' format, when names don't tell.")] = None,
     target_format: Annotated[str | None, typer.Option(help="arrow or hdf5, of a folder's fragments.")] = None,
     path_column: Annotated[str | None, typer.Option(help="A column for each row's source path.")] = None,
@@ -69,7 +81,7 @@ def convert(
     from vaxseq.convert import convert as run
     from vaxseq.errors import OptionError, printable
 
-    given_paths = [*(paths or ()), *([str(output)] if output is not None else ())]
+    given_paths = [*(paths or ()), *([as_written(output)] if output is not None else ())]
     if len(given_paths) < (2 if sql is None and uri is None else 1):
         many = f"{len(given_paths)} path{'' if len(given_paths) == 1 else 's'}"
         raise OptionError(f"convert: got {many}, expected sources and a target. Name the target last.")
@@ -98,7 +110,7 @@ def convert(
         raise typer.Exit(130) from None
     left = f", {manifest.rejected_rows:,} rejected" if manifest.rejected_rows else ""
     left += f", {manifest.dropped_rows:,} dropped" if manifest.dropped_rows else ""
-    size = sum(os.path.getsize(path) for path in manifest.paths())
+    size = sum(one.size_bytes for one in manifest.fragments)
     said = f"{target}: {manifest.n_rows:,} rows, {len(manifest.schema.columns)} columns, {size / 1e6:,.1f} MB{left}"
     notes = [f"notice: {one}" + (f"\n  {as_arguments(one.options)}" if one.options else "") for one in manifest.notices]
     show(said, *notes, json=json, quiet=quiet, data={"path": target, **manifest.to_dict()})

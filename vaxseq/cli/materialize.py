@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vaxseq.cli._options import Data, Fitted, Json, OnMissing, Output, Overwrite, Quiet, Scheduler, Where
+from vaxseq.cli._options import Data, Fitted, Json, OnMissing, Output, Overwrite, Quiet, Scheduler, Where, as_written
 
 
 def materialize(
@@ -41,13 +41,13 @@ def materialize(
     named = [one for one in (store, output) if one is not None]
     if len(named) != 1:
         raise OptionError(f"materialize: got {len(named)} stores, expected one. Name it last, or by --output.")
-    path = named[0]
+    path = as_written(named[0])
     state = vaxseq.FittedFeatures.load(fitted)
     with cluster(scheduler) as executor:
         stored = vaxseq.materialize(
             vaxseq.open(data), state, path, where=where, on_missing=on_missing,
             shuffle_seed=shuffle_seed, overwrite=overwrite, executor=executor, progress=not (quiet or json),
         )  # fmt: skip
-    size = path.stat().st_size
-    facts = {"path": str(path), "rows": stored.rows, "size_bytes": size}
+    size = Path(stored.path).stat().st_size
+    facts = {"path": path, "rows": stored.rows, "size_bytes": size}
     show(f"{path}: {stored.rows:,} rows, {size / 1e6:,.1f} MB", json=json, quiet=quiet, data=facts)

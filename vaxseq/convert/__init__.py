@@ -5,7 +5,7 @@ from __future__ import annotations
 from vaxseq.convert.accepting import convert_accepting
 from vaxseq.convert.compacting import compact
 from vaxseq.convert.inspection import inspect
-from vaxseq.convert.raw_look import as_arguments
+from vaxseq.convert.raw_inspection import as_arguments
 from vaxseq.convert.run import convert
 
 __all__ = ["as_arguments", "compact", "convert", "convert_accepting", "inspect"]

@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from vaxseq.convert.appending import joined
 from vaxseq.convert.dictionary import MIN_REPEATS
-from vaxseq.convert.forms.looking import read_column
-from vaxseq.convert.forms.saying import Decided
+from vaxseq.convert.forms.detection import read_column
+from vaxseq.convert.forms.suggestion import Decided
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.lattice import cast_exactly, is_text
-from vaxseq.convert.ranges import ranges_of, together
+from vaxseq.convert.ranges import ranges_of
+from vaxseq.convert.refinement import Seen
+from vaxseq.convert.rejects import REJECTS_SUFFIX, save_rejects
 from vaxseq.convert.resampled import resampled_drafts
 from vaxseq.convert.resampling import Resample
-from vaxseq.convert.second_look import Seen
 from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, Stage
-from vaxseq.convert.staged import Reread, staged_groups
+from vaxseq.convert.staged_reader import Reread, staged_groups
 from vaxseq.convert.target import check_replaceable, done_folder, done_note
 from vaxseq.convert.writers import writers
 from vaxseq.convert.writers.ipc import IpcFile
@@ -33,8 +34,6 @@ from vaxseq.dataset.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrin
 from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.errors import DatasetError
-
-REJECTS_SUFFIX = ".rejects.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def commit(
     out.mkdir()
     suffix = writers()[format_name].suffixes[0]
     if stage.rejected:
-        _write_rejects(stage, work)
+        save_rejects(work / "rejects.parquet", stage.rejects())
     parts = [[draft] for draft in drafts] if folder else [drafts]
     fragments: list[Fragment] = []
     earlier = before.fragments if before is not None else ()
@@ -127,15 +126,7 @@ def commit(
         fragments.append(Fragment(name, rows, os.path.getsize(out / name)))
     manifest = replace(manifest, fragments=tuple(fragments))
     if before is not None:
-        _check_appended(before.schema, manifest.schema, target)
-        manifest = replace(
-            manifest, schema=before.schema, fragments=(*before.fragments, *fragments),
-            n_rows=before.n_rows + manifest.n_rows,
-            sources=(*before.sources, *sources), rejected_rows=before.rejected_rows + manifest.rejected_rows,
-            dropped_rows=before.dropped_rows + manifest.dropped_rows,
-            notices=(*before.notices, *(one for one in manifest.notices if one not in before.notices)),
-            forms={**manifest.forms, **before.forms}, ranges=together(before.ranges, manifest.ranges),
-        )  # fmt: skip
+        manifest = joined(before, manifest, target)
     elif folder:
         manifest.save(out)
     note = {
@@ -236,16 +227,6 @@ def _settle(stage: Stage, reread: Reread) -> None:
                 for name in late:
                     if name in stage.coders and stage.coders[name].encode(table[name].cast(pa.string()).chunks) is None:
                         stage.give_up(name)
-
-
-def _check_appended(old: Schema, new: Schema, target: Path) -> None:
-    for column in old.columns:
-        if new.column(column.name).type != column.type:
-            raise DatasetError(
-                f"{target}: column {column.name!r}: got {new.column(column.name).type} to append, expected "
-                f"{column.type}. "
-                f"Convert all sources together, or declare types in schema= from the start."
-            )
 
 
 def _link(draft: Path, path: Path) -> None:
@@ -377,19 +358,3 @@ def recover(work: Path, target: Path) -> tuple[str, dict[str, Any]] | None:
     if (work / "replaced").exists() and not target.exists():
         os.replace(work / "replaced", target)
     return found
-
-
-def _write_rejects(stage: Stage, work: Path) -> None:
-    path = work / "rejects.parquet"
-    text = pa.string()
-    schema = pa.schema(
-        [("source", text), ("line", pa.int64()), ("column", text), ("value", text), ("reason", text), ("text", text)]
-    )
-    with pq.ParquetWriter(path, schema) as writer:
-        held = []
-        for one in stage.rejects():
-            held.append(one)
-            if len(held) == 1 << 14:
-                writer.write_table(pa.Table.from_pylist(held, schema))
-                held = []
-        writer.write_table(pa.Table.from_pylist(held, schema))

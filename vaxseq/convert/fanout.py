@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vaxseq.convert.piece import Finished, Job, Reject, UnitReader
+from vaxseq.convert.piece import Finished, Job, UnitReader
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Unit
+from vaxseq.convert.rejects import Reject
 from vaxseq.dataset.processes import WorkerPool, end_with_parent
 from vaxseq.errors import SourceError
 

@@ -11,11 +11,11 @@ import h5py
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert.raw_look import Facts, as_arguments, look_at
+from vaxseq.convert.raw_inspection import Facts, as_arguments, inspect_raw
 from vaxseq.convert.readers import open_reader, readers
 from vaxseq.convert.readers.base import Reader
 from vaxseq.convert.readers.excel import ExcelReader
-from vaxseq.convert.readers.stored import ArraysReader
+from vaxseq.convert.readers.named_arrays import ArraysReader
 from vaxseq.convert.sources import check_sources, find_sources, fingerprint
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.dataset.notice import Notice
@@ -61,7 +61,7 @@ def inspect(source: str | os.PathLike[str], **reader_options: Any) -> Facts:
     check_sources(sources, {})
     if manifest is None and all(readers()[one.format].is_text for one in sources):
         size = sum(fingerprint(one).size_bytes for one in sources)
-        return look_at(sources, str(path), size, reader_options)
+        return inspect_raw(sources, str(path), size, reader_options)
     columns: dict[str, _Tally] = {}
     obstacles: list[str] = []
     rows = 0

@@ -19,7 +19,7 @@ FORM = 2  # of the journal's lines: one of another form is not gone on with
 
 
 @contextmanager
-def locked(folder: Path, target: Path) -> Iterator[None]:
+def locked(folder: Path, target: Path | str) -> Iterator[None]:
     """Holds the target's working folder; the system lets go when the process ends, however it ends.
 
     Raises:

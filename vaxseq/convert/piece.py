@@ -17,6 +17,7 @@ from vaxseq.convert.lists import fixed_lists
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Reader, Request, Source, Unit
 from vaxseq.convert.readers.kinds import storable_type
+from vaxseq.convert.rejects import Reject
 from vaxseq.dataset.schema import Column, Schema, array_shape, type_name
 from vaxseq.errors import BadRowError, ColumnNotFoundError, SchemaError, did_you_mean
 
@@ -36,18 +37,6 @@ class Job:
     where: str | None = None
     on_bad_rows: str = "error"
     path_column: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A row that was left out, and why."""
-
-    source: str
-    line: int
-    column: str | None
-    value: str | None
-    reason: str
-    text: str
 
 
 @dataclass(slots=True)

@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vaxseq.convert.appending import Base
+from vaxseq.convert.journal import FORM, key_of
 from vaxseq.convert.piece import Job
 from vaxseq.convert.readers import check_options
 from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sources import find_sources
+from vaxseq.convert.storage import local_path
 from vaxseq.convert.target import check_apart, check_place
 from vaxseq.convert.writers import writer_for, writers
+from vaxseq.dataset.manifest import SourcePrint
 from vaxseq.dataset.schema import Schema
 from vaxseq.errors import OptionError
 
@@ -43,6 +47,16 @@ class Plan:
     parallel: bool
     sort_by: tuple[str, ...]
     resample: Resample | None
+    base: Base | None = None  # a dataset elsewhere, which the rows are to go on with
+
+
+def key_of_work(plan: Plan, now: tuple[SourcePrint, ...]) -> str:
+    """A fingerprint of the work: the sources as they are, and every option that shapes the result."""
+    prints = [(one.name, one.digest) for one in now]
+    job = replace(plan.job, sources=(), schema=None)
+    schema = plan.job.schema and plan.job.schema.to_dict()
+    shape = [prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by, str(plan.resample)]
+    return key_of([FORM, *shape])
 
 
 def plan_of(given: dict[str, Any]) -> Plan:
@@ -50,11 +64,11 @@ def plan_of(given: dict[str, Any]) -> Plan:
     for name, allowed in (("on_bad_rows", ("error", "reject")), ("target_format", (None, *writers()))):
         if given[name] not in allowed:
             raise OptionError(f"convert: option {name}; got {given[name]!r}, expected one of {allowed}.")
-    if not isinstance(given["workers"], int) or given["workers"] < 1:
+    if given["workers"] is not None and (not isinstance(given["workers"], int) or given["workers"] < 1):
         raise OptionError(f"convert: option workers; got {given['workers']!r}, expected a whole number from 1.")
     if given["target"] is None:
         raise OptionError("convert: no target; expected the path of a file or folder to make. Pass target=.")
-    target = Path(given["target"])
+    target = Path(local_path(os.fspath(given["target"])))
     check_place(target)
     writer = writer_for(target.suffix)
     if given["append"] and (writer is not None or given["overwrite"]):

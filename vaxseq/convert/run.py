@@ -12,23 +12,26 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.appending import seeded
+from vaxseq.convert.appending import Base, seeded, words_of
 from vaxseq.convert.commit import clear, commit, empty, forget, publish, published, recover
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
+from vaxseq.convert.filter_forms import filter_forms
 from vaxseq.convert.first_types import first_types
-from vaxseq.convert.forms_of_where import forms_of_where
-from vaxseq.convert.journal import FORM, key_of, locked
-from vaxseq.convert.noted import noted_in
+from vaxseq.convert.journal import locked
 from vaxseq.convert.piece import Finished, UnitReader, declared_types
-from vaxseq.convert.planning import Plan, plan_of, working_folder
+from vaxseq.convert.planning import Plan, key_of_work, plan_of, working_folder
 from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sorting import check_sort
+from vaxseq.convert.source_notes import collect_notes
 from vaxseq.convert.sources import check_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.target import check_new, check_replaceable, check_work
+from vaxseq.convert.uploading import converted_to_url
+from vaxseq.dataset.addresses import is_url
 from vaxseq.dataset.manifest import Manifest, SourcePrint
+from vaxseq.dataset.processes import workers_asked
 from vaxseq.dataset.schema import Schema, type_name
 from vaxseq.display.progress import FileProgress
 from vaxseq.errors import DatasetError, SchemaError
@@ -42,7 +45,7 @@ def convert(
     schema: Schema | str | os.PathLike[str] | Mapping[str, Any] | None = None,
     columns: Iterable[str] | None = None, rename: Mapping[str, str] | None = None, where: str | None = None,
     on_bad_rows: str = "error", resume: bool = True, overwrite: bool = False, append: bool = False,
-    again: bool = False, workers: int = 1,
+    again: bool = False, workers: int | None = None,
     sort_by: str | Iterable[str] | None = None, resample: Mapping[str, Any] | Resample | None = None,
     executor: Executor | None = None, progress: bool = True,
     format: str | None = None, path_column: str | None = None, target_format: str | None = None,
@@ -53,11 +56,13 @@ def convert(
 
     A target with the suffix ``.arrow`` or ``.hdf5`` is one file; any other is a folder of fragments with a manifest.
     It appears when it is complete. A run that was stopped or killed goes on where it was when it is called again.
+    A target at a URL (``s3://bucket/folder``) is a folder: it is made in local scratch ($VAXSEQ_SCRATCH, else the cache
+    folder), which needs room for it, and then sent there, its manifest last.
 
     Args:
         sources: a path, URL, glob or folder, a list of them; a table of any kind, a query or a vaex frame with its
             filter and virtual columns (``vaxseq help tables``), or an iterable of such, batch after batch.
-        target: the file or folder to make.
+        target: the file or folder to make, or the URL of a folder.
         sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
             begins again, unless the option ``key`` names a column of the result without missing and equal values: then
             rows come in its order, and the run goes on if the result still has as many rows between the same keys.
@@ -84,7 +89,7 @@ def convert(
         append: adds to a folder target; its fragments stay as they are. A source that the dataset has taken in
             already is refused.
         again: appends such a source once more.
-        workers: local processes that read, this one among them.
+        workers: local processes that read, this one among them; None is $VAXSEQ_WORKERS, else 1.
         executor: any concurrent.futures.Executor that reads instead.
         progress: shows rows, bytes and the time left.
         format: the sources' format, when their names don't tell.
@@ -115,7 +120,15 @@ def convert(
     ...     convert(pa.table({"x": [1, 2]}), f"{folder}/x.arrow", progress=False).n_rows
     2
     """
-    plan = plan_of(locals())
+    given = dict(locals())
+    if isinstance(target, str) and is_url(target) and not target.startswith("file://"):
+        return converted_to_url(given, lambda plan: _converted(plan, workers, executor))
+    return _converted(plan_of(given), workers, executor)
+
+
+def _converted(plan: Plan, workers: int | None, executor: Executor | None) -> Manifest:
+    """The same on the local disk."""
+    workers = workers_asked() if workers is None else workers
     work = working_folder(plan.target)
     with ExitStack() as stack:
         check_work(work, plan.target)
@@ -123,8 +136,8 @@ def convert(
         stack.enter_context(locked(work, plan.target))
         left = recover(work, plan.target)
         prints = tuple(fingerprint(source) for source in plan.job.sources)
-        key = _key(plan, prints)
-        strict_key = _key(replace(plan, job=replace(plan.job, on_bad_rows="error")), prints)
+        key = key_of_work(plan, prints)
+        strict_key = key_of_work(replace(plan, job=replace(plan.job, on_bad_rows="error")), prints)
         if (finished := _finished(plan, work, key, left)) is not None:
             return finished
         before = _existing(plan)
@@ -132,19 +145,18 @@ def convert(
             check_new(plan.target, before.sources, prints)
         check_sources(plan.job.sources, plan.job.options)
         stack.enter_context(explained(plan.target))
-        words: dict[str, list[str]] = {}
-        if before is not None:
-            job, words = seeded(plan.job, before)
-            plan = replace(plan, job=job)
+        base = plan.base if before is None else Base(before, words_of(before))
+        if base is not None:
+            plan = replace(plan, job=seeded(plan.job, base.manifest))
         own = UnitReader(plan.job)
         stack.callback(own.close)
-        if before is None and (forms := forms_of_where(plan.job, own)):
+        if base is None and (forms := filter_forms(plan.job, own)):
             own.close()
             options = {**plan.job.options, "forms": {**forms, **(plan.job.options.get("forms") or {})}}
             plan = replace(plan, job=replace(plan.job, options=options))
             own = UnitReader(plan.job)
             stack.callback(own.close)
-        stage = _stage(plan, work, key, strict_key, own, words)
+        stage = _stage(plan, work, key, strict_key, own, base.words if base is not None else {})
         stack.callback(stage.close)
         shown = stack.enter_context(
             FileProgress(plan.target.name, [one.size_bytes for one in prints], stage.rows, show=plan.progress)
@@ -210,19 +222,6 @@ def _finished(plan: Plan, work: Path, key: str, left: tuple[str, dict[str, Any]]
                 "again=True to add the source's rows once more."
             )
     return None
-
-
-def _key(plan: Plan, now: tuple[SourcePrint, ...]) -> str:
-    """A fingerprint of the work: the sources as they are, and every option that shapes the result."""
-    prints = [(one.name, one.digest) for one in now]
-    job = replace(plan.job, sources=(), schema=None)
-    schema = plan.job.schema and plan.job.schema.to_dict()
-    return key_of(
-        [
-            FORM, prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by,
-            str(plan.resample),
-        ]
-    )  # fmt: skip
 
 
 def _stage(plan: Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:
@@ -319,7 +318,7 @@ def _run(
             f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
         )
     shown.say("sorting and writing the dataset" if plan.sort_by else "writing the dataset")
-    noted = noted_in(plan.job, own, lambda key: _unit(plan, own, units, key))
+    noted = collect_notes(plan.job, own, lambda key: _unit(plan, own, units, key))
     return commit(
         stage, work, plan.target, plan.format, folder=plan.folder, noted=noted,
         declared=plan.job.schema, sources=prints,

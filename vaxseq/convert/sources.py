@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from vaxseq.convert import archives, places
+from vaxseq.convert import archives, storage
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Source
 from vaxseq.convert.readers.files_sql import FileQuery
@@ -18,6 +18,7 @@ from vaxseq.convert.readers.memory import MemoryReader
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.readers.streams import bare_suffix
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
+from vaxseq.dataset.remote_folder import fragment_abouts, read_manifest
 from vaxseq.errors import DatasetError, OptionError, SourceError, SourceNotFoundError, did_you_mean
 
 
@@ -36,7 +37,7 @@ def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
         given = [given]
     if isinstance(given, Mapping) or not _are_paths(given):
         return (_in_memory(given),)
-    found = [source for one in given for source in _files(places.local_path(os.fspath(one)), format_name)]
+    found = [source for one in given for source in _files(storage.local_path(os.fspath(one)), format_name)]
     if not found:
         raise SourceNotFoundError("convert: no source; got an empty list, expected files, folders or globs.")
     return tuple(found)
@@ -74,20 +75,20 @@ def _in_memory(given: Any) -> Source:
 
 def _files(path: str, format_name: str | None) -> list[Source]:
     if format_name is not None and readers()[format_name].takes_folders:
-        return [Source(places.shown(path), format_name, path)]
-    found = _fragments(path) or places.find(path)
+        return [Source(storage.shown(path), format_name, path)]
+    found = _fragments(path) or storage.find(path)
     if not found and not os.path.isdir(path):
         what = "no file matches the glob" if glob.has_magic(path) else "no such file"
         folder = os.path.dirname(path) or "."
         near = did_you_mean(os.path.basename(path), os.listdir(folder)) if os.path.isdir(folder) else ""
         raise SourceNotFoundError(
-            f"{places.shown(path)}: {what}. Check the path.{near if what == 'no such file' else ''}"
+            f"{storage.shown(path)}: {what}. Check the path.{near if what == 'no such file' else ''}"
         )
     found = [one for name, root in found for one in _unpacked(name, root, format_name)]
     known = [(name, root) for name, root in found if root is None or format_name or _format_of(name)]
     if not known:
         raise SourceNotFoundError(
-            f"{places.shown(path)}: no data files in the folder; got {len(found)} others. "
+            f"{storage.shown(path)}: no data files in the folder; got {len(found)} others. "
             "Check the path or pass format=."
         )
     return [_source(name, format_name, root) for name, root in known]
@@ -95,7 +96,9 @@ def _files(path: str, format_name: str | None) -> list[Source]:
 
 def _fragments(path: str) -> list[tuple[str, str | None]]:
     """The fragments of a dataset of ours, in their order; its manifest is no source. Nothing for another folder."""
-    if places.is_url(path) or not os.path.isfile(os.path.join(path, MANIFEST_NAME)):
+    if storage.is_url(path):
+        return _remote_fragments(path.rstrip("/"))
+    if not os.path.isfile(os.path.join(path, MANIFEST_NAME)):
         return []
     try:
         manifest = Manifest.load(path)
@@ -103,6 +106,18 @@ def _fragments(path: str) -> list[tuple[str, str | None]]:
         return []
     manifest.check_files()
     return [(str(one), None) for one in manifest.paths()]
+
+
+def _remote_fragments(root: str) -> list[tuple[str, str | None]]:
+    """The same of a folder at a URL; what its manifest doesn't name isn't of the dataset."""
+    if any(mark in root for mark in ("?", "*", "#", "::")) or bare_suffix(root):
+        return []
+    try:
+        manifest, _ = read_manifest(root)
+    except (SourceNotFoundError, DatasetError):
+        return []
+    fragment_abouts(root, manifest.fragments)
+    return [(f"{root}/{one.path}", None) for one in manifest.fragments]
 
 
 def _unpacked(path: str, root: str | None, format_name: str | None) -> list[tuple[str, str | None]]:
@@ -124,18 +139,18 @@ def _source(path: str, format_name: str | None, root: str | None) -> Source:
     if found is None:
         known = sorted({suffix for reader in readers().values() for suffix in reader.suffixes})
         raise SourceError(
-            f"{places.shown(path)}: unknown format; got suffix {Path(path).suffix!r}, expected one of {known}. "
+            f"{storage.shown(path)}: unknown format; got suffix {Path(path).suffix!r}, expected one of {known}. "
             "Pass format=."
         )
     if archives.parts(path) is not None and not readers()[found].is_text:
         raise SourceError(
             f"{path}: {found} is read at any place of the file, which an archive doesn't allow. Unpack it."
         )
-    folders = places.below(path, root)[:-1] if root else ()
+    folders = storage.below(path, root)[:-1] if root else ()
     partitions = tuple(
         (name, unquote(value)) for name, mark, value in (part.partition("=") for part in folders) if mark
     )
-    return Source(places.shown(path), found, path, None, partitions)
+    return Source(storage.shown(path), found, path, None, partitions)
 
 
 def _format_of(path: str) -> str | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ import pyarrow as pa
 from vaxseq.convert.dictionary import Coder
 from vaxseq.convert.journal import Journal, boot
 from vaxseq.convert.lattice import CATEGORY, cast_exactly, is_text, join
-from vaxseq.convert.piece import Finished, Reject
+from vaxseq.convert.piece import Finished
 from vaxseq.convert.ranges import Range, ranges_in
+from vaxseq.convert.rejects import log_rejects, logged_rejects
 from vaxseq.convert.writers.ipc import IpcFile
+from vaxseq.dataset.checksums import ChunkChecksums
 from vaxseq.dataset.schema import type_name, type_of
-from vaxseq.dataset.seal import Sums
 
 MIN_BATCH_ROWS, MAX_BATCH_ROWS = 1 << 16, 1 << 20
 _MAX_HELD_BYTES = 64 << 20
@@ -41,7 +41,9 @@ class Draft:
     rows: int = 0
     groups: list[tuple[list[PieceKey], int, int]] = field(default_factory=list)  # (pieces, rows, batches)
     ranges: list[dict[str, Range]] = field(default_factory=list)  # of each group
-    sums: Sums | None = field(default=None, compare=False)  # of its bytes, where this process has written them
+    sums: ChunkChecksums | None = field(
+        default=None, compare=False
+    )  # of its bytes, where this process has written them
 
     def schema(self) -> pa.Schema:
         """Its Arrow schema."""
@@ -158,7 +160,7 @@ class Stage:
         draft.blocks = self._file.blocks
         draft.length, draft.rows = self._file.length, draft.rows + table.num_rows
         rejects = [reject for _, one in self._held for reject in one.rejects]
-        self._rejects_length += self._write_rejects(rejects)
+        self._rejects_length += log_rejects(self.folder, self._rejects_length, rejects)
         self.rejected += len(rejects)
         self.dropped += sum(one.dropped for _, one in self._held)
         self._journal.add({
@@ -255,27 +257,9 @@ class Stage:
                 self._journaled_values[name] = len(coder.values)
         return found
 
-    def _write_rejects(self, rejects: list[Reject]) -> int:
-        if not rejects:
-            return 0
-        content = b"".join(json.dumps(asdict(one)).encode() + b"\n" for one in rejects)
-        with open(self.folder / "rejects.jsonl", "ab") as file:
-            file.truncate(self._rejects_length)
-            file.seek(self._rejects_length)
-            file.write(content)
-        return len(content)
-
     def rejects(self) -> Iterator[dict[str, Any]]:
         """The rejected rows, in order."""
-        path = self.folder / "rejects.jsonl"
-        if self._rejects_length:
-            with open(path, "rb") as file:
-                left = self._rejects_length
-                for line in file:
-                    if left <= 0:
-                        return
-                    left -= len(line)
-                    yield json.loads(line)
+        return logged_rejects(self.folder, self._rejects_length)
 
     def _restore(self, lines: list[dict[str, Any]]) -> None:
         if lines[0].get("boot") != boot():  # only what was synced is sure to be whole

@@ -8,13 +8,18 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
 from vaxseq.convert.readers.base import Source
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
 from vaxseq.errors import DatasetError, OptionError
 
-_OURS = re.compile(r"part-\d{5,}\.(arrow|hdf5)|\.?manifest\.json(\.\d+\.partial)?|checksums\.json")
+_OURS = re.compile(r"part-\d{5,}(-[0-9a-f]{12})?\.(arrow|hdf5)|\.?manifest\.json(\.\d+\.partial)?|checksums\.json")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file of a dataset's folder may have this name."""
+    return bool(_OURS.fullmatch(name))
 
 
 def check_place(target: Path) -> None:
@@ -26,10 +31,10 @@ def check_place(target: Path) -> None:
     text = str(target)
     if "\0" in text:
         raise OptionError(f"convert: target {text!r}: got a path with a zero byte, expected a name for the dataset.")
-    if places.is_url(os.fspath(target)) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+    if storage.is_url(os.fspath(target)) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
         raise OptionError(
-            f"convert: target {places.shown(text)}: got a URL, expected a local path. Convert to a local disk, then "
-            "copy the dataset."
+            f"convert: target {storage.shown(text)}: got a URL as a path, expected it as text, or a local path. Pass "
+            "it as it is written, 's3://bucket/folder'; what isn't done at a URL, do on a local disk."
         )
     real = Path(os.path.realpath(target))
     here = Path(os.path.realpath(os.curdir))
@@ -49,7 +54,7 @@ def check_apart(target: Path, sources: Iterable[Source]) -> None:
     place = Path(os.path.realpath(target))
     for source in sources:
         for path in filter(None, (source.path, source.data if isinstance(source.data, str) else None)):
-            if places.is_url(path):
+            if storage.is_url(path):
                 continue
             real = Path(os.path.realpath(path))
             if real == place or place in real.parents:
@@ -71,7 +76,7 @@ def check_replaceable(target: Path) -> None:
         return
     if target.is_dir():
         names = sorted(os.listdir(target))
-        strange = [name for name in names if not _OURS.fullmatch(name)]
+        strange = [name for name in names if not is_ours(name)]
         if strange or (names and not _has_manifest(target)):
             what = f"it holds {strange[0]!r}" if strange else f"it has no {MANIFEST_NAME} of ours"
             raise DatasetError(
@@ -131,7 +136,7 @@ def done_note(done: Path) -> Path:
     return done.with_name(f".{done.name}")
 
 
-def check_new(target: Path, before: Iterable[SourcePrint], now: Iterable[SourcePrint]) -> None:
+def check_new(target: Path | str, before: Iterable[SourcePrint], now: Iterable[SourcePrint]) -> None:
     """Refuses to append a source that the dataset has taken in already.
 
     Raises:

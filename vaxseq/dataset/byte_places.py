@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.dataset.hdf5_form import check_files
+from vaxseq.dataset.hdf5_probe import check_files
 from vaxseq.errors import SourceError
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset
 
 from vaxseq.dataset.scratch import ScratchFolder
 from vaxseq.dataset.table_columns import Columns, arrow_columns, mapped_columns, pandas_columns, structured_columns
@@ -43,7 +43,7 @@ def is_pandas(data: Any) -> bool:
 
 def is_query(data: Any) -> bool:
     """Whether its rows come only when it is run, and may be more than memory holds."""
-    if isinstance(data, pa.RecordBatchReader | pa.dataset.Dataset | pa.dataset.Scanner) or is_lazy_polars(data):
+    if isinstance(data, pa.RecordBatchReader) or _is_of_dataset(data, "Dataset", "Scanner") or is_lazy_polars(data):
         return True
     return (
         hasattr(data, "__arrow_c_stream__")
@@ -146,9 +146,9 @@ def stream_of(query: Any, where: str) -> tuple[pa.Schema, Iterator[pa.Table]]:
         folder, file = lazy_file(query)
         with pa.memory_map(str(file)) as source:
             return pa.ipc.open_file(source).schema, _batches_of(folder, file.name)
-    if isinstance(query, pa.dataset.Dataset):
+    if _is_of_dataset(query, "Dataset"):
         query = query.scanner()
-    if isinstance(query, pa.dataset.Scanner):
+    if _is_of_dataset(query, "Scanner"):
         query = query.to_reader()
     reader = query if isinstance(query, pa.RecordBatchReader) else pa.RecordBatchReader.from_stream(query)
     if reader in _BEGUN:
@@ -210,6 +210,12 @@ def _speaks_of_columns(data: Any) -> bool:
     if _package(data) == "polars":
         return hasattr(data, "get_columns")
     return any(hasattr(data, name) for name in ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__"))
+
+
+def _is_of_dataset(data: Any, *names: str) -> bool:
+    """Whether it is one of pyarrow.dataset's, which brings pandas along and so isn't imported to look."""
+    module = sys.modules.get("pyarrow._dataset")
+    return module is not None and isinstance(data, tuple(getattr(module, name) for name in names))
 
 
 def _is_duckdb(data: Any) -> bool:

@@ -30,10 +30,11 @@ class Block(NamedTuple):
 
 
 class FileLayout(NamedTuple):
-    """The rows of each record batch and where its columns lie; the words of columns of categories."""
+    """The rows of each record batch and where its columns lie; the words of categories, and where those lie."""
 
     batches: list[tuple[int, dict[str, Node]]]
     words: dict[str, pa.Array]
+    dictionaries: dict[str, Node]
 
     def read(self, name: str, number: int, start: int, stop: int, get: Get) -> pa.Array:
         """Rows of a batch's column."""
@@ -79,10 +80,10 @@ def layout_of(
     by_id = {dictionary_id(heads[one]): one for one in dictionaries}
     if sorted(by_id) != list(range(len(coded))) or len(dictionaries) != len(coded):
         raise DatasetError("its dictionaries aren't one for each column of categories. Copy it to a local disk.")
-    words = {}
+    words, places = {}, {}
     for number, column in enumerate(coded):
         [node] = nodes_of(heads[by_id[number]], by_id[number], [column.type.value_type])
-        words[column.name] = node.read(0, node.rows, get)
+        places[column.name], words[column.name] = node, node.read(0, node.rows, get)
     found = []
     for block in blocks:
         nodes = nodes_of(heads[block], block, kinds)
@@ -90,7 +91,7 @@ def layout_of(
         if any(node.rows != rows for node in nodes):
             raise DatasetError("a batch has columns of different lengths. The file is damaged; get it again.")
         found.append((rows, dict(zip(schema.names, nodes, strict=True))))
-    return FileLayout(found, words)
+    return FileLayout(found, words, places)
 
 
 def footer_blocks(footer: bytes) -> tuple[list[Block], list[Block]]:
@@ -160,6 +161,14 @@ class Node:
             width = self.kind.bit_width // 8
             buffers = [valid, pa.py_buffer(get(*self._part(1, low * width, stop * width)))]
         return pa.Array.from_buffers(self.kind, rows, buffers, children=children).slice(start - low)
+
+    def bits_of(self, place: int) -> int:
+        """The bits that a row takes in a buffer; 0 where rows take different room."""
+        if place == 0 or pa.types.is_boolean(self.kind):
+            return 1
+        if _is_text(self.kind) or _is_list(self.kind):
+            return 0 if place == 2 else (64 if _is_large(self.kind) else 32)
+        return int(self.kind.bit_width)
 
     def _bits(self, number: int, low: int, stop: int) -> tuple[int, int]:
         return self._part(number, low // 8, -(-stop // 8))

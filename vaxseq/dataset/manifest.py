@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from vaxseq.dataset.manifest_form import ManifestForm, checksum_of
+from vaxseq.dataset.manifest_schema import ManifestForm, checksum_of
 from vaxseq.dataset.notice import Notice
 from vaxseq.dataset.schema import Schema
 from vaxseq.display.html import Heading
@@ -80,6 +80,10 @@ class Manifest(Shown):
             for one in self.schema.columns
         ]
         return Display(said, headings, tuple(rows), tuple(f"notice: {one}" for one in self.notices))
+
+    def filled(self) -> list[Fragment]:
+        """The fragments that have rows."""
+        return [one for one in self.fragments if one.rows]
 
     def paths(self) -> list[Path]:
         """The fragments' paths, ready to open."""

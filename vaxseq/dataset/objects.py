@@ -9,15 +9,24 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from vaxseq.dataset.addresses import shown, without_secrets
 from vaxseq.errors import DatasetError, MissingExtraError, SourceError, SourceNotFoundError, VaxseqError
 
 ATTEMPTS = 7
+_FETCHED_BYTES, _FETCHED_AT_ONCE = 4 << 20, 8
 PATIENCE_S = 8.0  # of attempts that bring nothing; each may take seconds, since a store's own library repeats it too
 FIRST_WAIT_S, MOST_WAIT_S = 0.1, 5.0
-_FINAL = (FileNotFoundError, PermissionError, VaxseqError)  # the same answer comes however often one asks
+_FINAL = (
+    FileNotFoundError,
+    PermissionError,
+    NotImplementedError,
+    VaxseqError,
+)  # the same answer comes however often one asks
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "created", "modified")
 
 Answer = TypeVar("Answer")
@@ -87,10 +96,10 @@ def about(url: str) -> About:
 
     def ask() -> About:
         system.invalidate_cache()
-        return _about(system.info(path))
+        return about_of(system.info(path))
 
-    with _explained(url):
-        return _again(ask)
+    with explained(url):
+        return again(ask)
 
 
 def listed(url: str) -> dict[str, About]:
@@ -105,10 +114,34 @@ def listed(url: str) -> dict[str, About]:
     def ask() -> dict[str, About]:
         system.invalidate_cache()
         found = system.ls(path, detail=True)
-        return {one["name"].rstrip("/").rpartition("/")[2]: _about(one) for one in found if one["type"] == "file"}
+        return {one["name"].rstrip("/").rpartition("/")[2]: about_of(one) for one in found if one["type"] == "file"}
 
-    with _explained(url):
-        return _again(ask)
+    with explained(url):
+        return again(ask)
+
+
+def changed_at(url: str) -> float | None:
+    """When a file was written, in seconds since 1970; None where the store doesn't tell."""
+    system, path = file_system(url)
+    with explained(url):
+        try:
+            moment: datetime = again(partial(system.modified, path))
+        except (NotImplementedError, KeyError, FileNotFoundError):
+            return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def fetch_file(url: str, told: About, path: Path) -> None:
+    """A whole file's copy on the local disk, in ranges, so that the memory stays bounded.
+
+    Raises:
+        SourceError: it doesn't come whole.
+    """
+    step = _FETCHED_BYTES * _FETCHED_AT_ONCE
+    with open(path, "wb") as file:
+        for first in range(0, told.size, step):
+            begins = range(first, min(first + step, told.size), _FETCHED_BYTES)
+            file.writelines(read_ranges([Range(url, at, min(at + _FETCHED_BYTES, told.size)) for at in begins]))
 
 
 def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
@@ -145,14 +178,15 @@ def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
             came_at = time.monotonic()
         number, error = failed[0]
         if _is_last(attempt, came_at) or any(isinstance(each, _FINAL) for _, each in failed):
-            with _explained(ranges[number].url):
+            with explained(ranges[number].url):
                 raise next((each for _, each in failed if isinstance(each, _FINAL)), error)
         left = [number for number, _ in failed]
         _wait(attempt)
     raise AssertionError("every attempt returns or raises")
 
 
-def _again(ask: Callable[[], Answer]) -> Answer:
+def again(ask: Callable[[], Answer]) -> Answer:
+    """The answer, asked for again after a failure that may pass."""
     started = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
@@ -175,13 +209,14 @@ def _wait(attempt: int) -> None:
     time.sleep(min(FIRST_WAIT_S * 2**attempt, MOST_WAIT_S) * random.uniform(0.5, 1.0))  # noqa: S311
 
 
-def _about(info: dict[str, Any]) -> About:
+def about_of(info: dict[str, Any]) -> About:
+    """Of what fsspec says of a file."""
     stamps = [f"{key}={info[key]}" for key in _STAMPS if info.get(key) is not None]
     return About(int(info.get("size") or 0), ";".join(stamps))
 
 
 @contextmanager
-def _explained(url: str) -> Iterator[None]:
+def explained(url: str, done: str = "read") -> Iterator[None]:
     """Errors of storage as ours, without secrets: the chain may hold some, so it ends here."""
     try:
         yield
@@ -192,6 +227,6 @@ def _explained(url: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
         text = without_secrets(str(error), url)
         raise SourceError(
-            f"{shown(url)}: can't be read: {type(error).__name__}: {text}. Check the address, the credentials, and "
+            f"{shown(url)}: can't be {done}: {type(error).__name__}: {text}. Check the address, the credentials, and "
             "whether the store answers."
         ) from None

@@ -1,4 +1,7 @@
-"""Processes that read or compute for this one: they end when it does, however it ends, and leave Ctrl-C to it."""
+"""Processes that read or compute for this one: they end when it does, however it ends, and leave Ctrl-C to it.
+
+How many there are is said by VAXSEQ_WORKERS, which is read here and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,44 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
+from vaxseq.errors import OptionError
+
+_VARIABLE = "VAXSEQ_WORKERS"
 _watched = threading.Event()
+
+
+def workers_asked() -> int:
+    """The local processes that share a job where the call names none: $VAXSEQ_WORKERS, else 1.
+
+    Raises:
+        OptionError: it isn't a whole number from 1.
+    """
+    told = os.environ.get(_VARIABLE) or "1"
+    if not told.isascii() or not told.isdigit() or int(told) < 1:
+        raise OptionError(f"{_VARIABLE}: got {told!r}, expected a whole number from 1.")
+    return int(told)
+
+
+@contextmanager
+def with_workers(executor: Executor | None, *, worth: bool = True) -> Iterator[Executor | None]:
+    """Who shares a job: the executor, else as many local processes as VAXSEQ_WORKERS asks for, else None.
+
+    ``worth``: whether local processes can help, who have no part of this one's memory.
+    """
+    workers = workers_asked() if executor is None and worth else 1
+    if workers == 1:
+        yield executor
+        return
+    pool = WorkerPool(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class WorkerPool(ProcessPoolExecutor):

@@ -10,16 +10,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 
 import xxhash
 
 from vaxseq.dataset.addresses import shown
 from vaxseq.dataset.block_cache import BlockCache
 from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.checksums import CHUNK_BYTES, sums_of_seal
 from vaxseq.dataset.ipc_layout import footer_of
 from vaxseq.dataset.objects import About, Range, read_ranges
-from vaxseq.dataset.seal import CHUNK_BYTES, sums_of_seal
 from vaxseq.errors import DatasetError
 
 _RUN_BLOCKS = 32  # so many blocks that follow each other are one request
@@ -45,8 +45,12 @@ class RemoteFile:
         self._sums: list[int] | None = None
         self._summed = 0
         self._unproven: set[int] = set()
-        mark = f"{shown(url)}|{about.size}|{about.version}"
-        self._key = hashlib.blake2b(mark.encode(), digest_size=16).hexdigest()
+
+    @cached_property
+    def _key(self) -> str:
+        """What its blocks are called; made when the first is asked for: of a hundred thousand files few are read."""
+        mark = f"{shown(self.url)}|{self.about.size}|{self.about.version}"
+        return hashlib.blake2b(mark.encode(), digest_size=16).hexdigest()
 
     def __getstate__(self) -> tuple[str, About, int]:
         return self.url, self.about, self._cache_bytes

@@ -10,12 +10,18 @@ from pathlib import Path
 
 from vaxseq.dataset.addresses import is_url, shown
 from vaxseq.dataset.byte_places import ByteRange, byte_ranges
+from vaxseq.dataset.checksums import Damage, check_seal
 from vaxseq.dataset.fanout import in_turn
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
-from vaxseq.dataset.seal import Damage, check_seal
+from vaxseq.dataset.objects import about, listed
+from vaxseq.dataset.processes import with_workers
+from vaxseq.dataset.remote_arrow import ranges_in, structure_of
+from vaxseq.dataset.remote_file import RemoteFile
+from vaxseq.dataset.remote_folder import check_folder, fragment_abouts, read_manifest
+from vaxseq.dataset.remote_seal import check_remote_seal
 from vaxseq.display.progress import progress_bar
 from vaxseq.display.tables import Display, Heading, Shown
-from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
+from vaxseq.errors import DatasetError, SourceNotFoundError
 
 _SUFFIXES = (".arrow", ".feather", ".ipc", ".hdf5", ".h5")
 _LISTED = 20
@@ -45,7 +51,8 @@ def verify(path: str | os.PathLike[str], *, executor: Executor | None = None, pr
     Checksums are in every file that ``convert`` and ``materialize`` write. A file is read once, in order.
 
     Args:
-        path: a dataset (a file, or a folder), a store, or a folder of stores such as the cache.
+        path: a dataset (a file, or a folder), a store, or a folder of stores such as the cache; or its URL, from which
+            all of it is fetched once.
         executor: any ``concurrent.futures.Executor`` whose workers see the files at the same paths, to share them with;
             what is found is the same.
         progress: shows a bar when standard error is a terminal.
@@ -54,11 +61,10 @@ def verify(path: str | os.PathLike[str], *, executor: Executor | None = None, pr
         What was read.
 
     Raises:
-        OptionError: a URL.
         DatasetError: something differs; the message lists the fragments, columns and rows. A file without checksums
             is refused as well: it can't be told whether it is whole.
         SourceNotFoundError: nothing there.
-        SourceError: a worker of the executor died.
+        SourceError: a worker of the executor died; a store doesn't answer, or refuses.
 
     >>> import tempfile, pyarrow as pa
     >>> from vaxseq.convert import convert
@@ -67,61 +73,96 @@ def verify(path: str | os.PathLike[str], *, executor: Executor | None = None, pr
     ...     len(verify(f"{folder}/x.arrow", progress=False).files)
     1
     """
-    if is_url(os.fspath(path)):
-        raise OptionError(
-            f"verify: {shown(os.fspath(path))}: got a URL, expected a local path. Copy the dataset to a local disk; "
-            "one that is read from a URL is held to its checksums block by block as it is read."
-        )
-    where = Path(path)
-    if not where.exists():
-        raise SourceNotFoundError(f"{where}: no such dataset or store. Check the path.")
-    files = _files(where)
-    total = sum(file.stat().st_size for file in files)
+    text = os.fspath(path)
+    where = shown(text.rstrip("/")) if is_url(text) else str(Path(text))
+    files, total = _at_url(text.rstrip("/")) if is_url(text) else _on_disk(Path(text))
     problems: list[str] = []
-    with progress_bar(progress, f"verify {where.name}", total, "bytes") as told:
-        for file, damaged in zip(files, _checked(where, files, executor, told), strict=True):
+    with (
+        progress_bar(progress, f"verify {Path(where).name}", total, "bytes") as told,
+        with_workers(executor, worth=len(files) > 1) as pool,
+    ):
+        for file, damaged in zip(files, _checked(where, files, pool, told), strict=True):
             if damaged is None:
                 problems.append(
-                    f"{file}: has no checksums, so it can't be verified. Convert or materialize it again to have them."
+                    f"{shown(file)}: has no checksums, so it can't be verified. Convert or materialize it again to "
+                    "have them."
                 )
             elif damaged:
-                problems += _said(file, damaged)
+                problems += _said(shown(file), _places(file, damaged), damaged)
     if problems:
         more = len(problems) - _LISTED
         rest = [f"and {more:,} more"] if more > 0 else []
         raise DatasetError("\n".join([*problems[:_LISTED], *rest]))
-    return Verification(str(where), tuple(str(file) for file in files), total)
+    return Verification(where, tuple(shown(file) for file in files), total)
 
 
 def _checked(
-    where: Path, files: list[Path], executor: Executor | None, told: Callable[[int], None]
+    where: str, files: list[str], executor: Executor | None, told: Callable[[int], None]
 ) -> Iterator[list[Damage] | None]:
     """What is damaged in each of the files, in their order."""
     if executor is None:
-        yield from (check_seal(file, told) for file in files)
+        yield from (check(file, told) for file in files)
         return
-    found = in_turn(executor, check_seal, ((str(file),) for file in files), where=f"verify {where}")
+    found = in_turn(executor, check, ((file,) for file in files), where=f"verify {where}")
     for file, damaged in zip(files, found, strict=True):
-        told(file.stat().st_size)
+        told(about(file).size if is_url(file) else os.path.getsize(file))
         yield damaged
 
 
-def _files(where: Path) -> list[Path]:
-    if not where.is_dir():
-        return [where]
+def check(file: str, told: Callable[[int], None] | None = None) -> list[Damage] | None:
+    """What is damaged in a file, at a path or a URL."""
+    return check_remote_seal(file, told) if is_url(file) else check_seal(file, told)
+
+
+def _on_disk(where: Path) -> tuple[list[str], int]:
+    """The files, and their bytes."""
+    if not where.exists():
+        raise SourceNotFoundError(f"{where}: no such dataset or store. Check the path.")
+    files = [where]
     if (where / MANIFEST_NAME).exists():
         manifest = Manifest.load(where)
         manifest.check_files()
-        return manifest.paths()
-    found = sorted(one for one in where.iterdir() if one.suffix in _SUFFIXES and one.is_file())
-    if not found:
-        raise SourceNotFoundError(f"{where}: holds neither a dataset nor stores. Check the path.")
-    return found
+        files = manifest.paths()
+    elif where.is_dir():
+        files = sorted(one for one in where.iterdir() if one.suffix in _SUFFIXES and one.is_file())
+        if not files:
+            raise SourceNotFoundError(f"{where}: holds neither a dataset nor stores. Check the path.")
+    return [str(one) for one in files], sum(file.stat().st_size for file in files)
 
 
-def _said(file: Path, damaged: list[Damage]) -> Iterator[str]:
+def _at_url(root: str) -> tuple[list[str], int]:
+    """The same at a URL."""
+    check_folder(root)
+    if Path(root).suffix in _SUFFIXES:
+        return [root], about(root).size
+    try:
+        manifest, _ = read_manifest(root)
+    except SourceNotFoundError:
+        found = {} if root.startswith(("http://", "https://")) else listed(root)
+        files = sorted(name for name in found if Path(name).suffix in _SUFFIXES)
+        if not files:
+            raise SourceNotFoundError(
+                f"{shown(root)}: holds neither a dataset nor stores. Check the address."
+            ) from None
+        return [f"{root}/{name}" for name in files], sum(found[name].size for name in files)
+    fragment_abouts(root, manifest.fragments)
+    return [f"{root}/{one.path}" for one in manifest.fragments], sum(one.size_bytes for one in manifest.fragments)
+
+
+def _places(file: str, damaged: list[Damage]) -> list[ByteRange]:
+    """Which columns and rows the file's bytes are, where its structure can still be trusted."""
+    if any(one.what != "data" for one in damaged):
+        return []
+    if not is_url(file):
+        return byte_ranges(file)
+    try:
+        return list(ranges_in(structure_of(RemoteFile(file, about(file), 0), sealed=False)))
+    except DatasetError:  # no Arrow file, or the damage is where its structure is told
+        return []
+
+
+def _said(file: str, places: list[ByteRange], damaged: list[Damage]) -> Iterator[str]:
     """A line for each column that is hit, and for what belongs to none."""
-    places = byte_ranges(str(file)) if all(one.what == "data" for one in damaged) else []
     for one in damaged:
         remedy = "Get the file again, or make it anew."
         hit = _columns(places, one)

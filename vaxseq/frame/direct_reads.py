@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.dataset.allowance import lines_of, memory_allowed, memory_room
+from vaxseq.dataset.memory_limit import lines_of, memory_allowed, memory_room
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import DatasetError
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import vaex
 
 from vaxseq.dataset.addresses import is_url
-from vaxseq.dataset.hdf5_form import check_files
+from vaxseq.dataset.hdf5_probe import check_files
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.errors import DatasetError, SourceError, SourceNotFoundError, VaxseqError, did_you_mean
 from vaxseq.frame.mapped_files import open_mapped

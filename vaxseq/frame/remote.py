@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,11 +18,12 @@ import pyarrow as pa
 import vaex
 import vaex.dataset
 
-from vaxseq.dataset import objects
 from vaxseq.dataset.addresses import shown
-from vaxseq.dataset.ipc_layout import FileLayout, Node, layout_of
-from vaxseq.dataset.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Fragment, Manifest
-from vaxseq.dataset.remote_file import RemoteFile, arrow_footer
+from vaxseq.dataset.manifest import MANIFEST_NAME
+from vaxseq.dataset.objects import About
+from vaxseq.dataset.remote_arrow import Batch, Structure, structure_of
+from vaxseq.dataset.remote_file import RemoteFile
+from vaxseq.dataset.remote_folder import check_folder, read_folder
 from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
 from vaxseq.expressions.values import Value, from_raw
 from vaxseq.frame.arrays import ArrayColumn, is_array
@@ -30,14 +32,8 @@ from vaxseq.frame.mapped import Ids, Located
 from vaxseq.frame.vaex_internals import LazyColumn
 
 CACHE_BYTES = 10 << 30
+_KEPT_FRAGMENTS = 1024  # whose structure is held
 _BRIDGED_ROWS = 8192  # a gap of so few rows is read as well: they lie in blocks that are fetched anyway
-
-
-class _Batch(NamedTuple):
-    number: int
-    first: int
-    rows: int
-    nodes: dict[str, Node]
 
 
 class RemoteFragment:
@@ -46,87 +42,106 @@ class RemoteFragment:
     def __init__(self, file: RemoteFile, rows: int, names: tuple[str, ...]) -> None:
         self.file, self.rows, self._names = file, rows, names
         self._lock = threading.Lock()
-        self._batches: list[_Batch] | None = None
-        self._schema: pa.Schema | None = None
-        self._layout = FileLayout([], {})
+        self._structure: Structure | None = None
+
+    def structure(self) -> Structure:
+        """The file's own schema, dictionaries and record batches.
+
+        Raises:
+            DatasetError: they aren't what the manifest says.
+        """
+        with self._lock:
+            if self._structure is None:
+                found = structure_of(self.file)
+                if set(found.schema.names) != set(self._names) or len(found.schema.names) != len(self._names):
+                    other = sorted(set(found.schema.names) ^ set(self._names))
+                    raise DatasetError(
+                        f"{self.file}: has other columns than the manifest says: {other[:5]}. Convert again."
+                    )
+                if found.rows != self.rows:
+                    raise DatasetError(
+                        f"{self.file}: has {found.rows:,} rows, expected {self.rows:,} as in the manifest. "
+                        "Convert again."
+                    )
+                self._structure = found
+            return self._structure
+
+    def array(self, name: str, batch: Batch, start: int, stop: int) -> pa.Array:
+        """Rows of a batch's column."""
+        return self.structure().layout.read(name, batch.number, start, stop, self.file.read)
+
+
+class Listed(NamedTuple):
+    """A fragment as the manifest and the store tell of it."""
+
+    path: str
+    about: About
+    rows: int
+
+
+class RemoteFragments:
+    """The fragments of a folder, made when they are asked for: of a hundred thousand, the last used ones are kept."""
+
+    def __init__(self, root: str, listed: list[Listed], names: tuple[str, ...], cache_bytes: int) -> None:
+        self.listed, self._given = listed, (root, names, cache_bytes)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, RemoteFragment] = OrderedDict()
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.file, self.rows, self._names
+        root, names, cache_bytes = self._given
+        return root, [(path, *about, rows) for path, about, rows in self.listed], names, cache_bytes
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.__init__(*state)  # type: ignore[misc]
+        root, listed, names, cache_bytes = state
+        self.__init__(  # type: ignore[misc]
+            root, [Listed(path, About(*about), rows) for path, *about, rows in listed], names, cache_bytes
+        )
 
-    def schema(self) -> pa.Schema:
-        """The file's own schema."""
-        self.batches()
-        return self._schema
+    def __len__(self) -> int:
+        return len(self.listed)
 
-    def batches(self) -> list[_Batch]:
-        """Its record batches, in order."""
+    def __getitem__(self, number: int) -> RemoteFragment:
+        root, names, cache_bytes = self._given
         with self._lock:
-            if self._batches is None:
-                try:
-                    self._batches = self._read()
-                except DatasetError as error:
-                    where = str(self.file)
-                    raise error if str(error).startswith(where) else DatasetError(f"{where}: {error}") from error
-            return self._batches
-
-    def array(self, name: str, batch: _Batch, start: int, stop: int) -> pa.Array:
-        """Rows of a batch's column."""
-        return self._layout.read(name, batch.number, start, stop, self.file.read)
-
-    def _read(self) -> list[_Batch]:
-        footer = arrow_footer(self.file)
-        schema = self._read_schema()
-        if set(schema.names) != set(self._names) or len(schema.names) != len(self._names):
-            other = sorted(set(schema.names) ^ set(self._names))
-            raise DatasetError(f"has other columns than the manifest says: {other[:5]}. Convert again.")
-        self._layout = layout_of(footer, schema, self.file.read, self.file.begin)
-        found, first = [], 0
-        for number, (rows, nodes) in enumerate(self._layout.batches):
-            found.append(_Batch(number, first, rows, nodes))
-            first += rows
-        if first != self.rows:
-            raise DatasetError(f"has {first:,} rows, expected {self.rows:,} as in the manifest. Convert again.")
-        self._schema = schema
-        return found
-
-    def _read_schema(self) -> pa.Schema:
-        size = int.from_bytes(self.file.read(12, 16), "little")
-        try:
-            return pa.ipc.read_schema(pa.py_buffer(self.file.read(8, 16 + size)))
-        except pa.ArrowException as error:
-            raise DatasetError(f"its schema is damaged ({error}). Get the file again.") from error
+            found = self._kept.get(number)
+            if found is None:
+                path, about, rows = self.listed[number]
+                found = self._kept[number] = RemoteFragment(
+                    RemoteFile(f"{root}/{path}", about, cache_bytes), rows, names
+                )
+            self._kept.move_to_end(number)
+            while len(self._kept) > _KEPT_FRAGMENTS:
+                self._kept.popitem(last=False)
+            return found
 
 
 class RemoteRows:
     """The rows of all fragments, in the manifest's order."""
 
-    def __init__(self, where: str, fragments: list[RemoteFragment]) -> None:
+    def __init__(self, where: str, fragments: RemoteFragments) -> None:
         self.where, self.fragments = where, fragments
-        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in fragments], dtype=np.int64)])
-        self.schema = fragments[0].schema()  # of the first; each other one is held to it
+        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in fragments.listed], dtype=np.int64)])
+        self.schema = fragments[0].structure().schema  # of the first; each other one is held to it
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.where, self.fragments, self.schema
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.where, self.fragments, self.schema = state
-        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in self.fragments], dtype=np.int64)])
+        self.starts = np.concatenate([[0], np.cumsum([one.rows for one in self.fragments.listed], dtype=np.int64)])
 
-    def batches(self, number: int, name: str) -> list[_Batch]:
+    def batches(self, number: int, name: str) -> list[Batch]:
         """The batches of a fragment, whose column has the type that the dataset's has."""
         fragment = self.fragments[number]
-        kind, expected = fragment.schema().field(name).type, self.schema.field(name).type
+        kind, expected = fragment.structure().schema.field(name).type, self.schema.field(name).type
         if not kind.equals(expected):
             raise DatasetError(
                 f"{fragment.file}: column {name!r}: got {kind}, expected {expected} as in the first fragment. Convert "
                 "the dataset again."
             )
-        return fragment.batches()
+        return fragment.structure().batches
 
-    def spans(self, name: str, start: int, stop: int) -> Iterator[tuple[RemoteFragment, _Batch, int, int]]:
+    def spans(self, name: str, start: int, stop: int) -> Iterator[tuple[RemoteFragment, Batch, int, int]]:
         """The parts of batches that rows start to stop are."""
         number = int(np.searchsorted(self.starts, start, side="right")) - 1
         while number < len(self.fragments) and self.starts[number] < stop:
@@ -227,7 +242,7 @@ class RemoteColumn(LazyColumn):
         back[order] = np.arange(len(order))
         return one_array(parts, self.type).take(pa.array(back))
 
-    def _spans(self, start: int, stop: int) -> Iterator[tuple[RemoteFragment, _Batch, int, int]]:
+    def _spans(self, start: int, stop: int) -> Iterator[tuple[RemoteFragment, Batch, int, int]]:
         return self._rows.spans(self._name, self._start + start, self._start + stop)
 
     def _any_missing(self) -> bool:
@@ -254,8 +269,7 @@ def _extents(ordered: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, slice]]
 
 
 def _version_of(rows: RemoteRows) -> str:
-    told = [(str(one.file), one.file.about, one.rows) for one in rows.fragments]
-    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(json.dumps([rows.where, rows.fragments.listed]).encode(), digest_size=16).hexdigest()
 
 
 @vaex.dataset.register
@@ -318,49 +332,22 @@ def open_remote(url: str, cache_bytes: int | None) -> Any:
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
         raise OptionError(f"cache_bytes: got {cache_bytes!r}, expected a whole number of bytes from 0, or None")
     root, where = url.rstrip("/"), shown(url.rstrip("/"))
-    if "?" in root or "#" in root or "::" in root:
-        raise OptionError(f"{where}: signed and chained addresses have no files below them. Name a dataset's folder.")
+    check_folder(root)
     try:
-        content = objects.read_small(f"{root}/{MANIFEST_NAME}", MAX_MANIFEST_BYTES)
+        manifest, abouts = read_folder(root)
     except SourceNotFoundError as error:
         raise SourceNotFoundError(
             f"{where}: no dataset is there: it has no {MANIFEST_NAME}. In an object store, open reads a folder that "
             "convert wrote; other files are read by convert."
         ) from error
-    try:
-        raw = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{where}: can't read the manifest: {error}. Put the dataset there anew.") from error
-    manifest = Manifest.from_dict(raw, where)
     if manifest.format != "arrow":
         raise DatasetError(
             f"{where}: a dataset of {manifest.format} files is read from a local disk only. Copy it there."
         )
-    kept = [one for one in manifest.fragments if one.rows]
+    kept = manifest.filled()
     if not kept:
         raise DatasetError(f"{where}: holds no rows. Convert into it first.")
     names = tuple(manifest.schema.names)
-    abouts = _abouts(root, where, kept)
-    fragments = [
-        RemoteFragment(RemoteFile(f"{root}/{one.path}", about, most), one.rows, names)
-        for one, about in zip(kept, abouts, strict=True)
-    ]
+    listed = [Listed(one.path, about, one.rows) for one, about in zip(kept, abouts, strict=True)]
+    fragments = RemoteFragments(root, listed, names, most)
     return vaex.from_dataset(RemoteDataset(RemoteRows(where, fragments)))
-
-
-def _abouts(root: str, where: str, fragments: list[Fragment]) -> list[objects.About]:
-    """What the store says of the fragments, which are all there, in their size."""
-    listing = {} if root.startswith(("http://", "https://")) else objects.listed(root)
-    found = []
-    for one in fragments:
-        try:
-            about = listing.get(one.path) or objects.about(f"{root}/{one.path}")
-        except SourceNotFoundError as error:
-            raise DatasetError(f"{where}: fragment {one.path!r} of its manifest isn't there. Put it there.") from error
-        if about.size != one.size_bytes:
-            raise DatasetError(
-                f"{where}: fragment {one.path!r} has {about.size:,} bytes, expected {one.size_bytes:,} as in the "
-                "manifest. Put it there anew."
-            )
-        found.append(about)
-    return found

@@ -63,6 +63,11 @@ class Source:
         """Whether that is so, and the files are of this machine."""
         return self._maker.on_disk
 
+    @property
+    def opens_elsewhere(self) -> bool:
+        """Whether it lies in files or in a store, where another process finds it as well."""
+        return self._watch.watches or self._maker.remote
+
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
         physical, virtual, needs = self._parted(tuple(names), start, stop)
@@ -97,6 +102,14 @@ class Source:
         for name in names:
             self._column(name).hint(start, stop)
         return [job() for job in jobs]
+
+    def check(self) -> None:
+        """Refuses to go on with a file that has changed since it was opened.
+
+        Raises:
+            DatasetError: naming the file.
+        """
+        self._watch.check()
 
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""

@@ -70,6 +70,11 @@ class Watch:
         self._marks = tuple(dict.fromkeys(marks))
         self._next = 0.0
 
+    @property
+    def watches(self) -> bool:
+        """Whether there are any files."""
+        return bool(self._marks)
+
     def check(self) -> None:
         """Refuses to go on when one of the files has changed.
 

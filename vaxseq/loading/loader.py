@@ -18,8 +18,9 @@ from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.block_buffers import BlockBuffers
 from vaxseq.loading.readers.frame import Arrays, take_rows
-from vaxseq.loading.scatter.choice import in_buffers
+from vaxseq.loading.row_cache import RowCache
 from vaxseq.loading.scatter.kept_blocks import KeptBlocks
+from vaxseq.loading.scatter.strategy import in_buffers
 from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
@@ -119,7 +120,7 @@ class Loader(Generic[Made]):
     holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
     the same for the batches of a chunk; ``cut``, where no more is to be done, takes a chunk's arrays apart by batch
     size. So many ``threads`` read ahead, each a chunk. With ``ordered``, batches in turn come from there; a block
-    shuffle's blocks from ``kept``, once they were read. If it is
+    shuffle's blocks from ``kept``, and rows from ``cache``, once they were read. If it is
     ``sequential``, every epoch is asked for from its beginning on, and nothing is read ahead behind its end.
     """
 
@@ -135,11 +136,12 @@ class Loader(Generic[Made]):
         threads: int = _THREADS,
         ordered: OrderedRows | None = None,
         kept: KeptBlocks | None = None,
+        cache: RowCache | None = None,
         sequential: bool = False,
     ) -> None:
         self._reader, self._index, self._plan = reader, index, plan
         self.finish, self._finish_all, self._cut = finish, finish_all, cut
-        self._threads_ahead, self._ordered, self._kept = threads, ordered, kept
+        self._threads_ahead, self._ordered, self._kept, self._cache = threads, ordered, kept, cache
         self._sequential = sequential
         self.row_bytes = reader.row_bytes()
         most, most_bytes = _CHUNK_ROWS, reader.chunk_bytes
@@ -296,7 +298,10 @@ class Loader(Generic[Made]):
 
     def _by_positions(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
         batches = self._plan.positions if self._plan.in_order else self._order.batches
-        return self._reader.gather(self._index.select(batches(epoch, first, count).positions), out=out)
+        positions = batches(epoch, first, count).positions
+        if self._cache is not None:
+            return self._cache.take(positions, out=out)
+        return self._reader.gather(self._index.select(positions), out=out)
 
     def _range(self, low: int, high: int, out: Arrays | None) -> Arrays:
         start, stop, mask = self._index.span(low, high)

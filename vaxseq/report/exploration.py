@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.processes import with_workers
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import ColumnNotFoundError, DatasetError, SelectionError, SourceError, did_you_mean
@@ -236,7 +237,8 @@ def explore(
     file = cache.cache_file(source.fingerprint(), types)
     found = cache.load(file)
     if found is None:
-        found = scan(source, types, units, executor=executor, progress=progress)
+        with with_workers(executor, worth=source.opens_elsewhere) as pool:
+            found = scan(source, types, units, executor=pool, progress=progress)
         try:
             cache.save(file, found)
         except OSError as error:

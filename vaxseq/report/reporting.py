@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vaxseq.dataset.processes import with_workers
 from vaxseq.display.tables import Display
 from vaxseq.errors import ColumnNotFoundError, OptionError, SourceNotFoundError, did_you_mean
 from vaxseq.frame import frame_of, source_of
@@ -89,10 +90,11 @@ def report(
     parts = {"all rows": data} if splits is None else {name: _opened(part) for name, part in splits.items()}
     frames = {name: frame if fitted is None else fitted.transform(frame) for name, frame in parts.items()}
     whole_frame = data if fitted is None else fitted.transform(data)
-    whole = explore(whole_frame, executor=executor, progress=progress)
-    explored = {"all rows": whole}
-    if splits is not None:
-        explored = {name: explore(frame, executor=executor, progress=progress) for name, frame in frames.items()}
+    with with_workers(executor, worth=source_of(whole_frame).opens_elsewhere) as pool:
+        whole = explore(whole_frame, executor=pool, progress=progress)
+        explored = {"all rows": whole}
+        if splits is not None:
+            explored = {name: explore(frame, executor=pool, progress=progress) for name, frame in frames.items()}
     roles, notes = _roles(whole, fitted)
     inputs = [name for name, role in roles.items() if role == "input"]
     targets = [name for name, role in roles.items() if role == "target"]

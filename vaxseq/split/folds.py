@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vaxseq.dataset.processes import with_workers
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
@@ -108,12 +109,13 @@ def folds(
     how: By = "random" if by == "stratified" else by
     stratify = name_of(listed[0], "folds key") if by == "stratified" else None
     decide = () if by == "stratified" else listed
-    rule, rows, _ = rule_of(source, shares, how, decide, int(seed), gap, stratify, executor)
-    if by == "time":
-        assert isinstance(rule, ByTime)
-        made = _in_time(source, rule, listed[0], executor)
-    else:
-        made = _in_turn(source, rule, list(rows.values()))
+    with with_workers(executor, worth=source.opens_elsewhere) as pool:
+        rule, rows, _ = rule_of(source, shares, how, decide, int(seed), gap, stratify, pool)
+        if by == "time":
+            assert isinstance(rule, ByTime)
+            made = _in_time(source, rule, listed[0], pool)
+        else:
+            made = _in_turn(source, rule, list(rows.values()))
     for place, one in enumerate(made):
         for part, count in one.rows.items():
             if not count:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vaxseq.dataset.processes import with_workers
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError, did_you_mean
@@ -139,7 +140,8 @@ def split(
     if gap is not None and by != "time":
         raise OptionError(f"split gap: goes with by='time'; got by={by!r}")
     source.empty([*keys, *([] if stratify is None else [stratify])])  # unknown columns are told before any pass
-    rule, rows, dropped = rule_of(source, fractions, by, keys, int(seed), gap, stratify, executor)
+    with with_workers(executor, worth=source.opens_elsewhere) as pool:
+        rule, rows, dropped = rule_of(source, fractions, by, keys, int(seed), gap, stratify, pool)
     for name, count in rows.items():
         if not count:
             raise SelectionError(f"split: part {name!r} would have no rows. {_REMEDIES[by]}")

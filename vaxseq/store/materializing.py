@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.dataset.addresses import is_url, shown
+from vaxseq.dataset.addresses import is_url
+from vaxseq.dataset.checksums import seal_file
 from vaxseq.dataset.fanout import submitted
-from vaxseq.dataset.seal import seal_file
+from vaxseq.dataset.processes import with_workers
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
 from vaxseq.expressions import name_of, names_of
@@ -29,6 +30,7 @@ from vaxseq.loading.scatter.folder import Scratch, check_scratch
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import order, order_of
 from vaxseq.store import writing
+from vaxseq.store.at_url import store_at_url
 from vaxseq.store.file import StoreFile, check_replaceable, create, read
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def materialize(
     Args:
         frame: a table (vaex, pandas, polars, Arrow, DuckDB, a dict of arrays) or a dataset's path.
         fitted: fitted features, or None with ``inputs``.
-        path: the file to make.
+        path: the file to make, or its URL: it is made in the cache folder, which keeps a copy, and sent there.
         inputs: column names, as for ``Sequence``; what is served must be given alike to both.
         targets: likewise.
         sample_weight: likewise.
@@ -99,11 +101,6 @@ def materialize(
     ...     stored.rows, stored.row_ids().tolist()
     (4, [0, 1, 2, 3])
     """
-    if is_url(os.fspath(path)):
-        raise OptionError(
-            f"materialize: {shown(os.fspath(path))}: got a URL, expected a local path, where a store is read at the "
-            "memory's pace. Write it to a local disk."
-        )
     if Path(path).suffix in _FOREIGN_SUFFIXES:
         raise OptionError(f"{path}: a store is an HDF5 file. Name it so, as {Path(path).with_suffix('.h5')}.")
     plain: dict[str, Any] = {
@@ -115,9 +112,15 @@ def materialize(
     if shuffle_seed is not None and (isinstance(shuffle_seed, bool) or shuffle_seed < 0):
         raise OptionError(f"shuffle_seed: got {shuffle_seed!r}, expected a whole number of at least 0, or None")
     check_scratch(scratch)
-    return store_of(
-        served, Path(path), plain, shuffle_seed, scratch, overwrite=overwrite, executor=executor, progress=progress
-    )
+
+    def made(place: Path, anew: bool) -> StoreFile:
+        return store_of(
+            served, place, plain, shuffle_seed, scratch, overwrite=anew, executor=executor, progress=progress
+        )
+
+    if is_url(text := os.fspath(path)):
+        return store_at_url(text, served.fingerprints, made, overwrite=overwrite)
+    return made(Path(path), overwrite)
 
 
 def store_of(
@@ -229,7 +232,8 @@ class _Run:
             StoreError: a disk is full, or fails.
         """
         try:
-            self._write(executor, progress)
+            with with_workers(executor, worth=self._served.source.opens_elsewhere) as pool:
+                self._write(pool, progress)
         except OSError as error:
             if isinstance(error, VaxseqError):
                 raise

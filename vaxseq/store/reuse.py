@@ -8,10 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vaxseq.dataset.addresses import is_url, shown
+from vaxseq.dataset.addresses import is_url
 from vaxseq.dataset.cache import cache_folder
-from vaxseq.errors import OptionError, StoreError
+from vaxseq.errors import StoreError
 from vaxseq.loading.query import Query
+from vaxseq.store.at_url import store_at_url
 from vaxseq.store.file import StoreFile, read
 from vaxseq.store.materializing import store_of
 
@@ -44,10 +45,17 @@ def store_for(query: Query, store: str | os.PathLike[str], plain: dict[str, Any]
                 path.unlink(missing_ok=True)
         return store_of(query, path, plain, None, wait=True)
     if is_url(os.fspath(store)):
-        raise OptionError(f"store: {shown(os.fspath(store))}: got a URL, expected a local path. Copy the store there.")
-    path = Path(store)
-    if path.exists():
+
+        def made(path: Path, overwrite: bool) -> StoreFile:
+            return _at(query, path, plain, overwrite=overwrite)
+
+        return store_at_url(os.fspath(store), query.fingerprints, made)
+    return _at(query, Path(store), plain)
+
+
+def _at(query: Query, path: Path, plain: dict[str, Any], *, overwrite: bool = False) -> StoreFile:
+    if path.exists() and not overwrite:  # in whatever order of rows it was written
         stored = read(path)
         stored.check(query.fingerprints)
         return stored
-    return store_of(query, path, plain, None, wait=True)
+    return store_of(query, path, plain, None, overwrite=overwrite, wait=True)

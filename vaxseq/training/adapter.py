@@ -82,13 +82,13 @@ class Adapter(keras.utils.PyDataset, DataAdapter):
         rows = self._last_batch_rows()
         return None if rows == self.batch_size else rows
 
-    def _batches_for(self, asked: Asked | None) -> Iterator[Any]:
+    def _batches_for(self, asked: PassRequest | None) -> Iterator[Any]:
         raise NotImplementedError
 
-    def _dataset_for(self, asked: Asked | None) -> Any:
+    def _dataset_for(self, asked: PassRequest | None) -> Any:
         raise NotImplementedError
 
-    def _pass_begins(self, asked: Asked) -> None:
+    def _pass_begins(self, asked: PassRequest) -> None:
         raise NotImplementedError
 
     def _epoch_ends(self) -> None:
@@ -98,7 +98,7 @@ class Adapter(keras.utils.PyDataset, DataAdapter):
         raise NotImplementedError
 
 
-class Asked(NamedTuple):
+class PassRequest(NamedTuple):
     """What Keras asks for a pass: for what, by which epoch iterator, and from which of a trainer's methods.
 
     ``purpose`` is None if the loop around the iterator isn't Keras's own.
@@ -118,7 +118,7 @@ class Asked(NamedTuple):
         return None if self.call is None else self.call.f_locals.get(name)
 
 
-def _asked(adapter: Adapter) -> Asked | None:
+def _asked(adapter: Adapter) -> PassRequest | None:
     """Who asks for a pass over the adapter; None if it isn't Keras."""
     iterator, looks, new = None, False, False
     frame: FrameType | None = sys._getframe(1)
@@ -135,10 +135,10 @@ def _asked(adapter: Adapter) -> Asked | None:
             looks, new = looks or name in _LOOKS, new or name == "__init__"
             if iterator is not None and name in _CALLS:
                 if new and name == "fit" and frame.f_locals.get("epoch_iterator") is not None:
-                    return Asked(iterator, "evaluate", None)  # fit makes the iterator over its validation data
-                return Asked(iterator, "look" if looks else name, frame)  # type: ignore[arg-type]
+                    return PassRequest(iterator, "evaluate", None)  # fit makes the iterator over its validation data
+                return PassRequest(iterator, "look" if looks else name, frame)  # type: ignore[arg-type]
         frame = frame.f_back
-    return None if iterator is None else Asked(iterator, "look" if looks else None, None)
+    return None if iterator is None else PassRequest(iterator, "look" if looks else None, None)
 
 
 def purpose_of(adapter: Adapter) -> Purpose | None:

@@ -13,7 +13,7 @@ from vaxseq.errors import OptionError
 from vaxseq.features.program.recipe import Role
 from vaxseq.loading.loader import Batches
 from vaxseq.loading.query import Query
-from vaxseq.plan.places import Places
+from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.batches import Batch
@@ -49,7 +49,8 @@ class Description(Shown):
         order: of the items.
         way: how batches in turn are read.
         batch_bytes, epoch_bytes: of the arrays handed out.
-        memory_bytes: read ahead or held to serve batches in turn; ``index_bytes`` of the row index beside it.
+        memory_bytes: read ahead or held to serve batches in turn, and rows kept for the next epoch; ``index_bytes`` of
+            the row index beside it.
         expected_s: seconds to read an epoch with nothing else to do, from the batches read; None if none were. Of an
             order that memory can't hold, from a few rows read, scattered and gathered: an epoch under way.
         scratch_bytes: of a scattered order, on the disk.
@@ -113,7 +114,7 @@ def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan
         raise OptionError(f"describe seconds: got {seconds!r}, expected a time of at least 0")
     loader = pipeline.loader(plan, warn=False)
     chosen, cost = pipeline.way(plan), pipeline.expectation(plan) if seconds else None
-    expected_s = None if cost is None else Places(plan).count / cost.rows_s
+    expected_s = None if cost is None else InverseOrder(plan).count / cost.rows_s
     if seconds and cost is None:
         expected_s = _expected(loader, plan, seconds)
     arrays = tuple(
@@ -138,7 +139,7 @@ def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan
         way=str(chosen) if chosen.scratch_bytes or chosen.kind == "one by one" else way_of(loader, items, plan),
         batch_bytes=plan.batch_size * loader.row_bytes,
         epoch_bytes=((plan.num_batches - 1) * plan.batch_size + int(sizes[0])) * loader.row_bytes,
-        memory_bytes=held * plan.batch_size * loader.row_bytes,
+        memory_bytes=held * plan.batch_size * loader.row_bytes + pipeline.cache_bytes(plan),
         index_bytes=items.nbytes,
         expected_s=expected_s,
         scratch_bytes=chosen.scratch_bytes,

@@ -12,7 +12,7 @@ import numpy as np
 from vaxseq.errors import OptionError
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
-from vaxseq.training.adapter import Adapter, Asked, purpose_of, run_of, running_call
+from vaxseq.training.adapter import Adapter, PassRequest, purpose_of, run_of, running_call
 from vaxseq.training.batches import Batch
 from vaxseq.training.epochs import Epochs, Pass
 from vaxseq.training.joining import Joining
@@ -158,13 +158,13 @@ class EpochDataset(Adapter):
         if value:
             raise OptionError(_WORKERS.format(workers=1, processes=True))
 
-    def _pass_begins(self, asked: Asked) -> None:
+    def _pass_begins(self, asked: PassRequest) -> None:
         self._run(asked.iterator).begin(asked)
 
     def _epoch_ends(self) -> None:
         self._epochs.end()
 
-    def _batches_for(self, asked: Asked | None) -> Iterator[Batch]:
+    def _batches_for(self, asked: PassRequest | None) -> Iterator[Batch]:
         if asked is None:
             return self._lazily(self.__iter__)
         run = self._run(asked.iterator)
@@ -172,7 +172,7 @@ class EpochDataset(Adapter):
             return self._lazily(lambda: run.weighed(iter(self._looked_at(self._plan))))
         return self._lazily(lambda: self._batches_of(run))
 
-    def _dataset_for(self, asked: Asked | None) -> Any:
+    def _dataset_for(self, asked: PassRequest | None) -> Any:
         run = None if asked is None else self._run(asked.iterator)
         evaluates = asked is not None and asked.purpose in ("evaluate", "predict")
         looked_at = self._looked_at(self._epochs.evaluation_plan if evaluates else self._plan)

@@ -8,7 +8,7 @@ from functools import partial
 
 from vaxseq.errors import OptionError
 from vaxseq.training.adapter import (
-    Asked,
+    PassRequest,
     expect,
     goes_on,
     has_default_step,
@@ -39,7 +39,7 @@ class Run:
         self.looks = self.evaluates = False
         self.current: Pass | None = None
 
-    def begin(self, asked: Asked) -> None:
+    def begin(self, asked: PassRequest) -> None:
         """Keras begins one of its epochs, to look at a batch, to evaluate or to train.
 
         Raises:
@@ -75,7 +75,7 @@ class Run:
             )
         return *batch, weights_of_classes(batch[1], self._class_weight or {})
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: PassRequest) -> None:
         """Refuses arguments that a Sequence has no use for, and takes note of the others.
 
         Raises:
@@ -97,7 +97,7 @@ class Run:
         elif call == "evaluate" and not self._has_targets and has_default_step(asked.argument("self")):
             raise OptionError("evaluate: the Sequence has no targets to compare with. Give it targets=, or predict.")
 
-    def _hint(self, asked: Asked) -> None:
+    def _hint(self, asked: PassRequest) -> None:
         """Keras permutes a PyDataset's batches by default; a Sequence's order is its own."""
         plan = self._epochs.whole.plan
         if asked.argument("shuffle") and plan.in_order and plan.num_batches > 1 and not self._epochs.hinted:

@@ -80,8 +80,8 @@ class Sequence(Shown, EpochDataset):
         augment_workers: processes that run ``augment``, for a function that is slow in Python; it must be one of a
             module, not of a notebook, and the program start below ``if __name__ == "__main__"``. They share memory
             with this process and work on batches ahead. 0: in the threads that read ahead.
-        store: a packed store's file (see ``materialize``), made there when it isn't there yet, or "auto" for one in
-            the cache folder: the features are computed once, and read at the memory's pace. A store that was
+        store: a packed store's file, or its URL (see ``materialize``), made there when it isn't there yet, or "auto"
+            for one in the cache folder: the features are computed once, and read at the memory's pace. A store that was
             made from other data, rows or features is refused. Batches follow the store's order of rows.
         read_ahead: batches prepared ahead in a background thread, rounded up to whole chunks; 0 for none. A store's
             batches in order are copied when asked for: that takes less time than a thread's help. Never more than

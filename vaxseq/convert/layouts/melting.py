@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from vaxseq.convert import text
-from vaxseq.convert.forms.looking import Look, read_column
-from vaxseq.convert.forms.saying import decide
+from vaxseq.convert.forms.detection import FormDetector, read_column
+from vaxseq.convert.forms.suggestion import decide
 from vaxseq.convert.lattice import cast_exactly, is_text, join
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
 
@@ -61,7 +61,7 @@ class Melting:
         kind = text.infer(cells, text.TextFormat(), "melt")
         if not is_text(kind):
             return text.convert(cells, kind, text.TextFormat())
-        look = Look((), ".", delimiter="", of=("times",), words=False)
+        look = FormDetector((), ".", delimiter="", of=("times",), words=False)
         look.take(cells, np.ones(len(cells), np.int64))
         decided = decide(look)
         return cells if decided is None else read_column(decided.form, cells, decided.kind)

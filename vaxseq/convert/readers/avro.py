@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.base import Piece, Unit
 from vaxseq.convert.readers.nesting import NestedReader
@@ -120,7 +120,7 @@ class _Opened:
 
     def __enter__(self) -> tuple[Iterator[Any], Any]:
         try:
-            self._file = places.open_bytes(self._reader.source.path or "")
+            self._file = storage.open_bytes(self._reader.source.path or "")
             found = self._reader._avro.reader(self._file)
         except BaseException as error:
             self.__exit__(type(error), error, None)

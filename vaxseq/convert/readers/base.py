@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import OptionError, SchemaError
 
@@ -100,12 +100,12 @@ class Reader(ABC):
     @classmethod
     def stamp(cls, source: Source) -> tuple[int, bytes]:
         """The source's size, and bytes that change when it does; nothing for what can't be read twice."""
-        return places.stamp(source.path) if source.path is not None else (0, b"")
+        return storage.stamp(source.path) if source.path is not None else (0, b"")
 
     @classmethod
     def content(cls, source: Source) -> bytes:
         """Bytes that are the same for a copy of the source; nothing where that can't be told."""
-        return places.content(source.path) if source.path is not None else b""
+        return storage.content(source.path) if source.path is not None else b""
 
     @classmethod
     def check(cls, sources: Sequence[Source], options: Mapping[str, Any]) -> None:
@@ -160,7 +160,7 @@ class Reader(ABC):
 
     def total_bytes(self) -> int:
         """Size of the source, as progress counts it."""
-        return places.size_of(self.source.path) if self.source.path else 0
+        return storage.size_of(self.source.path) if self.source.path else 0
 
     def estimate_bytes(self) -> int:
         """About how many bytes of dataset it makes."""

@@ -18,8 +18,8 @@ from vaxseq.convert.layouts.body import Spans, spans_of, without_quotes
 from vaxseq.convert.ranges import bounds_of
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request
+from vaxseq.convert.readers.cell_parser import CellParser
 from vaxseq.convert.readers.headed import HeadedReader
-from vaxseq.convert.readers.worded import Worded
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SourceError
 
@@ -38,17 +38,17 @@ class CsvReader(HeadedReader):
         self._seen: tuple[Piece, scan.Dialect] | None = None
         self._spans: tuple[Piece, Spans | None] | None = None
         self._number_marks = text.number_marks(self.nulls)
-        self._worded = self._words()
+        self._parsers = self._words()
 
-    def _words(self) -> dict[str, Worded]:
+    def _words(self) -> dict[str, CellParser]:
         """Columns whose form or marks were named."""
-        return {name: worded for name in self._names if (worded := self.worded(name)) is not None}
+        return {name: parser for name in self._names if (parser := self.cell_parser(name)) is not None}
 
     def column_units(self) -> dict[str, str]:
         cells = (
-            self._read(self.sample(), self._names, dict.fromkeys(self._names, pa.string()), []) if self._worded else {}
+            self._read(self.sample(), self._names, dict.fromkeys(self._names, pa.string()), []) if self._parsers else {}
         )
-        found = {name: one.unit(cells[name].combine_chunks()) for name, one in self._worded.items()}
+        found = {name: one.unit(cells[name].combine_chunks()) for name, one in self._parsers.items()}
         return {**self._units, **{name: unit for name, unit in found.items() if unit is not None}}
 
     def infer(self, piece: Piece) -> dict[str, pa.DataType]:
@@ -63,7 +63,9 @@ class CsvReader(HeadedReader):
 
     def _inferred(self, name: str, cells: pa.Array) -> pa.DataType:
         where = f"{self.where}: column {name!r}"
-        return self._worded[name].kind(cells, where) if name in self._worded else text.infer(cells, self.format, where)
+        return (
+            self._parsers[name].kind(cells, where) if name in self._parsers else text.infer(cells, self.format, where)
+        )
 
     def _category(self, kind: pa.DataType) -> pa.DataType:
         return CATEGORY if pa.types.is_string(kind) else kind  # tried first; a column of many values gives it up
@@ -119,14 +121,14 @@ class CsvReader(HeadedReader):
                 name = self._blamed(error, piece)
                 if suspicious and self._spans_of(piece, headers=True) is not None:
                     raise _HeaderAgainError from error
-                if name in request.declared or name in self._worded or is_text(types[name]):
+                if name in request.declared or name in self._parsers or is_text(types[name]):
                     loose.add(name)
                 else:
                     types[name] = self._promoted(piece, name, types[name])
                 continue
             promoted = self._strict(piece, table, types, request.declared)
             over = {
-                name for name in request.declared - loose - set(self._worded) if self._overflows(piece, table, name)
+                name for name in request.declared - loose - set(self._parsers) if self._overflows(piece, table, name)
             }
             loose |= over
             if not promoted and not over:
@@ -139,7 +141,7 @@ class CsvReader(HeadedReader):
         """The type that the parser makes of the column; bytes and text are read cell by cell after it."""
         if name in loose or not _direct(kind):
             return pa.binary()
-        if name in self._worded:
+        if name in self._parsers:
             return pa.string()
         lenient = self.set["timestamp_format"] and pa.types.is_timestamp(kind)  # of days that a month doesn't have
         return pa.string() if lenient else kind
@@ -159,15 +161,15 @@ class CsvReader(HeadedReader):
             ordinals = np.delete(np.arange(rows + len(invalid)), [row for row, _ in invalid])
         keep = np.ones(rows, bool)
         for name in table.column_names:
-            if types[name].equals(asked[name]) and name not in self._worded:
+            if types[name].equals(asked[name]) and name not in self._parsers:
                 if self._number_marks and (pa.types.is_integer(types[name]) or pa.types.is_floating(types[name])):
                     table = table.set_column(table.column_names.index(name), name, self._unmarked(table[name]))
                 continue
             cells = table[name].combine_chunks()
             words, wrong = text.parse(cells, pa.string(), self.format)
-            if name in self._worded:
+            if name in self._parsers:
                 where = f"{self.where}: column {name!r}"
-                values, misfit = self._worded[name].read(words, types[name], where, declared=name in declared)
+                values, misfit = self._parsers[name].read(words, types[name], where, declared=name in declared)
             else:
                 values, misfit = text.parse(words, types[name], self.format)
             for row in np.flatnonzero(wrong | misfit).tolist():
@@ -269,7 +271,7 @@ class CsvReader(HeadedReader):
         numbers = [
             name
             for name in table.column_names
-            if name not in declared and types[name] in (pa.int64(), pa.float64()) and name not in self._worded
+            if name not in declared and types[name] in (pa.int64(), pa.float64()) and name not in self._parsers
         ]
         found: dict[str, pa.DataType] = {}
         if numbers and (codes := scan.count_codes(piece.raw, self._dialect_of(piece))):

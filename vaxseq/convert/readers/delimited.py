@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.convert import archives, places, text
+from vaxseq.convert import archives, storage, text
 from vaxseq.convert.forms import forms
-from vaxseq.convert.forms.looking import Subject
+from vaxseq.convert.forms.detection import Subject
 from vaxseq.convert.forms.marks import WORDS_IN_CASES
 from vaxseq.convert.layouts import encoding
 from vaxseq.convert.layouts.blanks import WHITESPACE, tabbed
@@ -21,7 +21,7 @@ from vaxseq.convert.layouts.body import first_unclosed
 from vaxseq.convert.layouts.footer import footer_start, without_footer
 from vaxseq.convert.readers import scan, streams
 from vaxseq.convert.readers.base import Piece, Reader, Unit, bad_option
-from vaxseq.convert.readers.worded import Worded
+from vaxseq.convert.readers.cell_parser import CellParser
 from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SourceError, did_you_mean
 
@@ -67,7 +67,7 @@ class TextReader(Reader):
             ) from error
         as_it_is = plain and self.set.get("delimiter") != WHITESPACE
         packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
-        self._is_plain_file = not packed and not places.is_url(self.source.path)
+        self._is_plain_file = not packed and not storage.is_url(self.source.path)
         self.splittable = as_it_is and self._is_plain_file
         self._file = streams.FileBytes(self.source.path) if self.splittable else None
         self._held = (0, np.empty(0, np.uint8))
@@ -109,21 +109,21 @@ class TextReader(Reader):
 
     def named_kind(self, name: str, cells: pa.Array) -> pa.DataType | None:
         """The type of cells whose form or marks were named; None where they weren't."""
-        worded = self.worded(name)
-        return None if worded is None else worded.kind(cells, f"{self.where}: column {name!r}")
+        parser = self.cell_parser(name)
+        return None if parser is None else parser.kind(cells, f"{self.where}: column {name!r}")
 
     def named_values(self, name: str, cells: pa.Array, kind: pa.DataType) -> pa.Array:
         """Such cells as values."""
-        worded = self.worded(name)
-        assert worded is not None
-        return worded.read(cells, kind, f"{self.where}: column {name!r}", declared=False)[0]
+        parser = self.cell_parser(name)
+        assert parser is not None
+        return parser.read(cells, kind, f"{self.where}: column {name!r}", declared=False)[0]
 
-    def worded(self, name: str) -> Worded | None:
+    def cell_parser(self, name: str) -> CellParser | None:
         """How the column is read where its form or its marks of missing values were named."""
         if name not in self.forms and name not in self.marks:
             return None
         nulls = (*self.nulls, *self.marks.get(name, ()))
-        return Worded(self.forms.get(name), nulls, self.format, WORDS_IN_CASES if self._knows_words else ())
+        return CellParser(self.forms.get(name), nulls, self.format, WORDS_IN_CASES if self._knows_words else ())
 
     def glimpses(self, size: int) -> Iterator[Piece]:
         """Whole lines from the middle and from the end; none of a source that must be read from its start."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.readers.base import Piece, TypedReader, Unit, bad_option
 from vaxseq.convert.readers.nesting import check_distinct
 from vaxseq.dataset.notice import Notice
@@ -37,7 +37,7 @@ class ExcelReader(TypedReader):
         if not isinstance(skip, int) or isinstance(skip, bool) or skip < 0:
             raise bad_option(self.where, "skip_rows", skip, "how many rows stand above the names")
         try:
-            with places.open_bytes(source.path) as file:
+            with storage.open_bytes(source.path) as file:
                 book = python_calamine.CalamineWorkbook.from_filelike(file)
                 rows = self._sheet(book).to_python(skip_empty_area=False)
         except FileNotFoundError as error:

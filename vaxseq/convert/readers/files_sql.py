@@ -138,7 +138,7 @@ class FilesSqlReader(SqlReader):
 
 def default_limit() -> int:
     """Half of the memory that is free to this process, 4 GiB at most."""
-    from vaxseq.dataset.allowance import memory_room
+    from vaxseq.dataset.memory_limit import memory_room
 
     room = memory_room()
     return _MOST if room is None else int(min(max(room // 2, _LEAST), _MOST))

@@ -10,14 +10,14 @@ import h5py
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.base import Source, bad_option
 from vaxseq.convert.readers.hdf5_frames import FRAMES, fixed_frame
 from vaxseq.convert.readers.hdf5_tables import columns_of
-from vaxseq.convert.readers.stored import ArraysReader, Stored, refused
-from vaxseq.dataset.hdf5_form import check_files
-from vaxseq.dataset.hdf5_reach import outside, unwritten
+from vaxseq.convert.readers.named_arrays import ArraysReader, StoredArray, refused
+from vaxseq.dataset.hdf5_external import outside, unwritten
+from vaxseq.dataset.hdf5_probe import check_files
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
 _DEPTH = 8
@@ -35,15 +35,15 @@ class Hdf5Reader(ArraysReader):
     suffixes = (".hdf5", ".h5", ".hdf", ".he5", ".nc", ".nc4", ".cdf")
     options = {"group": None, "rows": None, "allow_external": False}
 
-    def find(self) -> list[Stored]:
+    def find(self) -> list[StoredArray]:
         path = self.source.path or ""
-        remote = places.is_url(path)
+        remote = storage.is_url(path)
         self._seen: set[int] = set()
         if not remote and not os.path.exists(path):
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.")
         if not remote:
             self._refuse_old_netcdf(path)
-        self._file = h5py.File(places.open_bytes(path) if remote else path, "r")
+        self._file = h5py.File(storage.open_bytes(path) if remote else path, "r")
         if remote:
             self._check_remote()
         given = self.set["group"]
@@ -70,7 +70,7 @@ class Hdf5Reader(ArraysReader):
     @classmethod
     def check(cls, sources: Sequence[Source], options: Mapping[str, Any]) -> None:
         """Damage can make the HDF5 library loop for ever, so another process tries first."""
-        paths = [one.path for one in sources if one.path is not None and not places.is_url(one.path)]
+        paths = [one.path for one in sources if one.path is not None and not storage.is_url(one.path)]
         external = options.get("allow_external") is True
         check_files([path for path in paths if os.path.exists(path)], allow_external=external)
 
@@ -83,7 +83,7 @@ class Hdf5Reader(ArraysReader):
     def hint(self) -> str:
         return " Choose a group with group=."
 
-    def _walk(self, group: h5py.Group, path: tuple[str, ...], depth: int) -> Iterator[Stored]:
+    def _walk(self, group: h5py.Group, path: tuple[str, ...], depth: int) -> Iterator[StoredArray]:
         """Every array below a group; its own before those of the groups in it."""
         if (address := h5py.h5o.get_info(group.id).addr) in self._seen:  # a link to a group around it
             return
@@ -105,19 +105,19 @@ class Hdf5Reader(ArraysReader):
             if depth < _DEPTH and not name.startswith(_INDEX):
                 yield from self._walk(one, (*path, name), depth + 1)
 
-    def _vaex(self, group: h5py.Group) -> Iterator[Stored]:
+    def _vaex(self, group: h5py.Group) -> Iterator[StoredArray]:
         found = {str(one.attrs.get("alias", name)): one for name, one in group.items() if _has_rows(one)}
         order = str(group.attrs.get("column_order", "")).split(",")
         for name in [*(one for one in order if one in found), *(one for one in found if one not in order)]:
             yield self._vaex_column(name, found[name], ())
 
-    def _vaex_column(self, name: str, place: Any, path: tuple[str, ...]) -> Stored:
+    def _vaex_column(self, name: str, place: Any, path: tuple[str, ...]) -> StoredArray:
         rows = self._length(place)
         try:
             kind = self._kind(name, place)
         except SchemaError as error:
             return refused((*path, name), rows, str(error))
-        return Stored((*path, name), rows, kind, lambda start, stop: self._read(name, place, start, stop))
+        return StoredArray((*path, name), rows, kind, lambda start, stop: self._read(name, place, start, stop))
 
     def _length(self, place: Any) -> int:
         if isinstance(place, h5py.Dataset):

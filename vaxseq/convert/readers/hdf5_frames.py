@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
-from vaxseq.convert.readers.stored import Stored, refused
+from vaxseq.convert.readers.named_arrays import StoredArray, refused
 
 FRAMES = ("frame", "series")
 _UNPICKLED = "pandas keeps it as Python objects, which aren't unpickled; write the frame with to_parquet()"
 
 
-def fixed_frame(group: h5py.Group, path: tuple[str, ...], where: str) -> Iterator[Stored]:
+def fixed_frame(group: h5py.Group, path: tuple[str, ...], where: str) -> Iterator[StoredArray]:
     """The index, where it says more than the row's number, and the columns in the frame's order."""
     index = group.get("index" if "index" in group else "axis1")
     found = {}
@@ -39,14 +39,14 @@ def fixed_frame(group: h5py.Group, path: tuple[str, ...], where: str) -> Iterato
     yield from found.values()
 
 
-def _of_axis(path: tuple[str, ...], axis: h5py.Dataset, where: str) -> Stored:
+def _of_axis(path: tuple[str, ...], axis: h5py.Dataset, where: str) -> StoredArray:
     kind = _text(axis.attrs.get("kind")) or ""
     if kind.startswith("datetime64"):
         return _times(path, axis, None, int(axis.shape[0]), kind, where)
     return _of_values(path, axis, None, int(axis.shape[0]), where)
 
 
-def _of_values(path: tuple[str, ...], values: h5py.Dataset, column: int | None, rows: int, where: str) -> Stored:
+def _of_values(path: tuple[str, ...], values: h5py.Dataset, column: int | None, rows: int, where: str) -> StoredArray:
     told = _text(values.attrs.get("value_type")) or ""
     if h5py.check_vlen_dtype(values.dtype) is not None or values.dtype.kind == "O":
         return refused(path, rows, _UNPICKLED)
@@ -55,12 +55,14 @@ def _of_values(path: tuple[str, ...], values: h5py.Dataset, column: int | None, 
     if told.startswith("timedelta64") or values.dtype.kind not in "biufS":
         return refused(path, rows, f"{told or values.dtype} can't be converted")
     read = partial(_block, values, column, None, where)
-    return Stored(path, rows, arrow_type(values.dtype, (), where), read, values.dtype.itemsize)
+    return StoredArray(path, rows, arrow_type(values.dtype, (), where), read, values.dtype.itemsize)
 
 
-def _times(path: tuple[str, ...], values: h5py.Dataset, column: int | None, rows: int, kind: str, where: str) -> Stored:
+def _times(
+    path: tuple[str, ...], values: h5py.Dataset, column: int | None, rows: int, kind: str, where: str
+) -> StoredArray:
     dtype = np.dtype(kind if "[" in kind else "datetime64[ns]")
-    return Stored(path, rows, arrow_type(dtype, (), where), partial(_block, values, column, dtype, where))
+    return StoredArray(path, rows, arrow_type(dtype, (), where), partial(_block, values, column, dtype, where))
 
 
 def _block(

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from vaxseq.convert.readers.arrays import to_arrow
 from vaxseq.convert.readers.conventions import Convention, convention
-from vaxseq.convert.readers.stored import Stored, refused
+from vaxseq.convert.readers.named_arrays import StoredArray, refused
 from vaxseq.errors import SchemaError
 
 _TIME = "time of PyTables"
@@ -22,7 +22,7 @@ _DIMENSION = "This is a netCDF dimension but not a netCDF variable"  # what netC
 Rows = Callable[[int, int], npt.NDArray[Any]]
 
 
-def columns_of(dataset: h5py.Dataset, path: tuple[str, ...], where: str) -> Iterator[Stored]:
+def columns_of(dataset: h5py.Dataset, path: tuple[str, ...], where: str) -> Iterator[StoredArray]:
     """The columns of one dataset."""
     if not dataset.shape or str(_plain(dataset.attrs.get("NAME", ""))).startswith(_DIMENSION):
         return
@@ -44,7 +44,7 @@ def columns_of(dataset: h5py.Dataset, path: tuple[str, ...], where: str) -> Iter
 def _fields(
     path: tuple[str, ...], rows: int, dtype: np.dtype[Any], reader: _Records, attributes: dict[str, Any], where: str,
     inside: tuple[str, ...] = (),
-) -> Iterator[Stored]:  # fmt: skip
+) -> Iterator[StoredArray]:  # fmt: skip
     for name in dtype.names or ():
         kind, shape = dtype[name].base, dtype[name].shape
         here = (*inside, name)
@@ -72,7 +72,7 @@ def _fields(
 def _column(
     path: tuple[str, ...], rows: int, dtype: np.dtype[Any], shape: tuple[int, ...], read: Rows,
     attributes: dict[str, Any], where: str,
-) -> Stored:  # fmt: skip
+) -> StoredArray:  # fmt: skip
     at = f"{where}: {'/'.join(path)!r}"
     named = str(_plain(attributes.get("dtype")) or "")
     if named.startswith(("datetime64", "timedelta64")) and dtype.itemsize == 8:
@@ -97,7 +97,7 @@ def _column(
     except SchemaError as error:
         return refused(path, rows, str(error).removeprefix(f"{at}: "))
     size = int(np.prod(shape, dtype=np.int64)) * (dtype.itemsize if dtype.kind != "O" else 32)
-    return Stored(path, rows, kind, partial(_values, read, said, at), size, said.unit)
+    return StoredArray(path, rows, kind, partial(_values, read, said, at), size, said.unit)
 
 
 def _values(read: Rows, said: Convention, where: str, start: int, stop: int) -> pa.Array:
@@ -133,7 +133,7 @@ def _joined(read: Rows, start: int, stop: int) -> npt.NDArray[Any]:
 
 def _words_of_enum(
     path: tuple[str, ...], rows: int, shape: tuple[int, ...], read: Rows, words: dict[str, int]
-) -> Stored:
+) -> StoredArray:
     if shape:
         return refused(path, rows, "arrays of an enumeration can't be converted")
     texts = pa.array(list(words), pa.string())
@@ -146,7 +146,7 @@ def _words_of_enum(
         codes = order[places]
         return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32(), mask=known[codes] != array), texts)
 
-    return Stored(path, rows, pa.dictionary(pa.int32(), pa.string()), values, 4)
+    return StoredArray(path, rows, pa.dictionary(pa.int32(), pa.string()), values, 4)
 
 
 class _Records:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Reader, Request, Source, Unit, bad_option
 from vaxseq.convert.readers.kinds import storable, wanted_schema
@@ -97,7 +97,7 @@ class ImagesReader(Reader):
             labels = [name.split("/")[0] if "/" in name else None for name in files]
             return files, pa.table({"label": pa.array(labels, pa.string())})
         path = os.fspath(self.set["labels"])
-        places.check_readable(path)
+        storage.check_readable(path)
         try:
             table = pacsv.read_csv(path, convert_options=pacsv.ConvertOptions(strings_can_be_null=True))
         except FileNotFoundError as error:
@@ -116,12 +116,12 @@ class ImagesReader(Reader):
     def stamp(cls, source: Source) -> tuple[int, bytes]:
         _listed.cache_clear()
         found = _listed(source.path or "")
-        labels = places.stamp(os.fspath(source.data))[1] if source.data is not None else b""
+        labels = storage.stamp(os.fspath(source.data))[1] if source.data is not None else b""
         return sum(size for _, size, _ in found), repr(found).encode() + labels
 
     @classmethod
     def content(cls, source: Source) -> bytes:
-        labels = places.content(os.fspath(source.data)) if source.data is not None else b""
+        labels = storage.content(os.fspath(source.data)) if source.data is not None else b""
         return repr([(name, size) for name, size, _ in _listed(source.path or "")]).encode() + labels
 
     def schema(self) -> pa.Schema:
@@ -186,7 +186,7 @@ class ImagesReader(Reader):
             real, root = os.path.realpath(path), os.path.realpath(self._root)
             if os.path.commonpath([real, root]) != root:
                 raise ValueError("it lies outside of the folder; allow_external=True reads it")
-        if os.path.exists(path) and not places.is_file(path):
+        if os.path.exists(path) and not storage.is_file(path):
             raise ValueError("a pipe, device or folder, expected a file")
         return path
 
@@ -227,9 +227,9 @@ class ImagesReader(Reader):
 @lru_cache(maxsize=4)
 def _listed(root: str) -> tuple[tuple[str, int, int], ...]:
     """(name below the root with /, size, time of change) of each image, sorted; hidden ones are left out."""
-    if places.is_url(root):
+    if storage.is_url(root):
         raise SourceError(
-            f"{places.shown(root)}: images are read from a local folder; got a URL. Copy them here first."
+            f"{storage.shown(root)}: images are read from a local folder; got a URL. Copy them here first."
         )
     if not os.path.isdir(root):
         raise SourceNotFoundError(f"{root}: no such folder of images. Check the path.")
@@ -239,7 +239,7 @@ def _listed(root: str) -> tuple[tuple[str, int, int], ...]:
         for name in names:
             path = os.path.join(folder, name)
             if os.path.splitext(name)[1].lower() in _SUFFIXES and not name.startswith((".", "_")):
-                if not places.is_file(path):
+                if not storage.is_file(path):
                     continue  # a pipe or device has no end
                 about = os.stat(path) if os.path.exists(path) else os.lstat(path)
                 found.append((Path(path).relative_to(root).as_posix(), about.st_size, about.st_mtime_ns))

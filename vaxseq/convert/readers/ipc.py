@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.base import Piece, Unit
 from vaxseq.convert.readers.nesting import NestedReader
@@ -29,8 +29,8 @@ class IpcReader(NestedReader):
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
         try:
-            remote = places.is_url(source.path)
-            self._source = pa.PythonFile(places.open_bytes(source.path), "r") if remote else pa.OSFile(source.path)
+            remote = storage.is_url(source.path)
+            self._source = pa.PythonFile(storage.open_bytes(source.path), "r") if remote else pa.OSFile(source.path)
             head = self._source.read(6)
             if head[:4] == b"FEA1":
                 raise SourceError(

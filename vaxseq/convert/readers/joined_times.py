@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from vaxseq.convert.lattice import CATEGORY
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Reader, Request, bad_option
-from vaxseq.convert.readers.worded import Worded
-from vaxseq.convert.readers.wrapped import Wrapped
+from vaxseq.convert.readers.cell_parser import CellParser
+from vaxseq.convert.readers.delegating import DelegatingReader
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import ColumnNotFoundError, did_you_mean
 
 
-class JoinedTimes(Wrapped):
+class JoinedTimes(DelegatingReader):
     """The cells of some columns with a blank between them are one column's."""
 
     def __init__(self, reader: Reader, given: Any) -> None:
@@ -75,9 +75,9 @@ class JoinedTimes(Wrapped):
         parts = [pc.utf8_trim_whitespace(parsed.table[name].combine_chunks().cast(pa.string())) for name in self._parts]
         return parsed, pc.binary_join_element_wise(*parts, " ")
 
-    def _how(self) -> Worded:
-        found: Worded | None = self._reader.worded(self._name)
-        return found or Worded(None, self._reader.nulls, self._reader.format)
+    def _how(self) -> CellParser:
+        found: CellParser | None = self._reader.cell_parser(self._name)
+        return found or CellParser(None, self._reader.nulls, self._reader.format)
 
 
 def _named(given: Any, columns: Sequence[str], where: str) -> tuple[str, tuple[str, ...]]:

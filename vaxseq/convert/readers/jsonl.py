@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert import text
-from vaxseq.convert.forms.looking import Subject
+from vaxseq.convert.forms.detection import Subject
 from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
@@ -187,10 +187,11 @@ class JsonLinesReader(TextReader):
             values = self._values(rows, name)
             if name not in request.declared:
                 types[name] = self._wider(values, types[name], name)
-            worded = self.worded(name) if all(value is None or isinstance(value, str) for value in values) else None
-            if worded is not None:
+            texts = all(value is None or isinstance(value, str) for value in values)
+            parser = self.cell_parser(name) if texts else None
+            if parser is not None:
                 demanded, cells = name in request.declared, pa.array(values, pa.string())
-                columns[name], wrong = worded.read(cells, request.types[name], name, declared=demanded)
+                columns[name], wrong = parser.read(cells, request.types[name], name, declared=demanded)
             else:
                 columns[name], wrong = self._column(values, types[name], name)
             for row in np.flatnonzero(wrong).tolist():
@@ -207,14 +208,14 @@ class JsonLinesReader(TextReader):
             name: partial(self._of_text, name, request.types[name], name in request.declared)
             for name in request.columns
             if name not in self._lists.forms
-            and (self.worded(name) is not None or pa.types.is_timestamp(kind := request.types[name])
+            and (self.cell_parser(name) is not None or pa.types.is_timestamp(kind := request.types[name])
                  or pa.types.is_date(kind))
         }  # fmt: skip
 
     def _of_text(self, name: str, kind: pa.DataType, declared: bool, cells: pa.Array) -> pa.Array | None:
         """The values, or None where some cell isn't one, or asks for a wider type."""
-        if (worded := self.worded(name)) is not None:
-            values, wrong = worded.read(cells, kind, name, declared=declared)
+        if (parser := self.cell_parser(name)) is not None:
+            values, wrong = parser.read(cells, kind, name, declared=declared)
             return None if wrong.any() else values
         if not declared and not self._all_in(cells.drop_null(), kind, name):
             return None
@@ -289,8 +290,8 @@ class JsonLinesReader(TextReader):
             words = pa.array([_written(value) for value in values], pa.string())
             kind = text.infer(words, text.TextFormat(), f"{self.where}: column {name!r}")
             return CATEGORY if is_text(kind) else pa.float64() if kind == pa.int64() and kinds != {int} else kind
-        if kinds == {str} and (worded := self.worded(name)) is not None:
-            return worded.kind(pa.array(values, pa.string()), name)
+        if kinds == {str} and (parser := self.cell_parser(name)) is not None:
+            return parser.kind(pa.array(values, pa.string()), name)
         if kinds == {str}:
             kind = text.infer(pa.array(values, pa.string()), self.format, name) if _like_time(values) else pa.string()
             return kind if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else CATEGORY

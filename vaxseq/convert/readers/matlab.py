@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.base import Source
-from vaxseq.convert.readers.stored import ArraysReader, Stored, refused
-from vaxseq.dataset.hdf5_form import check_files
+from vaxseq.convert.readers.named_arrays import ArraysReader, StoredArray, refused
+from vaxseq.dataset.hdf5_probe import check_files
 from vaxseq.dataset.notice import Notice
 from vaxseq.errors import MissingExtraError, SchemaError, SourceError, SourceNotFoundError
 
@@ -52,13 +52,13 @@ class MatlabReader(ArraysReader):
     options = {"rows": None, "allow_external": False}
     separator = "."
 
-    def find(self) -> list[Stored]:
+    def find(self) -> list[StoredArray]:
         path = self.source.path or ""
-        remote = places.is_url(path)
+        remote = storage.is_url(path)
         if not remote and not os.path.exists(path):
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.")
         self._turned: list[str] = []
-        file = places.open_bytes(path)
+        file = storage.open_bytes(path)
         if _is_hdf5(file):
             self._file = h5py.File(file, "r")
             found = list(_in_hdf5(self._file, (), 0))
@@ -70,7 +70,7 @@ class MatlabReader(ArraysReader):
     @classmethod
     def check(cls, sources: Sequence[Source], options: Mapping[str, Any]) -> None:
         """Damage can make the HDF5 library loop for ever, so another process tries first."""
-        paths = [one.path for one in sources if one.path is not None and not places.is_url(one.path)]
+        paths = [one.path for one in sources if one.path is not None and not storage.is_url(one.path)]
         new = []
         for path in paths:
             if os.path.isfile(path):
@@ -83,7 +83,7 @@ class MatlabReader(ArraysReader):
         turned = [Notice(name, "its rows lie along another dimension than the first") for name in self._turned]
         return [*super().notices, *turned]
 
-    def _in_old(self, file: Any) -> Iterator[Matrix | Stored]:
+    def _in_old(self, file: Any) -> Iterator[Matrix | StoredArray]:
         try:
             from scipy.io import loadmat
         except ImportError as error:
@@ -101,15 +101,15 @@ class MatlabReader(ArraysReader):
             if not name.startswith("__"):
                 yield from _in_memory(value, (name,))
 
-    def _laid_out(self, found: list[Matrix | Stored]) -> list[Stored]:
+    def _laid_out(self, found: list[Matrix | StoredArray]) -> list[StoredArray]:
         """Each array with its rows along the dimension that has the length of the vectors."""
         vectors = [max(one.shape) for one in found if isinstance(one, Matrix) and len(one.long_axes()) == 1]
-        vectors += [one.rows for one in found if isinstance(one, Stored) and one.reason is None and one.rows > 1]
+        vectors += [one.rows for one in found if isinstance(one, StoredArray) and one.reason is None and one.rows > 1]
         firsts = [one.shape[0] for one in found if isinstance(one, Matrix) and len(one.long_axes()) > 1]
         length = Counter(vectors or firsts or [1]).most_common(1)[0][0]
         columns = []
         for one in found:
-            if isinstance(one, Stored):
+            if isinstance(one, StoredArray):
                 columns.append(one)
                 continue
             axes = one.long_axes()
@@ -131,7 +131,7 @@ def _is_hdf5(file: Any) -> bool:
     return found
 
 
-def _column(one: Matrix, axis: int, where: str) -> Stored:
+def _column(one: Matrix, axis: int, where: str) -> StoredArray:
     shape = tuple(size for place, size in enumerate(one.shape) if place != axis and size != 1)
     at = f"{where}: {'.'.join(one.path)!r}"
     try:
@@ -143,10 +143,10 @@ def _column(one: Matrix, axis: int, where: str) -> Stored:
         block = np.moveaxis(one.block(axis, start, stop), axis, 0)
         return to_arrow(np.ascontiguousarray(block).reshape(stop - start, *shape).astype(one.dtype), None, at)
 
-    return Stored(one.path, one.shape[axis], kind, read, int(np.prod(shape, dtype=np.int64)) * one.dtype.itemsize)
+    return StoredArray(one.path, one.shape[axis], kind, read, int(np.prod(shape, dtype=np.int64)) * one.dtype.itemsize)
 
 
-def _in_hdf5(group: h5py.Group, path: tuple[str, ...], depth: int) -> Iterator[Matrix | Stored]:
+def _in_hdf5(group: h5py.Group, path: tuple[str, ...], depth: int) -> Iterator[Matrix | StoredArray]:
     for name, one in group.items():
         here = (*path, name)
         if name.startswith("#"):  # where cells and objects are kept
@@ -193,7 +193,7 @@ def _referred(file: h5py.File, reference: Any) -> Any:
     return one[()].ravel()[0].item() if one.size == 1 and one.dtype.kind in "biuf" else None
 
 
-def _in_memory(value: Any, path: tuple[str, ...]) -> Iterator[Matrix | Stored]:
+def _in_memory(value: Any, path: tuple[str, ...]) -> Iterator[Matrix | StoredArray]:
     if not isinstance(value, np.ndarray):
         rows = int(value.shape[0]) if hasattr(value, "shape") and value.shape else 1
         yield refused(path, rows, f"a {type(value).__name__} can't be converted; save its columns as full matrices")
@@ -222,15 +222,15 @@ def _held(one: Any) -> Any:
     return one.ravel()[0].item() if isinstance(one, np.ndarray) and one.size == 1 and one.dtype.kind in "biuf" else None
 
 
-def _cells(path: tuple[str, ...], values: list[Any]) -> Stored:
+def _cells(path: tuple[str, ...], values: list[Any]) -> StoredArray:
     if values and all(isinstance(value, str) for value in values):
         return _texts(path, values)
     if values and all(isinstance(value, bool | int | float) for value in values):
         numbers = np.array(values)
-        return Stored(path, len(values), arrow_type(numbers.dtype, (), "cell"),
+        return StoredArray(path, len(values), arrow_type(numbers.dtype, (), "cell"),
                       lambda start, stop: to_arrow(numbers[start:stop], None, "cell"))  # fmt: skip
     return refused(path, len(values), "cells that hold neither texts nor single numbers can't be converted")
 
 
-def _texts(path: tuple[str, ...], words: list[str]) -> Stored:
-    return Stored(path, len(words), pa.string(), lambda start, stop: pa.array(words[start:stop], pa.string()), 32)
+def _texts(path: tuple[str, ...], words: list[str]) -> StoredArray:
+    return StoredArray(path, len(words), pa.string(), lambda start, stop: pa.array(words[start:stop], pa.string()), 32)

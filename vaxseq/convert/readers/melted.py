@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert.forms.looking import Subject
+from vaxseq.convert.forms.detection import Subject
 from vaxseq.convert.lattice import CATEGORY, is_text
 from vaxseq.convert.layouts.melting import Melting
 from vaxseq.convert.readers.base import Parsed, Piece, Reader, Request
-from vaxseq.convert.readers.wrapped import Wrapped
+from vaxseq.convert.readers.delegating import DelegatingReader
 from vaxseq.dataset.notice import Notice
 
 
-class Melted(Wrapped):
+class Melted(DelegatingReader):
     """A reader as its long table."""
 
     def __init__(self, reader: Reader, given: Any) -> None:

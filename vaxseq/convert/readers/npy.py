@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
-from vaxseq.convert.readers.stored import ArraysReader, Stored, refused
+from vaxseq.convert.readers.named_arrays import ArraysReader, StoredArray, refused
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import SchemaError, SourceError, SourceNotFoundError
 
@@ -30,9 +30,9 @@ class NpyReader(ArraysReader):
     name = "npy"
     suffixes = (".npy", ".npz")
 
-    def find(self) -> list[Stored]:
+    def find(self) -> list[StoredArray]:
         path = self.source.path or ""
-        if places.is_url(path):
+        if storage.is_url(path):
             raise SourceError(
                 f"{self.where}: a NumPy file is read at any place of it, so it can't be a URL. Copy it here first."
             )
@@ -57,7 +57,7 @@ class NpyReader(ArraysReader):
                 f"{self.where}: can't read the NumPy file: {error}. It is damaged, or holds Python objects."
             ) from error
 
-    def _member(self, member: str) -> Iterator[Stored]:
+    def _member(self, member: str) -> Iterator[StoredArray]:
         with self._archive.open(member) as file:
             version = np.lib.format.read_magic(file)
             reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -77,7 +77,7 @@ class NpyReader(ArraysReader):
                     f"{name}.{field}", inner.base, (*shape, *inner.shape), partial(_field, stream.rows, field)
                 )
 
-    def _stored(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], rows: Any) -> Stored:
+    def _stored(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], rows: Any) -> StoredArray:
         where = f"{self.where}: {name!r}"
         if not shape:
             return refused((name,), 0, "a single value, no rows")
@@ -90,7 +90,7 @@ class NpyReader(ArraysReader):
         def read(start: int, stop: int) -> pa.Array:
             return to_arrow(rows(start, stop), None, where)
 
-        return Stored((name,), int(shape[0]), kind, read, int(np.prod(inner, dtype=np.int64)) * base.itemsize)
+        return StoredArray((name,), int(shape[0]), kind, read, int(np.prod(inner, dtype=np.int64)) * base.itemsize)
 
 
 def _field(rows: Any, name: str, start: int, stop: int) -> npt.NDArray[Any]:

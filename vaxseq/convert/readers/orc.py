@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.base import Piece, Unit
 from vaxseq.convert.readers.nesting import NestedReader
@@ -30,8 +30,8 @@ class OrcReader(NestedReader):
         from pyarrow import orc
 
         try:
-            remote = places.is_url(source.path)
-            self._opened: Any = pa.PythonFile(places.open_bytes(source.path), "r") if remote else source.path
+            remote = storage.is_url(source.path)
+            self._opened: Any = pa.PythonFile(storage.open_bytes(source.path), "r") if remote else source.path
             self._file = orc.ORCFile(self._opened)
             self._own = self._file.schema.remove_metadata()
         except FileNotFoundError as error:

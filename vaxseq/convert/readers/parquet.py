@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.lists import is_list
 from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.base import Piece, Unit
@@ -54,9 +54,9 @@ class ParquetReader(NestedReader):
     def _opened(self, encoded: list[str] | None = None, old_times: str = "us", *, ahead: bool = True) -> pq.ParquetFile:
         path = self.source.path or ""
         how = {"read_dictionary": encoded, "coerce_int96_timestamp_unit": old_times}
-        if places.is_url(path):
+        if storage.is_url(path):
             buffer_bytes = 0 if ahead else _BUFFER_BYTES
-            return pq.ParquetFile(places.open_bytes(path), pre_buffer=ahead, buffer_size=buffer_bytes, **how)
+            return pq.ParquetFile(storage.open_bytes(path), pre_buffer=ahead, buffer_size=buffer_bytes, **how)
         return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, **how)  # a map ends the process if the file is cut short
 
     def _int96_columns(self) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.convert.lattice import EXACT_INTEGER
 from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.base import Piece, Source, Unit, bad_option
@@ -50,12 +50,12 @@ class Query:
         scheme = self.uri.partition(":")[0]
         if scheme not in _DRIVERS or "://" not in self.uri:
             raise OptionError(
-                f"convert: option uri; got the scheme {scheme if places.is_url(self.uri) else ''!r}, expected "
+                f"convert: option uri; got the scheme {scheme if storage.is_url(self.uri) else ''!r}, expected "
                 "postgresql://user@host/database or sqlite:///path/to/file.db."
             )
         if not self.sql.strip():
             raise OptionError("convert: option sql; got an empty query, expected select ...")
-        return Source(places.shown(self.uri), "sql", data=self)
+        return Source(storage.shown(self.uri), "sql", data=self)
 
     def password(self) -> str | None:
         """From the variable that ``password_env`` names; libpq itself looks into PGPASSWORD."""
@@ -239,7 +239,7 @@ class SqlReader(NestedReader):
             if not isinstance(error, OSError | pa.ArrowException) and "adbc" not in type(error).__module__:
                 raise
             text = " ".join(str(error).split())
-            secrets = [*places.secrets_of(self._query.uri), self._password, os.environ.get("PGPASSWORD")]
+            secrets = [*storage.secrets_of(self._query.uri), self._password, os.environ.get("PGPASSWORD")]
             for secret in sorted((one for one in secrets if one), key=len, reverse=True):
                 text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
             hint = " CAST the column to one type in the query." if "Type mismatch" in text else ""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.convert import places
+from vaxseq.convert import storage
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import SourceError, SourceNotFoundError, VaxseqError
 
@@ -89,7 +89,7 @@ class FileBytes:
 def _opened(path: str) -> Iterator[Any]:
     suffix = _suffix(path)
     opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(suffix)
-    with places.open_bytes(path, stream=True) as file:
+    with storage.open_bytes(path, stream=True) as file:
         if opener:
             with opener(file, "rb") as stream:
                 yield stream
@@ -124,15 +124,15 @@ def chunks(path: str, encoding: str, *, keep_bytes: bool = False) -> Iterator[by
     except VaxseqError:
         raise
     except FileNotFoundError as error:
-        raise SourceNotFoundError(f"{places.shown(path)}: no such file. Check the path.") from error
+        raise SourceNotFoundError(f"{storage.shown(path)}: no such file. Check the path.") from error
     except UnicodeError as error:
         raise SourceError(
-            f"{places.shown(path)}: the text isn't {encoding}: {error}. Pass the right encoding=.",
+            f"{storage.shown(path)}: the text isn't {encoding}: {error}. Pass the right encoding=.",
             options={"encoding": "cp1252"} if encoding != "cp1252" else None,
         ) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SourceError(
-            f"{places.shown(path)}: can't decompress the file: {error}. It is damaged or cut off; get it again."
+            f"{storage.shown(path)}: can't decompress the file: {error}. It is damaged or cut off; get it again."
         ) from error
 
 

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.writers.base import Tables, Writer
 from vaxseq.convert.writers.behind import WriteBehind
-from vaxseq.dataset.hdf5_form import trust
+from vaxseq.dataset.checksums import seal_file
+from vaxseq.dataset.hdf5_probe import trust
 from vaxseq.dataset.schema import array_shape, type_name
-from vaxseq.dataset.seal import seal_file
 from vaxseq.errors import SchemaError
 
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from vaxseq.convert.writers.behind import WriteBehind
-from vaxseq.dataset.seal import Sums, seal_of
+from vaxseq.dataset.checksums import ChunkChecksums, seal_of
 
 MAGIC = b"ARROW1"
 _ALIGN = 64
@@ -29,13 +29,13 @@ class IpcFile:
 
     def __init__(
         self, path: Path, schema: pa.Schema, blocks: list[tuple[int, int, int]] | None = None, length: int = 0,
-        sums: Sums | None = None,
+        sums: ChunkChecksums | None = None,
     ) -> None:  # fmt: skip
         self.path = path
         self.schema = schema
         self.blocks = list(blocks or [])
         self._file: IO[bytes] = open(path, "r+b" if length else "wb", buffering=0)
-        self.sums = sums if sums is not None and sums.length == length else Sums.of(path, length)
+        self.sums = sums if sums is not None and sums.length == length else ChunkChecksums.of(path, length)
         if length:
             self._file.truncate(length)  # what a killed run had begun to write after its last finished unit
             self._file.seek(length)

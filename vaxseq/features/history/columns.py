@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 
 from vaxseq.dataset.cache import cache_folder, draft_of
-from vaxseq.dataset.seal import is_sealed, seal_file
+from vaxseq.dataset.checksums import is_sealed, seal_file
 from vaxseq.errors import SourceError
 from vaxseq.features.history.run import HistoryRun
 from vaxseq.features.program.history import History, distinct

@@ -23,7 +23,7 @@ from vaxseq.features.learning.scan import (
     Collected,
     PreparedScan,
     Request,
-    Rowed,
+    RowSource,
     Scan,
     check_columns,
     column_nodes,
@@ -38,7 +38,9 @@ _LOCAL_THREADS = 2  # each holds a unit's sample in memory, and more gain little
 Learned = list[list[dict[str, Any]]]
 
 
-def fit_features(plan: FitPlan, source: Rowed, *, executor: Executor | None = None, progress: bool = True) -> FitResult:
+def fit_features(
+    plan: FitPlan, source: RowSource, *, executor: Executor | None = None, progress: bool = True
+) -> FitResult:
     """Learns all steps of all chains from the training rows: the frame's own filter and ``plan.where``.
 
     One scan learns everything that doesn't depend on other learned values; a step after a learned one
@@ -84,7 +86,7 @@ def fit_features(plan: FitPlan, source: Rowed, *, executor: Executor | None = No
     )
 
 
-def _check_types(plan: FitPlan, source: Rowed) -> None:
+def _check_types(plan: FitPlan, source: RowSource) -> None:
     """Runs every chain on zero rows."""
     builder = ProgramBuilder()
     nodes = column_nodes(builder, plan, source.names)
@@ -187,7 +189,9 @@ def _take_learned(plan: FitPlan, scan: Scan, found: Collected, learned: Learned)
         learned[request.chain] = _known(chain, mine)
 
 
-def _run(prepared: PreparedScan, source: Rowed, executor: Executor | None, done: Callable[[int], None]) -> Collected:
+def _run(
+    prepared: PreparedScan, source: RowSource, executor: Executor | None, done: Callable[[int], None]
+) -> Collected:
     """All units, merged in row order."""
     units = [(start, min(start + UNIT_ROWS, source.n_rows)) for start in range(0, source.n_rows, UNIT_ROWS)]
     total = prepared.start()

@@ -5,16 +5,17 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
+from vaxseq.dataset.processes import with_workers
 from vaxseq.errors import DefinitionError, FeatureTypeError
 from vaxseq.expressions import parse
 from vaxseq.expressions.values import Value
 from vaxseq.features.definition.definition import Definition
 from vaxseq.features.history.checking import past_problems
 from vaxseq.features.history.columns import with_histories
+from vaxseq.features.learning.feature_source import FeatureSource
 from vaxseq.features.learning.fit import fit_features
 from vaxseq.features.learning.fit_plan import Chain, FitPlan
 from vaxseq.features.learning.state_file import FitState, library_versions
-from vaxseq.features.learning.used import UsedFeatures
 from vaxseq.features.program.compile import type_problems
 from vaxseq.features.program.resolve import Group, Place, histories_of, resolve
 from vaxseq.frame import source_of
@@ -67,16 +68,18 @@ def fit(
     learned: dict[str, tuple[dict[str, Any], ...]] = {}
     missing: dict[str, int] = {}
     rows = scans = 0
-    for level in _levels(places):
-        chains = tuple(
-            Chain(one.key, one.source, one.steps, complete=one.role == "input", reads=one.reads.text) for one in level
-        )
-        used = tuple(dict.fromkeys(one for place in level for one in place.uses))
-        rowed = UsedFeatures(read, definition.derived, used, learned) if used else read
-        result = fit_features(FitPlan(chains, columns, selection), rowed, executor=executor, progress=progress)
-        learned |= {name: tuple(values) for name, values in result.learned.items()}
-        missing |= result.missing
-        rows, scans = result.rows, scans + result.scans
+    with with_workers(executor, worth=source.opens_elsewhere) as pool:
+        for level in _levels(places):
+            chains = tuple(
+                Chain(one.key, one.source, one.steps, complete=one.role == "input", reads=one.reads.text)
+                for one in level
+            )
+            used = tuple(dict.fromkeys(one for place in level for one in place.uses))
+            rowed = FeatureSource(read, definition.derived, used, learned) if used else read
+            result = fit_features(FitPlan(chains, columns, selection), rowed, executor=pool, progress=progress)
+            learned |= {name: tuple(values) for name, values in result.learned.items()}
+            missing |= result.missing
+            rows, scans = result.rows, scans + result.scans
     return FitState(
         learned={place.key: learned[place.key] for place in places},
         rows=rows,

@@ -29,7 +29,7 @@ BLOCK_ELEMENTS = 1 << 22  # of array columns a block has fewer rows, a power of 
 UNIT_ROWS = 1_048_576
 
 
-class Rowed(Protocol):
+class RowSource(Protocol):
     """What a fit needs of a frame's Source."""
 
     @property
@@ -88,7 +88,7 @@ class Collected:
 class PreparedScan:
     """A scan compiled for a source: run it on any unit of rows, from any thread."""
 
-    def __init__(self, scan: Scan, source: Rowed) -> None:
+    def __init__(self, scan: Scan, source: RowSource) -> None:
         self.scan = scan
         names = source.names
         plan = scan.plan
@@ -127,7 +127,7 @@ class PreparedScan:
         return Collected(learners, [0] * len(self.scan.counts))
 
     def unit(
-        self, source: Rowed, start: int, stop: int, hints: Callable[[], list[Any]], done: Callable[[int], None]
+        self, source: RowSource, start: int, stop: int, hints: Callable[[], list[Any]], done: Callable[[int], None]
     ) -> Collected:
         """All blocks of the rows ``start`` to ``stop``; ``done`` is told each block's number of rows."""
         collected = self.start()
@@ -143,7 +143,7 @@ class PreparedScan:
             done(high - low)
         return collected
 
-    def _block(self, source: Rowed, start: int, stop: int, collected: Collected) -> None:
+    def _block(self, source: RowSource, start: int, stop: int, collected: Collected) -> None:
         ids = np.arange(start, stop, dtype=np.int64)
         mask = source.filter_mask(start, stop)
         if mask is not None:
@@ -215,12 +215,12 @@ class Description:
     scan: Scan
 
 
-def describe(source: Rowed, scan: Scan) -> Description:
+def describe(source: RowSource, scan: Scan) -> Description:
     """The description of a scan, with a key of its own."""
     return Description(uuid.uuid4().hex, source.spec(), scan)
 
 
-_OPENED: dict[str, tuple[Rowed, PreparedScan]] = {}  # of this process, the latest description only
+_OPENED: dict[str, tuple[RowSource, PreparedScan]] = {}  # of this process, the latest description only
 
 
 def run_described(description: Description, start: int, stop: int, hints: list[Any]) -> Collected:
@@ -228,7 +228,7 @@ def run_described(description: Description, start: int, stop: int, hints: list[A
     end_with_parent()
     opened = _OPENED.get(description.key)
     if opened is None:
-        source: Rowed = description.spec.open()
+        source: RowSource = description.spec.open()
         opened = (source, PreparedScan(description.scan, source))
         _OPENED.clear()
         _OPENED[description.key] = opened

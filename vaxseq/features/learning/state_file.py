@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vaxseq.errors import SourceError, SourceNotFoundError, StateError, did_you_mean
-from vaxseq.features.learning.state_form import StateForm
+from vaxseq.features.learning.state_schema import StateForm
 
 FORMAT = "vaxseq fitted features"
 VERSION = 1

@@ -46,6 +46,14 @@ class FrameReader:
         """Whether rows are quicker to read again from a file in which they lie whole."""
         return self.source.on_disk
 
+    def check(self) -> None:
+        """Refuses to go on with a file that has changed since it was opened.
+
+        Raises:
+            DatasetError: naming the file.
+        """
+        self.source.check()
+
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
         return sum(field.width * field.dtype.itemsize for field in self.recipe.fields)

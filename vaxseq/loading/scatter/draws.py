@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import ScratchError
-from vaxseq.plan.places import Places
+from vaxseq.plan.inverse_order import InverseOrder
 
 Ids = npt.NDArray[np.int64]
 
@@ -26,7 +26,7 @@ _GROUP_PAIRS = 1 << 19
 class Draws:
     """The (item, place) pairs of places [start, stop) of an epoch, by ranges of items."""
 
-    def __init__(self, places: Places, n_items: int, epoch: int, start: int, stop: int, folder: Path) -> None:
+    def __init__(self, places: InverseOrder, n_items: int, epoch: int, start: int, stop: int, folder: Path) -> None:
         self._groups = max(1, -(-(stop - start) // _GROUP_PAIRS))
         self._width = max(1, -(-n_items // self._groups))
         self._cuts: list[Ids] = []

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from vaxseq.loading.scatter.buckets import Bucket, Buckets
-from vaxseq.plan.places import Places
+from vaxseq.plan.inverse_order import InverseOrder
 
 
 class EpochBuckets:
@@ -67,7 +67,7 @@ class EpochBuckets:
             self.buckets.free(number)
 
 
-def move(bucket: Bucket, first: int, places: Places, epoch: int, into: Buckets, chunk_rows: int) -> None:
+def move(bucket: Bucket, first: int, places: InverseOrder, epoch: int, into: Buckets, chunk_rows: int) -> None:
     """Put a bucket's rows, whose places in ``epoch`` begin at ``first``, where the next epoch has them."""
     rows = len(bucket.order)
     for low in range(0, rows, chunk_rows):

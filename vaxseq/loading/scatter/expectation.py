@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaxseq.loading.scatter.buckets import Buckets, Memory, record_bytes
-from vaxseq.loading.scatter.choice import Way
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
-from vaxseq.plan.places import Places
+from vaxseq.loading.scatter.strategy import Way
+from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 
@@ -44,7 +44,7 @@ def expect(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> Ex
 def warn_of_cost(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> None:
     """Say what rows one by one cost, before an epoch is begun."""
     rows_s = _gathered(reader, index, plan).rows_s
-    epoch_s = Places(plan).count / rows_s
+    epoch_s = InverseOrder(plan).count / rows_s
     if epoch_s > _LONG_S:
         spent = f"{epoch_s / 3600:.1f} hours" if epoch_s > 7200 else f"{epoch_s / 60:.0f} minutes"
         _log.warning(
@@ -65,7 +65,7 @@ def _gathered(reader: ItemReader, index: RowIndex, plan: BatchPlan) -> Expectati
 
 def _scattered(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> Expectation:
     assert way.folder is not None
-    places = Places(plan)
+    places = InverseOrder(plan)
     record = record_bytes(reader.row_bytes())
     rows = min(index.n, max(1, _SCATTERED_BYTES // record))
     source = ItemSource(reader, index, rows)

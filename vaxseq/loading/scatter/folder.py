@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from vaxseq.dataset.allowance import lines_of
 from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.memory_limit import lines_of
 from vaxseq.errors import OptionError, ScratchError
 
 Scratch = str | os.PathLike[str] | None

@@ -14,10 +14,10 @@ from vaxseq.frame import source_of
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.drafting import writing
 from vaxseq.report.drafting.choice import Choice, choose
-from vaxseq.report.drafting.giveaways import giveaways
 from vaxseq.report.drafting.sample import Sample, take_sample
 from vaxseq.report.drafting.series import Past, past_of
 from vaxseq.report.drafting.target import Answer, answer_of
+from vaxseq.report.drafting.target_leakage import leaking_columns
 from vaxseq.report.drafting.text_times import text_times
 from vaxseq.report.drafting.words import distinct, reference, word
 from vaxseq.report.exploration import explore
@@ -94,7 +94,7 @@ def draft(
     if sample is not None:
         seen = {**summaries, _TARGET: sample.summary(_TARGET, "float64")}
         names = [name for name in summaries if name not in out and name != order]
-        told = giveaways(sample, seen, _TARGET, names, groups=groups, order=order)
+        told = leaking_columns(sample, seen, _TARGET, names, groups=groups, order=order)
         out |= told
     kept = [one for one in chosen if one.where != "out" and _reads(one) not in out]
     past = past_of(source, groups, order, [summaries[name] for name in summaries if name not in out], kept)

@@ -27,7 +27,7 @@ class Answer:
     words: tuple[str, ...] = ()
 
     def codes(self, value: Value) -> Value:
-        """Its values as numbers, NaN where missing: what giveaways are looked for in."""
+        """Its values as numbers, NaN where missing: what leaking_columns are looked for in."""
         if not isinstance(value.data, pa.Array):
             return Value(numbers(value).astype(np.float64))
         import pyarrow.compute as pc

@@ -27,7 +27,7 @@ _NEARLY = 1e-6
 _MOST_HOLEY = 16
 
 
-def giveaways(
+def leaking_columns(
     sample: Sample,
     summaries: Mapping[str, ColumnSummary],
     target: str,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vaxseq.convert.forms.looking import Candidate, Look
+from vaxseq.convert.forms.detection import Candidate, FormDetector
 
 _NEAR = 0.5  # of the way from time to time in another reading: then this one is the likelier
 _PREFERRED = ("day_first", "month_first", "year_first", "decimal_point", "decimal_comma")
@@ -23,7 +23,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Suggestion:
     """A notice before its lines are known: ``examples`` are the cells to find them by."""
 
     message: str
@@ -32,13 +32,13 @@ class Said:
     lossless: bool
 
 
-def decide(look: Look) -> Decided | None:
+def decide(look: FormDetector) -> Decided | None:
     """The form that leaves no doubt."""
     one = look.certain()
     return None if one is None else Decided(one.form.name, one.kind)
 
 
-def say(look: Look, column: str, first: str | None, *, point_elsewhere: bool) -> Said | None:
+def say(look: FormDetector, column: str, first: str | None, *, point_elsewhere: bool) -> Suggestion | None:
     """What is likely about a column that stays text. ``column`` is its name in the source, ``first`` a cell of it.
 
     ``point_elsewhere``: other columns of the source have decimal points, so that a comma parts thousands.
@@ -54,7 +54,7 @@ def say(look: Look, column: str, first: str | None, *, point_elsewhere: bool) ->
         if len(left) > 1 and one.form.of == "times":
             readings = " or ".join(f'{other.form.says}: forms={{"{column}": "{other.form.name}"}}' for other in left)
             steps = "; in the order of the first, the rows follow closer" if left[-1].travel * _NEAR > least else ""
-            return Said(
+            return Suggestion(
                 f"times that can be read in {len(left)} ways: {readings}{steps}", examples,
                 _options(look, column, one), False,
             )  # fmt: skip
@@ -62,7 +62,7 @@ def say(look: Look, column: str, first: str | None, *, point_elsewhere: bool) ->
         if look.signs:
             marks = ", ".join(f"{word!r} {count:,} times" for word, count in look.signs.items())
             said = f"{one.form.of}, but for marks of missing values: {marks}"
-            return Said(said, tuple(look.signs), _options(look, column, one), not doubt and not one.loose)
+            return Suggestion(said, tuple(look.signs), _options(look, column, one), not doubt and not one.loose)
         if one.form.of == "numbers":
             what = (
                 f" with {one.affix!r}"
@@ -72,8 +72,8 @@ def say(look: Look, column: str, first: str | None, *, point_elsewhere: bool) ->
                 else ""
             )
             other = f'; or {left[1].form.says}: forms={{"{column}": "{left[1].form.name}"}}' if doubt else ""
-            return Said(f"{one.form.says}{what}{other}", examples, _options(look, column, one), not doubt)
-        return Said(one.form.says, examples, _options(look, column, one), one.form.of == "true and false")
+            return Suggestion(f"{one.form.says}{what}{other}", examples, _options(look, column, one), not doubt)
+        return Suggestion(one.form.says, examples, _options(look, column, one), one.form.of == "true and false")
     nearly = look.nearly()
     if not nearly:
         return None
@@ -82,10 +82,10 @@ def say(look: Look, column: str, first: str | None, *, point_elsewhere: bool) ->
     count, total = one.fitting, one.fitting + sum(odd.values())
     words = ", ".join(repr(word) for word in list(odd)[:3]) + (", ..." if len(odd) > 3 else "")
     said = f"{count:,} of {total:,} are {one.form.of}, others: {words}"
-    return Said(said, tuple(odd)[:3], _options(look, column, one), False)
+    return Suggestion(said, tuple(odd)[:3], _options(look, column, one), False)
 
 
-def _options(look: Look, column: str, one: Candidate) -> dict[str, Any]:
+def _options(look: FormDetector, column: str, one: Candidate) -> dict[str, Any]:
     found: dict[str, Any] = {}
     usual = one.form.name == ("decimal_point" if look.decimal == "." else "decimal_comma") and one.affix is None
     if not (usual and not one.loose and not look.marked):  # else any parser reads it

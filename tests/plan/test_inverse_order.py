@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaxseq.plan.bijection import Bijection
-from vaxseq.plan.places import Places
+from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 
 
@@ -29,7 +29,7 @@ def test_places_are_the_batches_laid_end_to_end(data):
     ends = np.cumsum(served.sizes)
     real = [np.arange(end - size, end - size + count) for end, size, count in zip(ends, *served[1:], strict=True)]
     wanted = served.positions[np.concatenate([np.empty(0, np.int64), *real])]
-    places = Places(plan)
+    places = InverseOrder(plan)
     assert places.count == len(wanted)
     np.testing.assert_array_equal(places.items(2, 0, places.count), wanted)
     items = np.random.default_rng(0).permutation(n)

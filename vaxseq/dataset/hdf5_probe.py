@@ -1,6 +1,6 @@
 """Trying HDF5 files in another process first: on damaged bytes the C library may loop for ever, or crash.
 
-As ``python -m vaxseq.dataset.hdf5_form`` it visits whatever a reader may ask of the files named on its standard input:
+As ``python -m vaxseq.dataset.hdf5_probe`` it visits whatever a reader may ask of the files named on its standard input:
 links, attributes, shapes, the index of every chunked dataset, and all text of variable length, whose place in the file
 the library looks up word by word. Contiguous numbers have nothing to be lost in, so their rows aren't read. It says
 something after every step, so that a big file isn't taken for a broken one.
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vaxseq.dataset.hdf5_reach import outside, unwritten
+from vaxseq.dataset.hdf5_external import outside, unwritten
 from vaxseq.errors import SourceError
 
 LIMIT_S = 30.0  # without a word from the other process
@@ -61,7 +61,7 @@ def _try(waiting: list[str | os.PathLike[str]]) -> None:
     root = str(Path(__file__).resolve().parents[2])
     known = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "vaxseq.dataset.hdf5_form"], env={**os.environ, "PYTHONPATH": known}, bufsize=0,
+        [sys.executable, "-P", "-m", "vaxseq.dataset.hdf5_probe"], env={**os.environ, "PYTHONPATH": known}, bufsize=0,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         try:

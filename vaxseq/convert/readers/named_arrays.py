@@ -24,7 +24,7 @@ DAMAGE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredArray:
     """One array of a file: its rows as Arrow values, or the reason why it has none."""
 
     path: tuple[str, ...]
@@ -36,13 +36,13 @@ class Stored:
     reason: str | None = None
 
 
-def refused(path: tuple[str, ...], rows: int, reason: str) -> Stored:
+def refused(path: tuple[str, ...], rows: int, reason: str) -> StoredArray:
     """An array that can't be a column."""
 
     def read(start: int, stop: int) -> pa.Array:
         raise SchemaError(f"{'/'.join(path)}: rows {start} to {stop}: {reason}")
 
-    return Stored(path, rows, pa.null(), read, reason=reason)
+    return StoredArray(path, rows, pa.null(), read, reason=reason)
 
 
 class ArraysReader(TypedReader):
@@ -52,7 +52,7 @@ class ArraysReader(TypedReader):
     separator = "/"
 
     @abstractmethod
-    def find(self) -> list[Stored]:
+    def find(self) -> list[StoredArray]:
         """Opens the source and gives its arrays, in order.
 
         Raises:
@@ -137,14 +137,14 @@ class ArraysReader(TypedReader):
         return self._rows * sum(one.row_bytes for one in self._columns.values())
 
 
-def _common_length(every: Sequence[Stored]) -> int:
+def _common_length(every: Sequence[StoredArray]) -> int:
     """The length that most readable arrays have; of two, that of the first array."""
     counts = Counter(one.rows for one in every if one.reason is None) or Counter(one.rows for one in every)
     most = max(counts.values())
     return next(one.rows for one in every if counts[one.rows] == most)
 
 
-def _named(taken: Sequence[Stored]) -> list[tuple[tuple[str, ...], Stored]]:
+def _named(taken: Sequence[StoredArray]) -> list[tuple[tuple[str, ...], StoredArray]]:
     """Paths without the groups that all of them share."""
     shared = 0
     while all(len(one.path) > shared + 1 for one in taken) and len({one.path[shared] for one in taken}) == 1:

@@ -14,7 +14,7 @@ from vaxseq.errors import ScratchError
 from vaxseq.loading.scatter.buckets import Buckets
 from vaxseq.loading.scatter.draws import Draws
 from vaxseq.loading.scatter.source import ItemSource
-from vaxseq.plan.places import Places
+from vaxseq.plan.inverse_order import InverseOrder
 
 Ids = npt.NDArray[np.int64]
 Step = Callable[[], int]
@@ -23,7 +23,7 @@ _THREADS = 3  # one waits for the disk while two work
 
 
 def scatter(
-    source: ItemSource, places: Places, epoch: int, start: int, buckets: Buckets, folder: Path, chunk_rows: int,
+    source: ItemSource, places: InverseOrder, epoch: int, start: int, buckets: Buckets, folder: Path, chunk_rows: int,
     advance: Callable[[int], None],
 ) -> None:  # fmt: skip
     """Fill ``buckets`` with the rows of places ``start`` and on; ``advance`` is told rows of the source as they go.
@@ -55,7 +55,7 @@ def scatter(
 
 
 def _by_formula(
-    source: ItemSource, places: Places, epoch: int, span: tuple[int, int], buckets: Buckets, chunk_rows: int
+    source: ItemSource, places: InverseOrder, epoch: int, span: tuple[int, int], buckets: Buckets, chunk_rows: int
 ) -> Iterator[Step]:
     start, stop = span
     whole = places.whole and (start, stop) == (0, places.count)

@@ -15,7 +15,7 @@ import pytest
 
 import vaxseq as vs
 from vaxseq.convert import convert, inspect
-from vaxseq.dataset import hdf5_form
+from vaxseq.dataset import hdf5_probe
 from vaxseq.errors import SourceError
 
 # vaxseq's own file of three rows after one address was put in the place of another: reading an attribute never ends
@@ -48,7 +48,7 @@ def damaged(tmp_path) -> Path:
 @pytest.mark.parametrize("verb", ["convert", "inspect", "open"])
 @pytest.mark.slow
 def test_a_file_that_the_library_never_comes_back_from_is_refused(tmp_path, damaged, monkeypatch, verb) -> None:
-    monkeypatch.setattr(hdf5_form, "LIMIT_S", 4.0)
+    monkeypatch.setattr(hdf5_probe, "LIMIT_S", 4.0)
     act = {
         "convert": lambda: convert(damaged, tmp_path / "o.arrow", progress=False),
         "inspect": lambda: inspect(damaged),
@@ -67,7 +67,7 @@ def test_a_crash_of_the_library_is_said(tmp_path, damaged, monkeypatch) -> None:
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(SourceError, match=r"damaged\.hdf5: the HDF5 library ends the process.*exit code -11"):
-        hdf5_form.check_files([damaged])
+        hdf5_probe.check_files([damaged])
 
 
 def test_a_file_is_tried_once_and_what_was_written_here_never(tmp_path, monkeypatch) -> None:
@@ -84,7 +84,7 @@ def test_a_file_is_tried_once_and_what_was_written_here_never(tmp_path, monkeypa
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("another process was started")
 
-    monkeypatch.setattr(hdf5_form.subprocess, "Popen", refuse)
+    monkeypatch.setattr(hdf5_probe.subprocess, "Popen", refuse)
     assert convert(path, tmp_path / "again.arrow", group="/", progress=False).n_rows == 5
     assert len(vs.open(tmp_path / "o.hdf5")) == 5
     with h5py.File(path, "a") as file:

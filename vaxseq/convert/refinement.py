@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.forms.looking import Look, Subject
-from vaxseq.convert.forms.saying import Decided, decide, say
+from vaxseq.convert.forms.detection import FormDetector, Subject
 from vaxseq.convert.forms.sentinels import Spread, has_mark
+from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.stage import PieceKey, Stage
-from vaxseq.convert.staged import Reread, staged_groups
+from vaxseq.convert.staged_reader import Reread, staged_groups
 from vaxseq.dataset.notice import Notice
 
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
@@ -34,9 +34,9 @@ class Seen:
     notices: list[Notice] = field(default_factory=list)
 
 
-def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, find: FindLine) -> Seen:
+def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, find: FindLine) -> Seen:
     """Decides forms by all values of a column, and says what is likely about the others."""
-    looks: dict[str, Look] = {}
+    looks: dict[str, FormDetector] = {}
     for name, subject in subjects.items():
         if is_text(stage.types[name]) and (look := _glance(stage, name, subject)) is not None:
             looks[name] = look
@@ -62,7 +62,7 @@ def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, fi
     return _said(stage, subjects, looks, extremes, places, find)
 
 
-def _glance(stage: Stage, name: str, subject: Subject) -> Look | None:
+def _glance(stage: Stage, name: str, subject: Subject) -> FormDetector | None:
     """A look at the first values; None when they are text and nothing else."""
     look = subject.look()
     values = _first_values(stage, name)
@@ -96,7 +96,7 @@ def _counted(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     return found.field("values"), np.asarray(found.field("counts"))
 
 
-def _examples(look: Look) -> Iterable[str]:
+def _examples(look: FormDetector) -> Iterable[str]:
     yield from list(look.signs)[:_EXAMPLES]
     if look.first is not None:
         yield look.first
@@ -106,7 +106,7 @@ def _examples(look: Look) -> Iterable[str]:
 
 
 def _said(
-    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, Look], extremes: Mapping[str, Extremes],
+    stage: Stage, subjects: Mapping[str, Subject], looks: Mapping[str, FormDetector], extremes: Mapping[str, Extremes],
     places: Mapping[tuple[str, str], list[PieceKey]], find: FindLine,
 ) -> Seen:  # fmt: skip
     seen = Seen()
@@ -128,7 +128,12 @@ def _said(
 
 
 def _of_marks(
-    name: str, look: Look, subject: Subject, rows: int, find: FindLine, places: Mapping[tuple[str, str], list[PieceKey]]
+    name: str,
+    look: FormDetector,
+    subject: Subject,
+    rows: int,
+    find: FindLine,
+    places: Mapping[tuple[str, str], list[PieceKey]],
 ) -> list[Notice]:
     """A notice for numbers in a form that stand for missing values, as they are written."""
     one = look.certain()

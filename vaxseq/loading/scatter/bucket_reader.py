@@ -12,12 +12,12 @@ import numpy as np
 from vaxseq.display.progress import progress_after
 from vaxseq.loading.readers.frame import Arrays
 from vaxseq.loading.scatter.buckets import Bucket, Buckets, Memory, record_bytes
-from vaxseq.loading.scatter.choice import Way
 from vaxseq.loading.scatter.epoch import EpochBuckets, move
-from vaxseq.loading.scatter.scattering import scatter
+from vaxseq.loading.scatter.scatter_pass import scatter
 from vaxseq.loading.scatter.sizes import Sizes
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
-from vaxseq.plan.places import Places
+from vaxseq.loading.scatter.strategy import Way
+from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 
@@ -25,7 +25,7 @@ _KEPT = 2  # buckets in memory: the one that is served, and the next; a third ma
 _MOVING = 1  # buckets whose rows go to the next epoch while another one is loaded
 
 
-class Scattered:
+class BucketReader:
     """Rows by their place in an epoch; quick when places are asked for in turn, from several threads at once.
 
     The first epoch costs a pass over the data. Where each epoch serves all rows, its buckets feed the next one, so the
@@ -38,7 +38,7 @@ class Scattered:
     ) -> None:
         assert way.folder is not None
         assert way.sizes is not None
-        self.way, self.places = way, Places(plan)
+        self.way, self.places = way, InverseOrder(plan)
         self.failure: Exception | None = None
         self.passes = 0
         self._source, self._folder, self._sizes = ItemSource(reader, index, way.sizes.chunk_rows), way.folder, way.sizes
@@ -188,7 +188,9 @@ class Scattered:
         return self._pool
 
 
-def _move(held: EpochBuckets, number: int, loaded: Future[Bucket], places: Places, into: Buckets, sizes: Sizes) -> None:
+def _move(
+    held: EpochBuckets, number: int, loaded: Future[Bucket], places: InverseOrder, into: Buckets, sizes: Sizes
+) -> None:
     first = held.start + number * held.buckets.bucket_rows
     move(loaded.result(), first, places, held.epoch, into, sizes.chunk_rows)
     held.moved(number)

@@ -12,7 +12,7 @@ from vaxseq.features.program.compile import Derived, Learned, column_nodes, plac
 from vaxseq.features.program.resolve import Place
 
 
-class UsedFeatures:
+class FeatureSource:
     """The source's columns, and ``places`` under the names of their virtual columns."""
 
     def __init__(self, source: Any, derived: Derived, places: tuple[Place, ...], learned: Learned) -> None:
@@ -65,6 +65,6 @@ class UsedSpec:
     places: tuple[Place, ...]
     learned: Learned
 
-    def open(self) -> UsedFeatures:
+    def open(self) -> FeatureSource:
         """The source with its features."""
-        return UsedFeatures(self.spec.open(), self.derived, self.places, self.learned)
+        return FeatureSource(self.spec.open(), self.derived, self.places, self.learned)

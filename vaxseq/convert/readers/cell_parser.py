@@ -16,7 +16,7 @@ from vaxseq.convert.lattice import CATEGORY, is_text, join
 
 
 @dataclass(frozen=True, slots=True)
-class Worded:
+class CellParser:
     """How one column is written."""
 
     form: str | None

@@ -86,7 +86,7 @@ class Candidate:
         return self.alive and decided and not self.odd
 
 
-class Look:
+class FormDetector:
     """A column's distinct values, told bit by bit, and the forms that are left."""
 
     def __init__(
@@ -181,9 +181,9 @@ class Subject:
     of: tuple[str, ...]
     words: bool
 
-    def look(self) -> Look:
+    def look(self) -> FormDetector:
         """A new look at it."""
-        return Look(self.nulls, self.decimal, delimiter=self.delimiter, of=self.of, words=self.words)
+        return FormDetector(self.nulls, self.decimal, delimiter=self.delimiter, of=self.of, words=self.words)
 
 
 def read_column(name: str, cells: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from vaxseq.convert.readers.base import Reader, Unit
 
 
-class Wrapped:
+class DelegatingReader:
     """Passes on whatever has nothing to do with columns."""
 
     def __init__(self, reader: Reader) -> None:

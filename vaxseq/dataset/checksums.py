@@ -13,12 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import xxhash
 
 from vaxseq.dataset.fanout import in_turn
 from vaxseq.dataset.reads import fill
+
+Read = Callable[[int, int], bytes]  # from, to: bytes of the file
 
 CHUNK_BYTES = 1 << 18
 _MAGIC = b"VXSEAL01"
@@ -30,7 +32,7 @@ _THREADS = 4
 _ARROW_END = 10  # the footer's length and the magic
 
 
-class Sums:
+class ChunkChecksums:
     """XXH3 of each chunk of what is written, piece by piece."""
 
     def __init__(self) -> None:
@@ -56,9 +58,9 @@ class Sums:
                 self._done.append(self._open.intdigest())
                 self._open, self._filled = xxhash.xxh3_64(), 0
 
-    def copy(self) -> Sums:
+    def copy(self) -> ChunkChecksums:
         """The same so far, to go on with apart."""
-        made = Sums()
+        made = ChunkChecksums()
         made.length, made._done, made._filled = self.length, list(self._done), self._filled
         made._open = self._open.copy()
         return made
@@ -68,7 +70,7 @@ class Sums:
         return [*self._done, self._open.intdigest()] if self._filled else list(self._done)
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> Sums:
+    def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> ChunkChecksums:
         """Of a file's first bytes, or all of a shorter one. Threads share them: one reads while another hashes."""
         made = cls()
         whole = length - length % CHUNK_BYTES
@@ -86,7 +88,7 @@ class Sums:
         return made
 
 
-def seal_of(sums: Sums, tail: bytes) -> bytes:
+def seal_of(sums: ChunkChecksums, tail: bytes) -> bytes:
     """The seal that stands behind the bytes of ``sums`` and before ``tail``."""
     chunks = sums.chunks()
     after = xxhash.xxh3_64_intdigest(tail)
@@ -97,7 +99,7 @@ def seal_of(sums: Sums, tail: bytes) -> bytes:
 
 def seal_file(path: str | os.PathLike[str]) -> None:
     """Appends the seal to a finished file whose format allows bytes behind its end."""
-    sums = Sums.of(path, os.path.getsize(path))
+    sums = ChunkChecksums.of(path, os.path.getsize(path))
     with open(path, "r+b") as file:
         file.seek(0, os.SEEK_END)
         file.write(seal_of(sums, b""))
@@ -107,9 +109,10 @@ def seal_file(path: str | os.PathLike[str]) -> None:
 
 def is_sealed(path: str | os.PathLike[str]) -> bool:
     """Whether a file ends with its seal: cheap, and tells one that was cut short or lost its end."""
-    size = os.path.getsize(path)
-    end = _place(path, size)
-    found = None if end is None else _read_seal(path, end)
+    with open(path, "rb") as file:
+        read = _reads(file)
+        end = _place(read, os.path.getsize(path), os.fspath(path))
+        found = None if end is None else _seal_before(read, end)
     return found is not None and found[0] == found[1]
 
 
@@ -127,19 +130,27 @@ def check_seal(path: str | os.PathLike[str], told: Callable[[int], None] | None 
 
     ``told`` hears of bytes that were read.
     """
-    size = os.path.getsize(path)
-    end = _place(path, size)
-    found = _read_seal(path, end) if end is not None else None
+
+    def chunks(length: int) -> list[int]:
+        return ChunkChecksums.of(path, length, told).chunks()
+
+    with open(path, "rb") as file:
+        return damage(_reads(file), os.path.getsize(path), os.fspath(path), chunks)
+
+
+def damage(read: Read, size: int, name: str, chunks_of: Callable[[int], list[int]]) -> list[Damage] | None:
+    """The same of a file that is read by ranges; ``chunks_of`` gives the hash of each chunk of its first bytes."""
+    end = _place(read, size, name)
+    found = _seal_before(read, end) if end is not None else None
     if found is None:
-        return [Damage(0, size, "structure")] if _had_one(path, size) else None
+        return [Damage(0, size, "structure")] if _had_one(read, size) else None
     start, length, chunks, after = found
     damaged: list[Damage] = []
     if start != length:
         return [Damage(0, size, "structure")]
-    if xxhash.xxh3_64_intdigest(b"".join(_parts(path, end or size, size))) != after:
+    if xxhash.xxh3_64_intdigest(read(end or size, size)) != after:
         damaged.append(Damage(end or size, size, "footer"))
-    sums = Sums.of(path, length, told).chunks()
-    for number, (now, then) in enumerate(zip_longest(sums, chunks)):  # another program may cut the file short
+    for number, (now, then) in enumerate(zip_longest(chunks_of(length), chunks)):  # a file may be cut short meanwhile
         if now != then:
             low, high = number * CHUNK_BYTES, min((number + 1) * CHUNK_BYTES, length)
             if damaged and damaged[-1].stop == low and damaged[-1].what == "data":
@@ -149,37 +160,32 @@ def check_seal(path: str | os.PathLike[str], told: Callable[[int], None] | None 
     return damaged
 
 
-def _place(path: str | os.PathLike[str], size: int) -> int | None:
+def _reads(file: IO[bytes]) -> Read:
+    def read(start: int, stop: int) -> bytes:
+        file.seek(start)
+        return file.read(stop - start)
+
+    return read
+
+
+def _place(read: Read, size: int, name: str) -> int | None:
     """Where the seal ends: before an Arrow file's footer, at another file's end."""
-    with open(path, "rb") as file:
-        if file.read(6) == b"ARROW1" or Path(path).suffix in (".arrow", ".feather", ".ipc"):
-            if size < _ARROW_END:
-                return None
-            file.seek(size - _ARROW_END)
-            (footer,) = struct.unpack("<i", file.read(4))
-            end = size - _ARROW_END - footer
-            return end if 0 < end <= size else None
+    if read(0, min(6, size)) == b"ARROW1" or Path(name).suffix in (".arrow", ".feather", ".ipc"):
+        if size < _ARROW_END:
+            return None
+        (footer,) = struct.unpack("<i", read(size - _ARROW_END, size - _ARROW_END + 4))
+        end = size - _ARROW_END - int(footer)
+        return end if 0 < end <= size else None
     return size
 
 
-def _read_seal(path: str | os.PathLike[str], end: int) -> tuple[int, int, list[int], int] | None:
-    """(where it stands, bytes before it, their hashes, the hash of the bytes after it), if it is whole."""
-    with open(path, "rb") as file:
-
-        def read(start: int, stop: int) -> bytes:
-            file.seek(start)
-            return file.read(stop - start)
-
-        return _seal_before(read, end)
-
-
-def sums_of_seal(read: Callable[[int, int], bytes], end: int) -> tuple[list[int], int, int] | None:
+def sums_of_seal(read: Read, end: int) -> tuple[list[int], int, int] | None:
     """Of the seal that ends at ``end``: each chunk's hash, the bytes they are of, the hash of what comes behind."""
     found = _seal_before(read, end)
     return None if found is None or found[0] != found[1] else (found[2], found[1], found[3])
 
 
-def _seal_before(read: Callable[[int, int], bytes], end: int) -> tuple[int, int, list[int], int] | None:
+def _seal_before(read: Read, end: int) -> tuple[int, int, list[int], int] | None:
     if end < _HEAD.size + _END.size:
         return None
     own, length, magic = _END.unpack(read(end - _END.size, end))
@@ -194,9 +200,10 @@ def _seal_before(read: Callable[[int, int], bytes], end: int) -> tuple[int, int,
     return end - length, before, list(struct.unpack_from(f"<{count}Q", body, _HEAD.size)), after
 
 
-def _had_one(path: str | os.PathLike[str], size: int) -> bool:
+def _had_one(read: Read, size: int) -> bool:
     """Whether a mark of a seal is anywhere in the file's last part: then it was sealed, and is damaged."""
-    return any(_MAGIC[:-1] in bytes(part) for part in _parts(path, max(size - (1 << 26), 0), size))
+    begins = range(max(size - (1 << 26), 0), size, _STRETCH_BYTES)
+    return any(_MAGIC[:-1] in read(at, min(at + _STRETCH_BYTES, size)) for at in begins)
 
 
 def _chunks_of(path: str | os.PathLike[str], start: int, stop: int) -> list[int]:

@@ -8,22 +8,22 @@ from typing import cast
 import pyarrow as pa
 
 from vaxseq.convert.commit import Noted
-from vaxseq.convert.forms.looking import Subject
+from vaxseq.convert.forms.detection import Subject
 from vaxseq.convert.piece import Job, UnitReader, chosen, declared_types
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Request, Unit
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.readers.excel import ExcelReader
-from vaxseq.convert.readers.stored import ArraysReader
-from vaxseq.convert.second_look import MOST_FOOTERS, FindLine, Seen, footers_told, look_again
+from vaxseq.convert.readers.named_arrays import ArraysReader
+from vaxseq.convert.refinement import MOST_FOOTERS, FindLine, Seen, footers_told, refine_types
 from vaxseq.convert.stage import PieceKey, Stage
-from vaxseq.convert.staged import Reread
+from vaxseq.convert.staged_reader import Reread
 from vaxseq.dataset.notice import Notice
 
 _MOST_SOURCES = 1000  # whose layouts are looked at for notices
 
 
-def noted_in(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -> Noted:
+def collect_notes(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -> Noted:
     """Everything that the commit notes of these sources."""
     subjects: dict[str, Subject] = {}
     units: dict[str, str] = {}
@@ -53,7 +53,7 @@ def noted_in(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -> Not
     above = any({"units_rows", "header_rows", "skip_rows"} & set(one.options) for one in notices)
 
     def look(stage: Stage, reread: Reread) -> Seen:
-        seen = look_again(stage, subjects, reread, find)
+        seen = refine_types(stage, subjects, reread, find)
         if above:  # the cells of those lines are all that is odd about its columns
             seen.notices = [one for one in seen.notices if " others: " not in one.message]
         seen.notices = footers_told(seen.notices, last_rows if len(job.sources) <= _MOST_SOURCES else [])

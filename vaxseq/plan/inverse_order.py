@@ -13,10 +13,10 @@ from vaxseq.plan.shuffle import order_of
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class InverseOrder:
     """The rows that a rank serves in an epoch, one after the other: place 0, 1, ... without the padding.
 
-    >>> places = Places(BatchPlan(10, 2, shuffle="global", shard_index=1, shard_count=2))
+    >>> places = InverseOrder(BatchPlan(10, 2, shuffle="global", shard_index=1, shard_count=2))
     >>> places.count, places.items(0, 0, 4).tolist() == places.plan.positions(0, 0, 2).positions.tolist()
     (4, True)
     """

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert import text
-from vaxseq.convert.forms.looking import Look, read_column
-from vaxseq.convert.forms.saying import Decided, decide, say
+from vaxseq.convert.forms.detection import FormDetector, read_column
+from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Piece, Request, Source
 from vaxseq.convert.readers.delimited import TextReader
-from vaxseq.convert.second_look import MOST_FOOTERS, Extremes, footers_told
+from vaxseq.convert.refinement import MOST_FOOTERS, Extremes, footers_told
 from vaxseq.dataset.notice import Notice, merged_options
 from vaxseq.dataset.schema import type_name
 from vaxseq.display.html import Heading
@@ -43,7 +43,7 @@ class Facts(Shown, dict[str, Any]):
         return dict(self)
 
 
-class RawLook(Facts):
+class RawInspection(Facts):
     """What `convert` would make of text: by its first rows, and some from its middle and its end."""
 
     notices: tuple[Notice, ...] = ()
@@ -87,10 +87,10 @@ class _Sampled:
     values: pa.Array
     form: str | None
     notice: Notice | None
-    look: Look | None = None
+    look: FormDetector | None = None
 
 
-def look_at(sources: tuple[Source, ...], path: str, size_bytes: int, options: Mapping[str, Any]) -> RawLook:
+def inspect_raw(sources: tuple[Source, ...], path: str, size_bytes: int, options: Mapping[str, Any]) -> RawInspection:
     """A look at the first of these text sources, the size of all of them in mind."""
     taken: dict[str, Any] = dict(options)
     stopped: list[Notice] = []
@@ -125,7 +125,7 @@ def look_at(sources: tuple[Source, ...], path: str, size_bytes: int, options: Ma
          "becomes": _shown(one.values)}
         for name, one in columns.items()
     ]  # fmt: skip
-    found = RawLook()
+    found = RawInspection()
     found.notices = (*layout, *of_columns)
     chosen = merged_options(one for one in found.notices if one.lossless or one in stopped)
     arguments = as_arguments({**options, **chosen})

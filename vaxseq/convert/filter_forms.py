@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.forms.saying import decide
+from vaxseq.convert.forms.suggestion import decide
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.piece import Job, UnitReader, chosen, declared_types
 from vaxseq.convert.readers import readers
@@ -17,7 +17,7 @@ from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.expressions import parse
 
 
-def forms_of_where(job: Job, own: UnitReader) -> dict[str, str]:
+def filter_forms(job: Job, own: UnitReader) -> dict[str, str]:
     """Forms by the source's names; reads these columns of all sources once where they look like numbers or times."""
     if job.where is None or not all(readers()[source.format].is_text for source in job.sources):
         return {}

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from vaxseq.dataset.allowance import memory_room
+from vaxseq.dataset.memory_limit import memory_room
 from vaxseq.errors import ScratchError
 from vaxseq.loading.scatter.buckets import record_bytes
 from vaxseq.loading.scatter.folder import Scratch, room, scratch_folder
 from vaxseq.loading.scatter.kept_blocks import kept_bytes
 from vaxseq.loading.scatter.sizes import Sizes
 from vaxseq.loading.scatter.source import ItemReader
-from vaxseq.plan.places import Places
+from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 
@@ -81,7 +81,7 @@ def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratc
     if folder is None:
         return Way("one by one", why)
     record = record_bytes(reader.row_bytes())
-    rows = Places(plan).count
+    rows = InverseOrder(plan).count
     need, free = rows * record, room(folder)
     parts = -(-need // max(1, free)) if need > free else 1
     if parts > 1:  # the part before is still being served when the next one is scattered

@@ -1,0 +1,186 @@
+"""One door for parallel work: each verb gives the same bits on each executor, and a worker that dies is said."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+import vaxseq as vs
+from vaxseq.convert.readers import delimited
+from vaxseq.dataset import processes
+from vaxseq.split import scan as split_scan
+
+ROWS = 30_000
+DEFINITION = {
+    "version": 1,
+    "inputs": {
+        "numbers": {"features": [{"columns": ["x", "z"], "steps": [{"impute": {"strategy": "mean"}}, "standardize"]}]},
+        "city": {"dtype": "int32", "features": [{"columns": ["city"], "steps": ["vocabulary"]}]},
+    },
+    "targets": {"y": {"expr": "z >= 500"}},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """CSV files, a dataset of as many fragments, and what was fitted on it."""
+    folder = tmp_path_factory.mktemp("executors")
+    draw = np.random.default_rng(0)
+    for part in range(3):
+        x = pa.array(draw.normal(size=ROWS), mask=draw.random(ROWS) < 0.1)
+        city = draw.choice(["Bonn", "Essen", "Ulm"], ROWS)
+        pa.csv.write_csv(pa.table({"x": x, "z": draw.integers(0, 999, ROWS), "city": city}), folder / f"{part}.csv")
+        vs.convert(folder / f"{part}.csv", folder / "ds", append=part > 0, progress=False)
+    vs.FeatureSet.from_dict(DEFINITION).fit(vs.open(folder / "ds"), progress=False).save(folder / "fitted.json")
+    return folder
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def convert(data: Path, out: Path, executor: Any) -> Any:
+    vs.convert(f"{data}/*.csv", out / "ds.arrow", executor=executor, progress=False)
+    return digest(out / "ds.arrow")
+
+
+def fit(data: Path, out: Path, executor: Any) -> Any:
+    vs.FeatureSet.from_dict(DEFINITION).fit(vs.open(data / "ds"), executor=executor, progress=False).save(
+        out / "f.json"
+    )
+    return digest(out / "f.json")
+
+
+def split(data: Path, out: Path, executor: Any) -> Any:
+    parts = vs.split(vs.open(data / "ds"), {"a": 0.7, "b": 0.3}, by="group", key="z", executor=executor)
+    return {name: hashlib.sha256(part.x.to_numpy().tobytes()).hexdigest() for name, part in parts.items()}
+
+
+def materialize(data: Path, out: Path, executor: Any) -> Any:
+    fitted = vs.FittedFeatures.load(data / "fitted.json")
+    frame = vs.open(data / "ds")
+    made = vs.materialize(frame, fitted, out / "s.h5", shuffle_seed=3, scratch=out, executor=executor, progress=False)
+    return [one.tobytes() for one in (*made.arrays(), made.row_ids())]
+
+
+def explore(data: Path, out: Path, executor: Any) -> Any:
+    return vs.explore(vs.open(data / "ds"), executor=executor, progress=False).to_dict()
+
+
+def report(data: Path, out: Path, executor: Any) -> Any:
+    vs.report(vs.open(data / "ds"), out / "page.html", title="Cities", executor=executor, progress=False)
+    return digest(out / "page.html")
+
+
+def verify(data: Path, out: Path, executor: Any) -> Any:
+    return vs.verify(data / "ds", executor=executor, progress=False)
+
+
+VERBS: dict[str, Callable[[Path, Path, Any], Any]] = {
+    one.__name__: one for one in (convert, fit, split, materialize, explore, report, verify)
+}
+
+
+@pytest.fixture(autouse=True)
+def small_units(monkeypatch) -> None:
+    """So that every verb has several."""
+    monkeypatch.setattr(delimited, "_SMALLEST", 1 << 16)
+    monkeypatch.setattr(delimited, "_ROWS", 1)
+    monkeypatch.setattr(split_scan, "_UNIT_ROWS", 20_000)
+
+
+def told(verb: str, data: Path, out: Path, executor: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the verb says, with nothing kept from before."""
+    out.mkdir()
+    monkeypatch.setenv("VAXSEQ_CACHE", str(out / "cache"))
+    return VERBS[verb](data, out, executor)
+
+
+@contextmanager
+def threads(_: Any) -> Iterator[Executor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+@contextmanager
+def pool_of_processes(forkserver: Any) -> Iterator[Executor]:
+    with ProcessPoolExecutor(2, mp_context=forkserver) as pool:
+        yield pool
+
+
+@contextmanager
+def dask(_: Any) -> Iterator[Executor]:
+    distributed = pytest.importorskip("distributed")
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "set_as_default": False}
+    with distributed.Client(**settings) as client:
+        yield client.get_executor(pure=False)
+
+
+@contextmanager
+def variable(_: Any) -> Iterator[None]:
+    """Two processes that the environment asks for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAXSEQ_WORKERS", "2")
+        yield None
+
+
+EXECUTORS = {"threads": threads, "processes": pool_of_processes, "dask": dask, "VAXSEQ_WORKERS": variable}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:(distributed|dask|tornado)")
+@pytest.mark.filterwarnings("ignore:Sending large graph:UserWarning")
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_every_verb_gives_the_same_bits(kind, data, tmp_path, forkserver, monkeypatch) -> None:
+    alone = {verb: told(verb, data, tmp_path / f"alone-{verb}", None, monkeypatch) for verb in VERBS}
+    with EXECUTORS[kind](forkserver) as executor:
+        found = {verb: told(verb, data, tmp_path / f"{kind}-{verb}", executor, monkeypatch) for verb in VERBS}
+    same = {verb: "equal" if found[verb] == alone[verb] else "OTHER" for verb in VERBS}
+    print(f"\n{kind:>15}: " + ", ".join(f"{verb} {same[verb]}" for verb in VERBS))
+    assert found == alone
+
+
+class Deadly(ProcessPoolExecutor):
+    """Its workers are killed at the first thing that they are to do."""
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return super().submit(signal.raise_signal, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_killed_worker_is_said_and_leaves_nothing_half_done(verb, data, tmp_path, forkserver, monkeypatch) -> None:
+    alone = told(verb, data, tmp_path / "alone", None, monkeypatch)
+    out = tmp_path / "out"
+    made = set(os.listdir(tmp_path / "alone"))
+    with Deadly(1, mp_context=forkserver) as executor:
+        ProcessPoolExecutor.submit(executor, int).result()  # it has started, so that it dies at once
+        with pytest.raises(vs.VaxseqError, match="worker"):
+            told(verb, data, out, executor, monkeypatch)
+    assert not {name for name in made & set(os.listdir(out)) if (out / name).is_file()}
+    assert VERBS[verb](data, out, None) == alone  # the same call goes on
+    assert {name for name in os.listdir(out) if name != "cache"} == made - {"cache"}
+
+
+def test_the_variable_is_checked_and_files_alone_are_shared(data, monkeypatch) -> None:
+    monkeypatch.setenv("VAXSEQ_WORKERS", "many")
+    with pytest.raises(vs.VaxseqError, match="VAXSEQ_WORKERS: got 'many', expected a whole number from 1"):
+        vs.verify(data / "ds", progress=False)
+    monkeypatch.setenv("VAXSEQ_WORKERS", "3")
+    monkeypatch.setattr(processes, "WorkerPool", lambda workers: pytest.fail(f"started {workers}"))
+    table = pa.table({"x": np.arange(10.0), "g": np.arange(10)})
+    vs.split(table, {"a": 0.5, "b": 0.5}, by="group", key="g")  # in this process's memory
+    vs.verify(data / "ds" / "part-00000.arrow", progress=False)  # one file
+    with pytest.raises(pytest.fail.Exception, match="started 3"):
+        vs.verify(data / "ds", progress=False)

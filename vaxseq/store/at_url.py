@@ -1,0 +1,126 @@
+"""A packed store at a URL: one file there, and a copy of it in the cache folder, which is what is mapped and read."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vaxseq.dataset.addresses import shown
+from vaxseq.dataset.cache import cache_folder
+from vaxseq.dataset.checksums import check_seal
+from vaxseq.dataset.manifest import write_atomically
+from vaxseq.dataset.object_writes import check_writable, put_file
+from vaxseq.dataset.objects import About, about, fetch_file
+from vaxseq.dataset.remote_folder import check_folder
+from vaxseq.errors import SourceNotFoundError, StoreError, VaxseqError
+from vaxseq.store.file import StoreFile, read
+
+Make = Callable[[Path, bool], StoreFile]  # path, overwrite
+_DRAFT = ".fetched"
+
+
+def store_at_url(url: str, fingerprints: dict[str, str], make: Make, *, overwrite: bool = False) -> StoreFile:
+    """The store at a URL if it was made from the same; else one is made, sent there, and kept here as well.
+
+    Of several processes of a machine one fetches or makes it, and the others wait.
+
+    Raises:
+        StoreError: what is there was made from something else, or is damaged.
+        SourceError: the store at the URL doesn't answer, or refuses.
+    """
+    check_folder(url)
+    with _held(url) as path, _noted_of(url, path):
+        there = None if overwrite else _fetched(url, path)
+        if there is not None:
+            return make(there, False)  # which checks what it was made from
+        check_writable(url)
+        stored = make(path, overwrite or not _is_of(path, fingerprints))
+        put_file(path, url)
+        _note(path, about(url))
+        return stored
+
+
+@contextmanager
+def _held(url: str) -> Iterator[Path]:
+    """Where the copy is kept, for one process at a time."""
+    name = hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
+    folder = cache_folder() / "stores" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "a")
+    except OSError as error:
+        raise StoreError(
+            f"{shown(url)}: its copy can't be kept in {folder} ({error.strerror}). Set VAXSEQ_CACHE to a folder with "
+            "room."
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder / (Path(url.rpartition("/")[2]).stem + ".h5")
+
+
+def _fetched(url: str, path: Path) -> Path | None:
+    """The copy of what is there now; None if nothing is."""
+    try:
+        now = about(url)
+    except SourceNotFoundError:
+        return None
+    if path.exists() and _noted(path) == _text(now):
+        return path
+    draft = path.with_name(_DRAFT)
+    fetch_file(url, now, draft)
+    damaged = check_seal(draft)
+    if damaged is None or damaged:
+        draft.unlink()
+        raise StoreError(
+            f"{shown(url)}: isn't a store as materialize wrote it: "
+            f"{'it has no checksums' if damaged is None else 'its bytes differ from its checksums'}. Make it anew with "
+            "overwrite=True."
+        )
+    _mark(path).unlink(missing_ok=True)
+    draft.replace(path)
+    _note(path, now)
+    return path
+
+
+@contextmanager
+def _noted_of(url: str, path: Path) -> Iterator[None]:
+    """Says of an error about the copy whose it is."""
+    try:
+        yield
+    except VaxseqError as error:
+        if str(path) in str(error):
+            error.add_note(f"{path} is the copy of {shown(url)}.")
+        raise
+
+
+def _is_of(path: Path, fingerprints: dict[str, str]) -> bool:
+    """Whether what is here is of the same: of a run that was stopped before it had sent it, or not there yet."""
+    if not path.exists():
+        return True
+    try:
+        read(path).check(fingerprints)
+    except StoreError:
+        return False
+    return True
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name("version")
+
+
+def _note(path: Path, now: About) -> None:
+    write_atomically(_mark(path), _text(now))
+
+
+def _noted(path: Path) -> bytes | None:
+    try:
+        return _mark(path).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _text(now: About) -> bytes:
+    return f"{now.size} {now.version}".encode()
