@@ -18,7 +18,7 @@ def outputs(notebook) -> list:
 
 
 def test_they_are_there():
-    assert [path.name[0] for path in NOTEBOOKS] == ["1", "2", "3", "4", "5", "6"]
+    assert [path.name[0] for path in NOTEBOOKS] == ["1", "2", "3", "4", "5", "6", "7"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -61,3 +61,8 @@ def test_it_runs(path, tmp_path, monkeypatch):
         said = "".join(output.get("text", "") for output in outputs(notebook))
         less = re.search(r"persistence \d+ kW, model \d+ kW: (-?\d+)% less", said)
         assert less is not None and int(less[1]) >= 3
+    if path.stem.startswith("7"):
+        said = "".join(output.get("text", "") for output in outputs(notebook))
+        r2 = re.search(r"R² (0\.\d+) on 16,\d+ rows", said)
+        assert r2 is not None and float(r2[1]) > 0.95
+        assert "line 4005: the header again" in said

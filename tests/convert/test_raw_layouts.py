@@ -12,6 +12,8 @@ import pytest
 
 from tests.convert.raw_text import converted, settled, written
 from vaxseq.convert import convert
+from vaxseq.convert.inspection import inspect
+from vaxseq.dataset.notice import merged_options
 from vaxseq.errors import BadRowError, OptionError, SchemaError, SourceError
 
 TOA5 = (
@@ -252,3 +254,38 @@ def test_an_error_says_its_line_once(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"raw\.csv: line 1 has 4 fields, the lines from 2 on have 2") as caught:
         converted(tmp_path, '4711,"NORTH PIER",NO,59.9\ntime,level\n2021-01-01 00:00,1.25\n2021-01-01 00:10,1.5\n')
     assert str(caught.value).count("line 1") == 1
+
+
+def logger(name: str, rows: int = 40) -> bytes:
+    cells = [f"{i % 28 + 1:02d}.01.2014 01:{i:02d};{'-9999' if i == 7 else f'1.{i:03d},5'}" for i in range(rows)]
+    lines = [f"Station:;{name}", "Zeit;Leistung", ";kW", *cells, "Ende der Messung;"]
+    return "\r\n".join(lines).encode("cp1252")
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c"]])
+def test_a_footer_of_every_source_is_told(tmp_path: Path, names: list[str]) -> None:
+    sources = [tmp_path / f"{name}.csv" for name in names]
+    for source in sources:
+        source.write_bytes(logger(source.stem))
+    options: dict[str, Any] = {"skip_rows": 1, "units_rows": 1}
+    made = convert(sources, tmp_path / "o.arrow", progress=False, **options)
+    offered = merged_options(made.notices)
+    assert offered == {"skip_footer": 1, "null_values": {"Leistung": ["-9999"]}}
+    made = convert(sources, tmp_path / "p.arrow", progress=False, **options, **offered)
+    assert [(one.name, one.type) for one in made.schema.columns] == [("Zeit", "timestamp[s]"), ("Leistung", "float64")]
+    assert (made.n_rows, merged_options(made.notices)) == (40 * len(names), {})
+    if len(names) > 1:  # one without it keeps the line from being every source's
+        sources[1].write_bytes(logger("b").rpartition(b"\r\n")[0])
+        made = convert(sources, tmp_path / "q.arrow", progress=False, **options)
+        assert "skip_footer" not in merged_options(made.notices)
+
+
+def test_a_second_look_goes_on_from_the_first(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(logger("a"))
+    options: dict[str, Any] = {"skip_rows": 1, "units_rows": 1}
+    look = inspect(tmp_path / "a.csv", **options)
+    assert look.options == {"skip_footer": 1, "null_values": {"Leistung": ["-9999"]}}
+    look = inspect(tmp_path / "a.csv", **options, **look.options)
+    assert look.options == {}
+    assert [one["type"] for one in look["columns"]] == ["timestamp[s]", "float64"]
+    assert look["columns"][1]["missing"] == 1 / 40

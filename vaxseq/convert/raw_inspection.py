@@ -19,7 +19,7 @@ from vaxseq.convert.lattice import is_text
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Piece, Request, Source
 from vaxseq.convert.readers.delimited import TextReader
-from vaxseq.convert.refinement import Extremes
+from vaxseq.convert.refinement import MOST_FOOTERS, Extremes, footers_told
 from vaxseq.dataset.notice import Notice, merged_options
 from vaxseq.dataset.schema import type_name
 from vaxseq.display.html import Heading
@@ -110,6 +110,7 @@ def inspect_raw(sources: tuple[Source, ...], path: str, size_bytes: int, options
         _tell(columns)
         units = reader.column_units()
         layout = (*stopped, *reader.notices)
+        last_rows = [reader.last_rows(MOST_FOOTERS)]
     if bad:
         layout = (*layout, Notice(None, f"{bad:,} of the rows looked at don't fit", (), {"on_bad_rows": "reject"}))
     whole = reader.splittable and len(head.raw) >= size_bytes - reader.body_start - 3 and len(sources) == 1
@@ -117,6 +118,7 @@ def inspect_raw(sources: tuple[Source, ...], path: str, size_bytes: int, options
     rows = table.num_rows if whole else int(size_bytes * head_rows / max(len(head.raw), 1))
     noticed = any({"units_rows", "header_rows", "header", "skip_rows"} & set(one.options) for one in reader.notices)
     of_columns = [one.notice for one in columns.values() if one.notice is not None and not noticed]
+    of_columns = footers_told(of_columns, last_rows)
     shown = [
         {"name": name, "type": type_name(one.kind), "unit": units.get(name), "form": one.form,
          "missing": one.values.null_count / max(len(one.values), 1), "written": _shown(one.cells),
@@ -172,17 +174,20 @@ def _parsed(reader: TextReader, pieces: list[Piece]) -> tuple[pa.Table, int]:
 def _sampled(reader: TextReader, name: str, cells: pa.Array) -> _Sampled:
     """What the column would be, by these cells."""
     subject = reader.subject(name)
-    if (kind := reader.named_kind(name, cells)) is not None:
-        return _Sampled(cells, kind, reader.named_values(name, cells, kind), reader.forms.get(name), None)
-    kind = text.infer(cells, reader.format, name)
-    if not is_text(kind):
+    kind, present = reader.named_kind(name, cells), cells
+    if kind is not None:
+        present = reader.named_values(name, cells, kind)
+        if name in reader.forms or not is_text(kind):
+            return _Sampled(cells, kind, present, reader.forms.get(name), None)
+        present = present.cast(pa.string())  # without the marks that were named
+    elif not is_text(kind := text.infer(cells, reader.format, name)):
         return _Sampled(cells, kind, text.parse(cells, kind, reader.format)[0], None, None)
     look = subject.look()
-    counted = pc.value_counts(cells.drop_null())
+    counted = pc.value_counts(present.drop_null())
     look.take(counted.field("values"), np.asarray(counted.field("counts")))
     if (decided := decide(look)) is not None:
-        return _Sampled(cells, decided.kind, _read(cells, decided), decided.form, None)
-    return _Sampled(cells, kind, cells, None, None, look)
+        return _Sampled(cells, decided.kind, _read(present, decided), decided.form, None)
+    return _Sampled(cells, kind, present, None, None, look)
 
 
 def _tell(columns: Mapping[str, _Sampled]) -> None:

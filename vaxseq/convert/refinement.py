@@ -23,6 +23,7 @@ from vaxseq.dataset.notice import Notice
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
 _GLANCE = 1024  # distinct values that tell most text apart from numbers and times
 _EXAMPLES = 3
+MOST_FOOTERS = 3  # lines at the end that may be totals and remarks
 
 
 @dataclass(slots=True)
@@ -144,15 +145,23 @@ def _of_marks(
     return [Notice(name, told, tuple(lines), {"null_values": {subject.source_name: words}})]
 
 
-def footer_among(notices: Sequence[Notice], last_rows: Sequence[Mapping[str, str]]) -> tuple[list[Notice], int]:
-    """The notices without those that the last rows alone explain, and how many of these rows are a footer."""
-    for count in range(1, len(last_rows) + 1):
-        cells = [set(map(str.strip, row.values())) for row in last_rows[:count]]
-        inside = [one for one in notices if (odd := _odd(one)) and len(odd) <= count and odd <= set().union(*cells)]
-        labels = {next((cell.strip() for cell in row.values() if cell.strip()), "") for row in last_rows[:count]}
+def footers_told(notices: Sequence[Notice], last_rows: Sequence[Sequence[Mapping[str, str]]]) -> list[Notice]:
+    """The notices; in place of those that the last rows of every source alone explain, one of a footer.
+
+    ``last_rows`` are each source's, the last one first.
+    """
+    for count in range(1, min(map(len, last_rows), default=0) + 1):
+        last = [row for rows in last_rows for row in rows[:count]]
+        cells = {cell.strip() for row in last for cell in row.values()}
+        inside = [one for one in notices if (odd := _odd(one)) and len(odd) <= len(last) and odd <= cells]
+        labels = {next((cell.strip() for cell in row.values() if cell.strip()), "") for row in last}
         if inside and labels <= set().union(*map(_odd, inside)):  # what a row begins with is no value: Total
-            return [one for one in notices if one not in inside], count
-    return list(notices), 0
+            shown = ", ".join(list(last[0].values())[:4])
+            lines = "line looks" if count == 1 else f"{count} lines look"
+            said = f"the last {lines} like totals or a remark, not like a row: {shown}"
+            footer = Notice(None, said, (), {"skip_footer": count})
+            return [footer, *(one for one in notices if one not in inside)]
+    return list(notices)
 
 
 def _odd(notice: Notice) -> set[str]:

@@ -15,12 +15,11 @@ from vaxseq.convert.readers.base import Request, Unit
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.readers.excel import ExcelReader
 from vaxseq.convert.readers.named_arrays import ArraysReader
-from vaxseq.convert.refinement import FindLine, Seen, footer_among, refine_types
+from vaxseq.convert.refinement import MOST_FOOTERS, FindLine, Seen, footers_told, refine_types
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged_reader import Reread
 from vaxseq.dataset.notice import Notice
 
-_MOST_FOOTERS = 3  # lines at the end that may be totals and remarks
 _MOST_SOURCES = 1000  # whose layouts are looked at for notices
 
 
@@ -30,6 +29,7 @@ def collect_notes(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -
     units: dict[str, str] = {}
     notices: list[Notice] = []
     forms: dict[str, str] = {}
+    last_rows: list[list[dict[str, str]]] = []  # of each source
     every_text = all(readers()[source.format].is_text for source in job.sources)
     for index, source in enumerate(job.sources[:_MOST_SOURCES]):
         if not issubclass(readers()[source.format], TextReader | ArraysReader | ExcelReader):
@@ -43,25 +43,20 @@ def collect_notes(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -
                 if (form := reader.forms.get(old)) is not None:
                     forms.setdefault(new, form)
                 subjects.setdefault(new, reader.subject(old))
+        if every_text:
+            last_rows.append(reader.last_rows(MOST_FOOTERS))
     notices += _lacking(job, own)
     for name in declared_types(job):
         subjects.pop(name, None)
     subjects = {name: one for name, one in subjects.items() if name not in forms}
     find = _finder(job, own, unit)
-    last_rows = cast("TextReader", own.reader(0)).last_rows(_MOST_FOOTERS) if subjects and len(job.sources) == 1 else []
     above = any({"units_rows", "header_rows", "skip_rows"} & set(one.options) for one in notices)
 
     def look(stage: Stage, reread: Reread) -> Seen:
         seen = refine_types(stage, subjects, reread, find)
         if above:  # the cells of those lines are all that is odd about its columns
             seen.notices = [one for one in seen.notices if " others: " not in one.message]
-        kept, footer = footer_among(seen.notices, last_rows)
-        if footer:
-            shown = ", ".join(list(last_rows[0].values())[:4])
-            lines = "line looks" if footer == 1 else f"{footer} lines look"
-            said = f"the last {lines} like totals or a remark, not like a row: {shown}"
-            kept.insert(0, Notice(None, said, (), {"skip_footer": footer}))
-        seen.notices = kept
+        seen.notices = footers_told(seen.notices, last_rows if len(job.sources) <= _MOST_SOURCES else [])
         return seen
 
     return Noted(look, tuple(notices), units, forms)

@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 from vaxseq.convert import text
 from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, cast_exactly, is_text, join
 from vaxseq.convert.layouts.body import Spans, spans_of, without_quotes
+from vaxseq.convert.ranges import bounds_of
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request
 from vaxseq.convert.readers.cell_parser import CellParser
@@ -279,8 +280,7 @@ class CsvReader(HeadedReader):
                 found |= {name: CATEGORY for name in numbers if text.holds_codes(self._cells(piece, name))}
         for name in numbers:
             if types[name] == pa.float64() and name not in found:
-                bounds = pc.min_max(table[name]).as_py()
-                if max(abs(bounds["min"] or 0), abs(bounds["max"] or 0)) >= EXACT_INTEGER:
+                if (bounds := bounds_of(table[name])) is not None and max(map(abs, bounds)) >= EXACT_INTEGER:
                     seen = text.infer(self._cells(piece, name), self.format, f"{self.where}: column {name!r}")
                     if is_text(seen):
                         found[name] = CATEGORY

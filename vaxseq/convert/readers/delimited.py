@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ from vaxseq.convert.readers.cell_parser import CellParser
 from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SourceError, did_you_mean
 
+_WESTERN = {encoding.CERTAIN_WESTERN: "cp1252"}
 _SAMPLE = 1 << 20
 _FOOTER = 1 << 16
 _SMALLEST, _LARGEST, _ROWS = 16 << 20, 64 << 20, 1 << 17
@@ -65,7 +67,8 @@ class TextReader(Reader):
             ) from error
         as_it_is = plain and self.set.get("delimiter") != WHITESPACE
         packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
-        self.splittable = as_it_is and not packed and not storage.is_url(self.source.path)
+        self._is_plain_file = not packed and not storage.is_url(self.source.path)
+        self.splittable = as_it_is and self._is_plain_file
         self._file = streams.FileBytes(self.source.path) if self.splittable else None
         self._held = (0, np.empty(0, np.uint8))
         self._mark = 3 if self._part(0, 3) == b"\xef\xbb\xbf" else 0
@@ -160,9 +163,17 @@ class TextReader(Reader):
         return without_footer(chunks, footer) if footer else chunks
 
     def tail(self, size: int) -> bytes:
-        """The last bytes of a file that can be read anywhere; none of another."""
-        end = 0 if self._file is None else len(self._file)
-        return self._part(max(end - size, 0), end)
+        """The last bytes of a file that can be read anywhere, or whose characters are bytes; none of another."""
+        if self._file is not None:
+            return self._part(max(len(self._file) - size, 0), len(self._file))
+        name = codecs.lookup(self.set["encoding"]).name
+        if self._is_plain_file and name.startswith(("cp125", "iso8859", encoding.CERTAIN_WESTERN)):
+            with open(self.source.path or "", "rb") as file:
+                file.seek(max(file.seek(0, 2) - size, 0))
+                content = file.read()
+            footer = self.set.get("skip_footer", 0)
+            return content[: footer_start(content, footer)].decode(_WESTERN.get(name, name), "replace").encode()
+        return b""
 
     def last_rows(self, rows: int) -> list[dict[str, str]]:
         """Cells of the last rows, the last one first, where they can be told without reading the whole."""

@@ -144,12 +144,12 @@ class HeadedReader(TextReader):
         return at
 
     def last_rows(self, rows: int) -> list[dict[str, str]]:
-        lines = last_lines(self.tail(_LOOK), rows) if self.splittable else []
+        lines = last_lines(self.tail(_LOOK), rows)
         found = [[*csv.reader([line.decode(errors="replace")], **self._python_dialect())] for line in lines]
         return [dict(zip(self._names, cells[0], strict=False)) for cells in found if cells]
 
     def remedy(self, raw: str) -> dict[str, Any]:
-        if self.set["skip_footer"] or not self.splittable:
+        if self.set["skip_footer"]:
             return {}
         lines = last_lines(self.tail(_LOOK), _MOST_FOOTER)
         footer = [*takewhile(lambda line: len(self._fields(line)) != len(self._names), lines)]

@@ -12,6 +12,7 @@ import pyarrow.json as pajson
 
 from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, is_text
 from vaxseq.convert.lists import fixed_lists, lengths
+from vaxseq.convert.ranges import bounds_of
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED
 
@@ -116,8 +117,8 @@ def _checked(name: str, cells: pa.Array, kind: pa.DataType, lists: ListColumns) 
     form = lists.forms.get(name)
     if form is None:
         if cells.type == pa.float64():
-            bounds = pc.min_max(cells).as_py()
-            if max(abs(bounds["min"] or 0), abs(bounds["max"] or 0)) >= EXACT_INTEGER:
+            bounds = bounds_of(cells)
+            if bounds is not None and max(map(abs, bounds)) >= EXACT_INTEGER:
                 return None
         return cells
     if form not in (FIXED, RAGGED):
