@@ -24,9 +24,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vaxseq"
 ROOMS = {
     "cli": {"reference", "demo", "vaxseq", "convert", "features", "display"},
     "demo": {"vaxseq"},
-    "testing": {"features", "expressions"},
+    "testing": {"training", "features", "expressions"},
     "steps": {"features", "expressions"},
-    "sklearn": {"loading", "features", "frame"},
+    "sklearn": {"loading", "features", "frame", "dataset"},
     "mlflow": {"training", "features"},
     "vaxseq": {"profile", "report", "training", "store", "convert", "split", "features", "frame", "dataset", "plan"},
     "reference": set(),
@@ -35,7 +35,7 @@ ROOMS = {
     "training": {"store", "loading", "features", "frame", "plan", "display"},
     "store": {"loading", "features", "frame", "dataset", "plan", "expressions", "display"},
     "loading": {"features", "frame", "dataset", "plan", "expressions", "display"},
-    "convert": {"dataset", "expressions", "display"},
+    "convert": {"frame", "dataset", "expressions", "display"},
     "split": {"frame", "plan", "dataset", "expressions", "display"},
     "features": {"frame", "dataset", "plan", "expressions", "display"},
     "frame": {"dataset", "expressions"},
@@ -54,7 +54,7 @@ FEATURES = ["facade", "tables", "records", "learning", "history", "program", "de
 # Packages that only some rooms may import; a user's script, which the demo is, makes Keras models.
 GUARDED = {
     "vaex": {"frame"},
-    "keras": {"training", "demo", "testing"},
+    "keras": {"training", "demo"},
     "torch": {"training"},
     "jax": {"training"},
     "tensorflow": {"training"},

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.foreign import is_query, is_table, is_vaex
 from vaxseq.errors import MissingExtraError, OptionError, did_you_mean
 from vaxseq.features import FeatureSet, FittedFeatures
 from vaxseq.frame import Source, source_of
@@ -107,17 +108,14 @@ class FeatureTransformer(TransformerMixin, BaseEstimator):
             if array.dtype.kind not in "biufMm":
                 array = array.astype(np.float64)
             return source_of({f"x{place}": array[:, place] for place in range(array.shape[1])})
-        if hasattr(table, "columns") and not hasattr(table, "virtual_columns"):
+        if not (is_vaex(table) or is_query(table)) and hasattr(table, "columns"):
             validate_data(self, table, reset=reset, skip_check_array=True)
         return source_of(table)
 
 
 def _is_array(table: Any) -> bool:
     """What scikit-learn takes for a matrix: no names of columns, and nothing that Arrow or vaex would read."""
-    if isinstance(table, np.ndarray):
-        return table.dtype.names is None
-    named = ("columns", "__arrow_c_stream__", "__dataframe__", "virtual_columns", "keys", "__fspath__")
-    if any(hasattr(table, name) for name in named):
+    if is_vaex(table) or is_query(table) or is_table(table) or isinstance(table, os.PathLike):
         return False
     return isinstance(table, list | tuple) or hasattr(table, "__array__") or hasattr(table, "toarray")
 

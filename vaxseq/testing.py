@@ -125,7 +125,7 @@ class StepContract(ABC):
         """In float32, to the tolerance; from ``encode`` on where there is one."""
         if not self.in_keras:
             return
-        import keras
+        from vaxseq.training.backend import keras
 
         step, value, learned = self.step(), self._value(), self._learned()
         encode = step.encode(learned)

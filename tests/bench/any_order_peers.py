@@ -83,6 +83,32 @@ def tf_buffer(options: argparse.Namespace) -> Figures:
     return timed((int(batch.shape[0]) for batch in loader), options, once=False)
 
 
+def grain_global(options: argparse.Namespace) -> Figures:
+    """Grain's global shuffle of rows of a memory map, read by its threads."""
+    import grain
+
+    matrix = np.memmap(options.folder / "rows.f32", np.float32, "r", shape=(options.rows, WIDTH))
+
+    class Rows:
+        def __len__(self) -> int:
+            return options.rows
+
+        def __getitem__(self, row: int) -> np.ndarray:
+            return matrix[row]
+
+    loader = grain.MapDataset.source(Rows()).shuffle(seed=0).batch(options.batch).to_iter_dataset()
+    return timed(map(len, loader), options, once=True)
+
+
+def hf_shuffled(options: argparse.Namespace) -> Figures:
+    """HF datasets' shuffle of an Arrow file, batches as Arrow."""
+    from datasets import Dataset
+
+    loader = Dataset.from_file(str(options.folder / "rows.arrow")).shuffle(seed=0)
+    batches = loader.with_format("arrow").iter(options.batch)
+    return timed((batch.num_rows for batch in batches), options, once=True)
+
+
 def vaex_take(options: argparse.Namespace) -> Figures:
     """vaex's take of random rows, a batch at once."""
     import vaex
@@ -113,5 +139,7 @@ PEERS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "blocks of 16": blocks(16),
     "blocks of 1,024": blocks(1024),
     "tf.data, buffer": tf_buffer,
+    "Grain, global": grain_global,
+    "HF datasets, shuffled": hf_shuffled,
     "vaex take": vaex_take,
 }

@@ -269,6 +269,7 @@ def test_without_a_backend_it_says_what_to_install(backend: str, flights: None) 
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: keras: can't load its backend (")
     assert "pip install 'vaxseq[jax]'" in done.stderr
+    assert f"Set KERAS_BACKEND={'torch' if backend == 'jax' else 'jax'} in the environment (" in done.stderr
     done = run("report", "flights.arrow", "fitted.json", **environment)
     assert done.returncode == 0, done.stderr
     assert "Without a profile: keras: can't load its backend" in done.stdout

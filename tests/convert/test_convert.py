@@ -132,6 +132,26 @@ def test_a_column_of_many_values_becomes_plain_text_and_keeps_them(tmp_path, mon
     assert values["x"] == [row.split(",")[1] for row in rows]
 
 
+@pytest.mark.usefixtures("small_units")
+def test_a_conversion_that_goes_on_tells_the_same_of_its_values(tmp_path) -> None:
+    rows = [f"{i},{-9999 if i == 70 else i % 50},{'' if i < 150 else i / 8}" for i in range(600)]
+    whole = tmp_path / "whole.csv"
+    whole.write_text("\n".join(["i,x,late", *rows]) + "\n")
+    source = tmp_path / "in.csv"
+    source.write_text("\n".join(["i,x,late", *rows, "600,1"]) + "\n")
+    with pytest.raises(BadRowError, match="line 602"):
+        convert(source, tmp_path / "o.arrow", progress=False)
+    journal = (tmp_path / "o.arrow.partial" / "journal.jsonl").read_text()
+    assert journal.count('"pieces"') > 5
+    made = convert(source, tmp_path / "o.arrow", on_bad_rows="reject", progress=False)
+    once = convert(whole, tmp_path / "once.arrow", progress=False)
+    assert made.ranges == once.ranges == {"i": (0, 599), "x": (-9999, 49), "late": (150 / 8, 599 / 8)}
+    assert [(one.column, one.message, one.lines) for one in made.notices] == [
+        (one.column, one.message, one.lines) for one in once.notices
+    ]
+    assert "-9999 in 1 of 600 rows" in made.notices[0].message
+
+
 def test_one_dictionary_in_order_of_appearance(tmp_path) -> None:
     made = convert(pa.table({"x": ["b", "a", None, "b"] * 10}), tmp_path / "o.arrow", progress=False)
     column = table_of(made)["x"]
@@ -354,11 +374,14 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch) -> None:
 
 def test_what_is_no_source_says_what_to_make_of_it(tmp_path):
     for given, remedy in (
-        (vaex.from_arrays(x=np.arange(3)), r"DataFrameLocal as it is.*export"),
-        ({"x": [1, 2]}, r"pyarrow\.table"),
-        (5, "got int as the source, expected paths"),
+        (5, "convert: got int, expected a dataset's path, a vaex, pandas"),
+        (np.zeros((2, 2)), "convert: got an array without named columns, .* Name its columns"),
+        (pd.Series([1]), r"convert: got Series, .*series\.to_frame"),
+        (pa.array([1]), r"got Int64Array, .*pyarrow\.table\(\{'x': column\}\)"),
+        ([{"x": 1}], "column 'x': got int, expected an array or a list, a value for each row"),
+        ({"train": vaex.from_arrays(x=np.arange(3))}, r"got a dict of frames.*\['train'\]"),
     ):
-        with pytest.raises(SourceError, match=remedy):
+        with pytest.raises(OptionError, match=remedy):
             convert(given, tmp_path / "x.arrow", progress=False)
     assert not list(tmp_path.glob("x.arrow*"))
 

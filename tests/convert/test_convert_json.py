@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from vaxseq.convert import convert
-from vaxseq.convert.readers import json_elements, jsonl
+from vaxseq.convert.readers import delimited, json_elements, jsonl
 from vaxseq.errors import BadRowError, OptionError, SchemaError, SourceError
 
 
@@ -104,6 +104,60 @@ def test_the_fast_way_says_what_the_slow_one_says(tmp_path_factory, monkeypatch)
         assert answers[0] == answers[1]
 
     check()
+
+
+TIMES = {
+    "seconds": "2021-03-04T05:06:07", "parts": "2021-03-04 05:06:07.25", "zone": "2021-03-04T05:06:07+01:00",
+    "utc": "2021-03-04T05:06:07.125Z", "date": "2021-03-04", "month first": "12/31/2021 05:06:07",
+    "day first": "31.12.2021", "minutes": "2021-03-04 05:06", "short": "2021-03", "number": "12345.25",
+    "digits": "20210304", "impossible": "2021-02-31", "blank": "", "blanks": " 2021-03-04T05:06:07 ", "word": "x",
+    "far": "2500-01-01T00:00:00.000000001",
+}  # fmt: skip
+OPTIONS = (
+    {}, {}, {"timestamp_format": "%m/%d/%Y %H:%M:%S"}, {"forms": {"t": "month_first"}}, {"null_values": {"t": ["x"]}},
+    {"schema": {"columns": {"t": "timestamp[ms]"}}, "on_bad_rows": "reject"},
+    {"schema": {"columns": {"t": "date32"}}, "on_bad_rows": "reject"},
+)  # fmt: skip
+RUNS = st.lists(
+    st.tuples(st.sampled_from([*TIMES, *("seconds", "parts", "utc", "date") * 4]), st.integers(1, 60)),
+    min_size=1, max_size=5,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_fast_way_reads_the_same_times(tmp_path_factory, monkeypatch) -> None:
+    folder = tmp_path_factory.mktemp("json")
+    fast, taken = jsonl.read_fast, set()
+    for name in ("_SAMPLE", "_SMALLEST", "_LARGEST"):
+        monkeypatch.setattr(delimited, name, 1 << 9)
+    monkeypatch.setattr(delimited, "_ROWS", 1)
+
+    def told(*given: Any, **options: Any) -> Any:
+        found = fast(*given, **options)
+        if found is not None:
+            taken.add(str(found.schema.field("t").type))
+        return found
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(RUNS, st.sampled_from(OPTIONS), st.sampled_from([None, 3, 1.5, True, "none"]))
+    def check(runs: list[tuple[str, int]], options: dict[str, Any], other: Any) -> None:
+        rows = [{"t": TIMES[kind], "i": number} for kind, count in runs for number in range(count)]
+        if other != "none":
+            rows[len(rows) // 2]["t"] = other
+        path = written(folder, "\n".join(json.dumps(row) for row in rows))
+        answers = []
+        for way in (told, lambda *_, **__: None):
+            monkeypatch.setattr(jsonl, "read_fast", way)
+            try:
+                made = convert(path, folder / "o.arrow", progress=False, overwrite=True, resume=False, **options)
+                table = pa.ipc.open_file(pa.memory_map(str(made.location))).read_all()
+                answers.append((table.schema, table.to_pydict(), made.rejected_rows, made.schema, made.notices))
+            except (SchemaError, BadRowError) as error:
+                answers.append(str(error))
+        assert answers[0] == answers[1]
+
+    check()
+    assert {"timestamp[s]", "timestamp[ms]", "timestamp[ms, tz=UTC]", "date32[day]"} <= taken
 
 
 def test_one_object_around_a_list_is_asked_about(tmp_path) -> None:

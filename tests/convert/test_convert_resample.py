@@ -191,3 +191,15 @@ def test_the_command_line(tmp_path) -> None:
             ]
         )
     assert (ended.value.code, Manifest.load(target).n_rows) == (0, 4)
+
+
+def test_the_manifest_s_ranges_are_those_of_the_grid(tmp_path: Path) -> None:
+    made = convert(
+        TABLE, tmp_path / "g.arrow", resample={"order_by": "t", "every": "1min", "how": {"x": "sum", "s": "count"}},
+        progress=False,
+    )  # fmt: skip
+    table = pa.ipc.open_file(pa.memory_map(str(made.location))).read_all()
+    for name in ("x", "s"):
+        values = [one for one in table[name].to_pylist() if one is not None]
+        assert made.ranges[name] == (min(values), max(values))
+    assert made.ranges["x"][1] > max(TABLE["x"].to_pylist())

@@ -240,7 +240,7 @@ def test_a_missing_value_without_a_rule_is_refused(fitted: FittedFeatures) -> No
     ("records", "message"),
     [
         (3, "got int, expected a dict of lists"),
-        ("abc", "got str"),
+        ("abc.arrow", r"got str, .*pathlib\.Path"),
         ([1, 2], r"records\[0\]: got int, expected a dict"),
     ],
 )

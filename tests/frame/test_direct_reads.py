@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +124,98 @@ def test_rows_are_gathered_in_their_order(tmp_path_factory: Any, ids: list[int],
         patch.setattr(direct_reads, "_BRIDGED_GAP_BYTES", 20)
         rows.gather(np.array(ids, np.int64), out)
     np.testing.assert_array_equal(out, values[ids])
+
+
+@given(st.data(), st.sampled_from([1, 12, 5000]), st.integers(1, 9000), st.sampled_from(["it can", "open", "read"]))
+def test_rows_past_the_page_cache_are_the_same(
+    tmp_path_factory: Any, data: st.DataObject, width: int, head: int, refused: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"past-{width}-{head}"
+    values = np.random.default_rng(width).integers(0, 255, (50_000 // width, width), np.uint8)
+    path.write_bytes(bytes(head) + values.tobytes())
+    rows = FileRows(str(path), path.stat().st_ino, head, width, past_cache=True)
+    start, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(values))] * 2)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direct_reads, "_BOUNCE_BYTES", 4096)
+        if refused != "it can":  # a file system that has no such reads, and one that finds out late
+            refuse_past_cache(patch, refused)
+        fetched = rows.fetch(start, stop, np.empty((stop - start) * width + direct_reads.SLACK_BYTES, np.uint8))
+        np.testing.assert_array_equal(fetched.reshape(-1, width), values[start:stop])
+        out = np.empty((stop - start, width), np.uint8)
+        rows.read(start, stop, out)
+    np.testing.assert_array_equal(out, values[start:stop])
+    path.unlink()
+
+
+def refuse_past_cache(patch: pytest.MonkeyPatch, when: str) -> None:
+    really_open, really_read, flag = os.open, os.preadv, direct_reads._PAST_CACHE
+
+    def refuse() -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    def opened(path: str, flags: int) -> int:
+        if when == "open" and flags & flag:
+            refuse()
+        return really_open(path, flags)
+
+    def read(file: int, buffers: Any, at: int) -> int:
+        if fcntl.fcntl(file, fcntl.F_GETFL) & flag:
+            refuse()
+        return really_read(file, buffers, at)
+
+    patch.setattr(os, "open", opened)
+    if when == "read":
+        patch.setattr(os, "preadv", read)
+
+
+def test_what_is_read_past_the_page_cache_isnt_kept_there(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(bytes(1 << 20))
+    drop_from_page_cache(path)
+    if in_page_cache(path):
+        pytest.skip("its pages can't be dropped here, as on a tmpfs")
+    memory = np.empty((1 << 20) + direct_reads.SLACK_BYTES, np.uint8)
+    drop_from_page_cache(path)
+    FileRows(str(path), path.stat().st_ino, 0, 4, past_cache=True).fetch(0, 1 << 18, memory)
+    assert not in_page_cache(path)
+    FileRows(str(path), path.stat().st_ino, 0, 4).fetch(0, 1 << 18, memory)
+    assert in_page_cache(path), "the test doesn't see what the page cache has"
+
+
+def drop_from_page_cache(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def in_page_cache(path: Path) -> bool:
+    """Whether the middle of a file can be had without waiting for a disk; asking has the kernel read it."""
+    with open(path, "rb", buffering=0) as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(4096)], path.stat().st_size // 2, os.RWF_NOWAIT) > 0
+        except BlockingIOError:
+            return False
+
+
+def test_columns_that_outgrow_the_page_cache_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: 1000)
+    source = vaxseq.frame.source_of(written(tmp_path, "arrow in pieces"))
+    names = ["a", "b", "gappy", "grid"]
+    source.read(names, 0, 1)
+    meeting, fetch = threading.Barrier(3, timeout=20), FileRows.fetch
+
+    def meet(self: FileRows, start: int, stop: int, memory: np.ndarray) -> np.ndarray:
+        meeting.wait()  # in turn, nobody would ever meet here
+        return fetch(self, start, stop, memory)
+
+    monkeypatch.setattr(FileRows, "fetch", meet)
+    found = source.read(names[:3], 100, 6_000)
+    np.testing.assert_array_equal(found["b"].data, columns()["b"][100:6_000])
+    monkeypatch.setattr(FileRows, "fetch", fetch)
+    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: os.path.getsize(tmp_path / "d.arrow") + 1)
+    between = vaxseq.frame.source_of(str(tmp_path / "d.arrow"))
+    assert between.from_files
+    assert not between._column("a")._data._files[0].past_cache, "what the cache can hold goes past it"
 
 
 def test_a_file_that_was_replaced_or_cut_is_told(tmp_path: Path, little_memory: None) -> None:

@@ -169,4 +169,4 @@ def test_hidden_names(frame: Any) -> None:
 def test_codes_and_their_labels(frame: Any) -> None:
     frame["word"] = frame.y.astype("str")
     frame.categorize("y", labels=["no", "yes"], min_value=0, inplace=True)
-    assert internals.coded_columns(frame) == {"y": ["no", "yes"]}
+    assert internals.coded_columns(frame) == {"y": (["no", "yes"], 0)}

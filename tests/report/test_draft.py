@@ -84,8 +84,8 @@ def test_it_passes_check_fits_and_serves() -> None:
     fitted = fs.fit(data, progress=False)
     train = vs.Sequence(data, fitted, batch_size=100)
     x, y = train.batch(0, 0)
-    assert np.isfinite(x["numeric"]).all()
-    assert np.isfinite(y).all()
+    assert np.isfinite(np.asarray(x["numeric"])).all()  # torch gets its own tensors
+    assert np.isfinite(np.asarray(y)).all()
     fitted.to_keras()
 
 
@@ -125,6 +125,9 @@ def planted(y: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
         "row_before": np.concatenate([[np.nan], y[:-1]]),
         "row_after": np.concatenate([y[1:], [np.nan]]),
         "above": (y > 0.5) + 0.1 * y,
+        "flag": (y > 0.5).astype(float),
+        "in_words": np.where(y > 1, "high", np.where(y > -1, "middle", "low")),
+        "almost_a_flag": np.where(np.random.default_rng(3).random(len(y)) < 0.002, 0, y > 0.5),
     }
 
 
@@ -136,6 +139,29 @@ def test_what_is_made_of_a_number_is_left_out_and_named(name: str) -> None:
     assert name in left_out(fs)
     assert {"x", "heavy", "holes", "kind"} <= set(named(fs))
     assert set(left_out(fs)) == {"y", name}
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3])
+def test_what_only_goes_with_a_range_of_the_target_stays(noise: float) -> None:
+    data = make_frame()[["x", "kind", "y"]]
+    rng = np.random.default_rng(4)
+    data["often_above"] = np.where(rng.random(ROWS) < noise, rng.random(ROWS) < 0.5, data["y"] > 0.5)
+    data["coin"] = rng.random(ROWS) < 0.5
+    assert not set(left_out(vs.draft(data, "y", progress=False))) & {"often_above", "coin"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("rows", [-2, 1])
+def test_the_target_of_a_series_other_rows_is_left_out_and_named(rows: int, named: bool) -> None:
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"when": np.repeat(np.arange(800), 4), "x": rng.normal(size=3200)})
+    data["device"] = np.concatenate([rng.permutation(["a", "b", "c", "d"]) for _ in range(800)])
+    data["y"] = rng.normal(size=3200)
+    data["planted"] = data.groupby("device").y.shift(rows)
+    series = {"group_by": "device", "order_by": "when"} if named else {}
+    lost = left_out(vs.draft(data, "y", progress=False, **series))
+    assert lost["planted"] == f"it is the target of {'1 row before' if rows > 0 else '2 rows after'} in each device"
+    assert set(lost) - {"when"} == {"y", "planted"}
 
 
 def three(rows: int = ROWS) -> pd.DataFrame:
@@ -263,6 +289,17 @@ def test_rows_that_are_in_no_order_get_no_lags_and_are_told_why() -> None:
     assert fs.series is None
     assert "# No features of the past: " in fs.to_yaml()
     fs.fit(data, progress=False)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%d", "%d.%m.%Y %H:%M", "%m/%d/%Y"])
+def test_times_that_are_text_are_named_with_what_to_do(form: str) -> None:
+    data = make_frame()[["x", "kind", "y"]]
+    data["t"] = pd.date_range("2024-01-05", periods=ROWS, freq="6h").strftime(form)
+    data.loc[3, "t"] = None
+    data["code"] = [f"2024-{row % 9}" for row in range(ROWS)]
+    lost = left_out(vs.draft(data, "y", progress=False))
+    assert lost["t"].startswith("times that are text, as '") and "pandas.to_datetime" in lost["t"]
+    assert set(lost) == {"t", "y"}
 
 
 def test_codes_of_vaex_are_categories() -> None:

@@ -28,7 +28,7 @@ def test_a_fit_reads_the_data_once_and_an_evaluation_once_more(tmp_path: Path, m
     model.evaluate(train, verbose=0)
     first = model.evaluate(train, verbose=0)
     assert train._epochs.whole.loader._ordered.passes == 1  # type: ignore[attr-defined]
-    assert train._epochs.evaluation().stretch.loader._ordered.passes == 1  # type: ignore[attr-defined]
+    assert train._epochs.evaluation().part.loader._ordered.passes == 1  # type: ignore[attr-defined]
     assert train.epoch == 2
     inputs = (np.arange(ROWS) % 7).astype(np.float32)[:, None]
     np.testing.assert_allclose(first, model.evaluate(inputs, np.arange(ROWS) % 3, verbose=0), rtol=1e-4)

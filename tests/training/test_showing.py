@@ -72,6 +72,52 @@ def test_no_rows_to_show_are_refused() -> None:
         train.show(0)
 
 
+def places(ax: object) -> dict[str, float]:
+    return {text.get_text(): text.xy[0] for text in ax.texts}
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_what_is_learned_after_other_steps_lies_where_its_raw_value_is(filled: bool) -> None:
+    import matplotlib.pyplot as plt
+
+    rng = np.random.default_rng(0)
+    data = {"x": np.where(rng.random(4000) < 0.1 * filled, np.nan, rng.lognormal(5, 0.5, 4000))}
+    steps = [*([{"impute": {"strategy": "median"}}] if filled else []), "log1p", "standardize"]
+    fitted = vs.FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "x", "steps": steps}]}}}).fit(
+        data, progress=False
+    )
+    state = fitted.state.learned["x.x"][-1]
+    before, _ = fitted.plot("x", data)
+    alone = fitted.plot("x")
+    for one in (before, alone):
+        found = places(one)
+        assert found["mean"] == pytest.approx(np.expm1(state["mean"]))
+        assert found["mean + std"] == pytest.approx(np.expm1(state["mean"] + state["std"]))
+        assert ("fill" in found) == filled
+    curve = alone.lines[0]
+    np.testing.assert_allclose(np.interp(found["mean"], *curve.get_data()), 0, atol=0.02)
+    plt.close("all")
+
+
+def test_a_one_hot_place_is_shown() -> None:
+    data = {"way": list("abcdef") * 20}
+    fitted = vs.FeatureSet.from_dict({"inputs": {"x": {"features": [{"column": "way", "steps": ["one_hot"]}]}}}).fit(
+        data, progress=False
+    )
+    names = fitted.feature_names
+    assert f"1 at [{names.index('way_e')}] of {len(names)}" in repr(fitted.explain({"way": "e"}))
+
+
+def test_times_are_shown_without_their_empty_digits() -> None:
+    times = np.datetime64("2024-01-05T06:00:00", "ns") + np.arange(50) * np.timedelta64(30, "m")
+    fs = vs.FeatureSet.from_dict(
+        {"inputs": {"x": {"features": [{"column": "t", "steps": [{"cyclical": {"period": "day"}}]}]}}}
+    )
+    fitted = fs.fit({"t": times}, progress=False)
+    assert " 2024-01-05T06:30:00\n" in repr(fitted.explain({"t": times[1]}))
+    assert " 2024-01-05T06:00:00.5\n" in repr(fitted.explain({"t": times[0] + np.timedelta64(500, "ms")}))
+
+
 def test_plots_of_numbers_and_categories() -> None:
     import matplotlib.pyplot as plt
 
@@ -86,10 +132,10 @@ def test_plots_of_numbers_and_categories() -> None:
     again = plain.fit(data, progress=False)
     mean, std = (again.state.learned["x.x"][0][name] for name in ("mean", "std"))
     assert {line.get_xdata()[0] for line in again.plot("x", data)[0].lines} == {mean, mean - std, mean + std}
-    curve, _ = fitted.plot("numeric.x")
+    curve = fitted.plot("numeric.x")
     assert len(curve.lines[0].get_xdata()) == 400
     assert [text.get_text() for text in fitted.plot("way").get_yticklabels()] != []
-    with pytest.raises(OptionError, match="its steps learned no range. Pass the frame"):
+    with pytest.raises(OptionError, match="its steps learned no range of raw values. Pass the frame"):
         fitted.plot("logged")
     with pytest.raises(OptionError, match="no feature 'z'"):
         fitted.plot("z")

@@ -96,7 +96,7 @@ def commit(
         stage.dropped,
         notices=(*noted.notices, *seen.notices),
         forms={**noted.forms, **{name: one.form for name, one in seen.forms.items()}},
-        ranges=ranges_of(stage, types, reread),
+        ranges=ranges_of(types, [(draft.types, draft.ranges) for draft in drafts]),
         location=str(target),
     )
     out = work / "dataset"

@@ -15,6 +15,7 @@ from vaxseq.errors import DatasetError
 
 JOURNAL_NAME = "journal.jsonl"
 LOCK_NAME = "lock"
+FORM = 2  # of the journal's lines: one of another form is not gone on with
 
 
 @contextmanager

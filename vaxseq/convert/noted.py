@@ -49,11 +49,11 @@ def noted_in(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -> Not
     subjects = {name: one for name, one in subjects.items() if name not in forms}
     find = _finder(job, own, unit)
     last_rows = cast("TextReader", own.reader(0)).last_rows(_MOST_FOOTERS) if subjects and len(job.sources) == 1 else []
-    above = any({"units_rows", "header_rows"} & set(one.options) for one in notices)
+    above = any({"units_rows", "header_rows", "skip_rows"} & set(one.options) for one in notices)
 
     def look(stage: Stage, reread: Reread) -> Seen:
         seen = look_again(stage, subjects, reread, find)
-        if above:  # the cells of that line are all that is odd about its columns
+        if above:  # the cells of those lines are all that is odd about its columns
             seen.notices = [one for one in seen.notices if " others: " not in one.message]
         kept, footer = footer_among(seen.notices, last_rows)
         if footer:

@@ -20,6 +20,7 @@ from vaxseq.convert.readers.kinds import storable_type
 from vaxseq.dataset.schema import Column, Schema, array_shape, type_name
 from vaxseq.errors import BadRowError, ColumnNotFoundError, SchemaError, did_you_mean
 
+_FEW = 2  # bad rows that may be most of a few
 _NO_PARTITION = ("__HIVE_DEFAULT_PARTITION__", "")  # how Hive and Spark write a missing value into a path
 
 
@@ -125,7 +126,7 @@ class UnitReader:
                 if column.checked and column.name in parsed.table.column_names:
                     _check(parsed, column)
         parsed.table = self._constants(parsed.table, self.job.sources[unit.source], types)
-        rejects = self._rejects(reader, piece, parsed.bad)
+        rejects = self._rejects(reader, piece, parsed.bad, parsed.table.num_rows)
         table, dropped = self._selected(parsed.table)
         return Finished(unit, number, table, rejects, dropped)
 
@@ -142,7 +143,7 @@ class UnitReader:
             table = table.append_column(name, pa.repeat(cell[0], table.num_rows))
         return table
 
-    def _rejects(self, reader: Reader, piece: Piece, bad: list[BadRow]) -> list[Reject]:
+    def _rejects(self, reader: Reader, piece: Piece, bad: list[BadRow], good: int) -> list[Reject]:
         if not bad:
             return []
         first_of: dict[int, BadRow] = {}
@@ -157,10 +158,17 @@ class UnitReader:
             worst = found[0]
             at = f" column {worst.column!r}:" if worst.column else ""
             got = f"; got {worst.value!r}" if worst.value is not None else ""
+            said = f"{worst.source}: line {worst.line}:{at} {worst.reason}{got}. Correct the row or the schema, or "
+            if worst.column is None and (options := reader.remedy(worst.text)):
+                shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
+                raise BadRowError(f"{said}leave out what stands below the rows with {shown}.", options=options)
+            if len(first_of) > max(good, _FEW):  # to leave out most of the lines makes no table of them
+                raise BadRowError(
+                    f"{said}say how the file is laid out (skip_rows=, delimiter=, names=): {len(first_of):,} of "
+                    f"{len(first_of) + good:,} rows here don't fit."
+                )
             raise BadRowError(
-                f"{worst.source}: line {worst.line}:{at} {worst.reason}{got}. "
-                f"Correct the row or the schema, or set the bad rows aside with on_bad_rows='reject'.",
-                options={"on_bad_rows": "reject"},
+                f"{said}set the bad rows aside with on_bad_rows='reject'.", options={"on_bad_rows": "reject"}
             )
         return found
 

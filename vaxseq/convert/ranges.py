@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.stage import Stage
-from vaxseq.convert.staged import Reread, staged_groups
-
 Range = tuple[float, float]  # whole numbers stay whole
 
 
-def ranges_of(stage: Stage, types: Mapping[str, pa.DataType], reread: Reread) -> dict[str, Range]:
-    """Column -> (least, greatest), nulls and NaN left out; columns without a finite one aren't there."""
-    names = [name for name, kind in types.items() if _numeric(kind) and _numeric(stage.types[name])]
+def ranges_in(table: pa.Table) -> dict[str, Range]:
+    """Column of numbers -> (least, greatest), nulls left out; columns without a value aren't there.
+
+    >>> ranges_in(pa.table({"i": [3, None, 1], "s": ["a", "b", "c"]}))
+    {'i': (1, 3)}
+    """
     found: dict[str, Range] = {}
-    if not names:
-        return found
-    for _, table, _ in staged_groups(stage, [draft for draft in stage.drafts if draft.groups], reread, names):
-        for name in names:
-            if _numeric(table[name].type):
-                low, high = (value.as_py() for value in pc.min_max(table[name]).values())
-                if low is not None:
-                    found[name] = _wider(found.get(name), (low, high))
-    return {name: both for name, both in found.items() if all(math.isfinite(one) for one in both)}
+    for name in table.column_names:
+        if _numeric(table.schema.field(name).type):
+            low, high = (value.as_py() for value in pc.min_max(table[name]).values())
+            if low is not None:
+                found[name] = (low, high)
+    return found
+
+
+def ranges_of(
+    types: Mapping[str, pa.DataType], parts: Iterable[tuple[Mapping[str, pa.DataType], Iterable[Mapping[str, Range]]]]
+) -> dict[str, Range]:
+    """The ranges of all rows, from those of parts: (the types of a part, the ranges of its groups of rows).
+
+    Columns that a part holds as something else than numbers aren't there, nor are those without a finite range.
+    """
+    found: dict[str, Range] = {}
+    names = {name for name, kind in types.items() if _numeric(kind)}
+    for kinds, groups in parts:
+        names = {name for name in names if pa.types.is_null(kinds[name]) or _numeric(kinds[name])}
+        for ranges in groups:
+            found |= {name: _wider(found.get(name), both) for name, both in ranges.items()}
+    return {
+        name: both for name in types
+        if name in names and (both := found.get(name)) is not None and all(math.isfinite(one) for one in both)
+    }  # fmt: skip
 
 
 def together(before: Mapping[str, Range], after: Mapping[str, Range]) -> dict[str, Range]:

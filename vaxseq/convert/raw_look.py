@@ -115,7 +115,7 @@ def look_at(sources: tuple[Source, ...], path: str, size_bytes: int, options: Ma
     whole = reader.splittable and len(head.raw) >= size_bytes - reader.body_start - 3 and len(sources) == 1
     head_rows = int(np.count_nonzero(head.raw == 10)) or 1
     rows = table.num_rows if whole else int(size_bytes * head_rows / max(len(head.raw), 1))
-    noticed = any({"units_rows", "header_rows", "header"} & set(one.options) for one in reader.notices)
+    noticed = any({"units_rows", "header_rows", "header", "skip_rows"} & set(one.options) for one in reader.notices)
     of_columns = [one.notice for one in columns.values() if one.notice is not None and not noticed]
     shown = [
         {"name": name, "type": type_name(one.kind), "unit": units.get(name), "form": one.form,

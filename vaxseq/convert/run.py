@@ -17,7 +17,7 @@ from vaxseq.convert.commit import clear, commit, empty, forget, publish, publish
 from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool, warm
 from vaxseq.convert.first_types import first_types
 from vaxseq.convert.forms_of_where import forms_of_where
-from vaxseq.convert.journal import key_of, locked
+from vaxseq.convert.journal import FORM, key_of, locked
 from vaxseq.convert.noted import noted_in
 from vaxseq.convert.piece import Finished, UnitReader, declared_types
 from vaxseq.convert.planning import Plan, plan_of, working_folder
@@ -55,8 +55,8 @@ def convert(
     It appears when it is complete. A run that was stopped or killed goes on where it was when it is called again.
 
     Args:
-        sources: a path, URL, glob or folder, a list of them; a pandas DataFrame, a pyarrow Table, or an iterable of
-            batches.
+        sources: a path, URL, glob or folder, a list of them; a table of any kind, a query or a vaex frame with its
+            filter and virtual columns (``vaxseq help tables``), or an iterable of such, batch after batch.
         target: the file or folder to make.
         sql: a query whose result is the source, in place of ``sources``. The result is streamed. A run that was stopped
             begins again, unless the option ``key`` names a column of the result without missing and equal values: then
@@ -218,8 +218,11 @@ def _key(plan: Plan, now: tuple[SourcePrint, ...]) -> str:
     job = replace(plan.job, sources=(), schema=None)
     schema = plan.job.schema and plan.job.schema.to_dict()
     return key_of(
-        [prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by, str(plan.resample)]
-    )
+        [
+            FORM, prints, str(job), schema, plan.format, plan.fragment_bytes, plan.append, plan.sort_by,
+            str(plan.resample),
+        ]
+    )  # fmt: skip
 
 
 def _stage(plan: Plan, work: Path, key: str, strict_key: str, own: UnitReader, words: dict[str, list[str]]) -> Stage:

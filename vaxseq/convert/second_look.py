@@ -1,6 +1,6 @@
 """A second look at what was staged: text columns that are numbers or times as people write them, and sentinels.
 
-It comes after the first pass and only where that found text; numbers are looked at for their extremes alone.
+It comes after the first pass and only where that found text, or numbers among whose extremes is a likely sentinel.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert.forms.looking import Look, Subject
-from vaxseq.convert.forms.marks import SENTINELS
 from vaxseq.convert.forms.saying import Decided, decide, say
+from vaxseq.convert.forms.sentinels import Spread, has_mark
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged import Reread, staged_groups
@@ -39,9 +39,12 @@ def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, fi
     for name, subject in subjects.items():
         if is_text(stage.types[name]) and (look := _glance(stage, name, subject)) is not None:
             looks[name] = look
+    marked = {
+        name for draft in stage.drafts for ranges in draft.ranges for name, both in ranges.items() if has_mark(*both)
+    }
     extremes = {
         name: Extremes() for name in subjects
-        if pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name])
+        if name in marked and (pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name]))
     }  # fmt: skip
     places: dict[tuple[str, str], list[PieceKey]] = {}
     wanted = [*looks, *extremes]
@@ -51,7 +54,7 @@ def look_again(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, fi
             if look.alive:
                 values, counts = _counted(table[name])
                 look.take(values, counts)
-                for word in _examples(look):
+                for word in (*_examples(look), *look.marks().values()):
                     places.setdefault((name, word), keys)
         for name, one in extremes.items():
             one.take(table[name], keys)
@@ -114,12 +117,26 @@ def _said(
             look = looks[name]
             if (decided := decide(look)) is not None:
                 seen.forms[name] = decided
+                seen.notices += _of_marks(name, look, subject, stage.rows, find, places)
             elif (said := say(look, subject.source_name, look.first, point_elsewhere=point)) is not None:
                 lines = [line for word in said.examples for line in find(name, [word], places.get((name, word), []))]
                 seen.notices.append(Notice(name, said.message, tuple(lines), said.options, said.lossless))
         elif name in extremes:
             seen.notices += extremes[name].notices(name, subject.source_name, stage.rows, find)
     return seen
+
+
+def _of_marks(
+    name: str, look: Look, subject: Subject, rows: int, find: FindLine, places: Mapping[tuple[str, str], list[PieceKey]]
+) -> list[Notice]:
+    """A notice for numbers in a form that stand for missing values, as they are written."""
+    one = look.certain()
+    if one is None or not (far := one.spread.far()):
+        return []
+    words = [one.words[mark] for mark in far]
+    lines = [line for word in words for line in find(name, [word], places.get((name, word), []))]
+    told = one.spread.told(far, words, rows)
+    return [Notice(name, told, tuple(lines), {"null_values": {subject.source_name: words}})]
 
 
 def footer_among(notices: Sequence[Notice], last_rows: Sequence[Mapping[str, str]]) -> tuple[list[Notice], int]:
@@ -143,8 +160,7 @@ class Extremes:
     """The smallest and largest number of a column, and how often a logger's mark of a missing value is one of them."""
 
     def __init__(self) -> None:
-        self.low, self.high = float("inf"), float("-inf")
-        self.counts: dict[float, int] = {}
+        self._spread = Spread()
         self.places: dict[float, list[PieceKey]] = {}
 
     def take(self, column: pa.ChunkedArray, keys: list[PieceKey]) -> None:
@@ -156,30 +172,20 @@ class Extremes:
             low, high = bounds["min"].as_py(), bounds["max"].as_py()
             if low is None:
                 return
-            if (mark := next((one for one in (low, high) if float(one) in _MARKS), None)) is None:
+            if (mark := next((one for one in (low, high) if has_mark(one)), None)) is None:
                 break
             same = pc.equal(column, pa.scalar(mark, column.type))
-            count = int(pc.sum(same).as_py())
-            self.counts[float(mark)] = self.counts.get(float(mark), 0) + count
+            self._spread.mark(float(mark), int(pc.sum(same).as_py()))
             self.places.setdefault(float(mark), keys)
             column = column.filter(pc.invert(same))
-        self.low, self.high = min(self.low, low), max(self.high, high)
+        self._spread.widen(low, high)
 
     def notices(self, name: str, source_name: str, rows: int, find: FindLine) -> list[Notice]:
         """A notice for marks that lie far from all other values."""
-        spread = self.high - self.low
-        marks = [
-            one for one in self.counts
-            if (one < 0 and (self.low >= 0 or self.low - one > spread))
-            or (one > 0 and one - self.high > max(spread, 1))
-        ]  # fmt: skip
-        if not marks or spread < 0:
+        if not (marks := self._spread.far()):
             return []
-        words = [f"{one:.17g}" for one in marks]
+        words = [repr(one).removesuffix(".0") for one in marks]
         lines = [line for one, word in zip(marks, words, strict=True) for line in find(name, [word], self.places[one])]
-        told = ", ".join(f"{word} in {self.counts[one]:,}" for one, word in zip(marks, words, strict=True))
-        said = f"{told} of {rows:,} rows; all others lie between {self.low:g} and {self.high:g}"
-        return [Notice(name, said, tuple(lines), {"null_values": {source_name: words}})]
-
-
-_MARKS = frozenset(SENTINELS)
+        return [
+            Notice(name, self._spread.told(marks, words, rows), tuple(lines), {"null_values": {source_name: words}})
+        ]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaxseq.convert.ranges import ranges_in
 from vaxseq.convert.stage import MAX_BATCH_ROWS, Draft
 from vaxseq.convert.writers.ipc import IpcFile
 from vaxseq.dataset.schema import array_shape, type_name
@@ -205,12 +206,14 @@ def write_drafts(
             else column
             for field, column in zip(schema, table.columns, strict=False)  # the last column is the row's number
         ]
-        batches = pa.table(columns, schema=schema).combine_chunks().to_batches()
+        whole = pa.table(columns, schema=schema).combine_chunks()
+        batches = whole.to_batches()
         for batch in batches:
             file.append(batch)
         draft.blocks, draft.length = file.blocks, file.length
         draft.rows += table.num_rows
         draft.groups.append(([], table.num_rows, len(batches)))
+        draft.ranges.append(ranges_in(whole))
     if file is not None:
         file.close()
     return drafts

@@ -14,6 +14,7 @@ from vaxseq.convert import archives, places
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Source
 from vaxseq.convert.readers.files_sql import FileQuery
+from vaxseq.convert.readers.memory import MemoryReader
 from vaxseq.convert.readers.sql import Query
 from vaxseq.convert.readers.streams import bare_suffix
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
@@ -67,20 +68,8 @@ def _are_paths(given: Any) -> bool:
     return isinstance(given, list | tuple) and all(isinstance(one, str | os.PathLike) for one in given)
 
 
-# what else users hold in their hands, and how it becomes a source
-_REMEDIES = {
-    "DataFrameLocal": "Write it with its own export(path) and open that file, or convert the files that it came from",
-    "dict": "Make a table of it: pyarrow.table(...)",
-}
-
-
 def _in_memory(given: Any) -> Source:
-    if (remedy := _REMEDIES.get(kind := type(given).__name__)) is not None:
-        raise SourceError(f"convert: can't read a {kind} as it is. {remedy}.")
-    for name, reader in readers().items():
-        if reader.accepts(given):
-            return Source(f"<{type(given).__name__}>", name, data=given)
-    raise SourceError(f"convert: got {kind} as the source, expected paths, a DataFrame, a Table or batches.")
+    return Source(f"<{type(given).__name__}>", MemoryReader.name, data=given)
 
 
 def _files(path: str, format_name: str | None) -> list[Source]:

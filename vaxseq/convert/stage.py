@@ -16,6 +16,7 @@ from vaxseq.convert.dictionary import Coder
 from vaxseq.convert.journal import Journal, boot
 from vaxseq.convert.lattice import CATEGORY, cast_exactly, is_text, join
 from vaxseq.convert.piece import Finished, Reject
+from vaxseq.convert.ranges import Range, ranges_in
 from vaxseq.convert.writers.ipc import IpcFile
 from vaxseq.dataset.schema import type_name, type_of
 from vaxseq.dataset.seal import Sums
@@ -39,6 +40,7 @@ class Draft:
     length: int = 0
     rows: int = 0
     groups: list[tuple[list[PieceKey], int, int]] = field(default_factory=list)  # (pieces, rows, batches)
+    ranges: list[dict[str, Range]] = field(default_factory=list)  # of each group
     sums: Sums | None = field(default=None, compare=False)  # of its bytes, where this process has written them
 
     def schema(self) -> pa.Schema:
@@ -152,6 +154,7 @@ class Stage:
         keys = [key for key, _ in self._held]
         group = (keys, table.num_rows, len(added))
         draft.groups.append(group)
+        draft.ranges.append(ranges_in(table))  # while the rows are at hand
         draft.blocks = self._file.blocks
         draft.length, draft.rows = self._file.length, draft.rows + table.num_rows
         rejects = [reject for _, one in self._held for reject in one.rejects]
@@ -164,6 +167,7 @@ class Stage:
             "values": self._new_values(), "next": self.next, "rejected": len(rejects),
             "rejects_length": self._rejects_length,
             "dropped": self.dropped, "types": {name: type_name(kind) for name, kind in self.types.items()},
+            "ranges": draft.ranges[-1],
         })  # fmt: skip
         self._held = []
         self._held_rows = self._held_bytes = 0
@@ -284,6 +288,7 @@ class Stage:
                 draft = self.drafts[line["draft"]]
                 draft.blocks += [tuple(block) for block in line["blocks"]]
                 draft.groups.append(([tuple(key) for key in line["pieces"]], line["rows"], len(line["blocks"])))
+                draft.ranges.append({name: (low, high) for name, (low, high) in line["ranges"].items()})
                 draft.length, draft.rows = line["length"], draft.rows + line["rows"]
                 for name, values in line["values"].items():
                     known = self.coders.setdefault(name, Coder())

@@ -1,4 +1,4 @@
-"""Which column and rows a stretch of a file's bytes belongs to."""
+"""Which column and rows a range of a file's bytes holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vaxseq.errors import SourceError
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ByteRange:
     """Bytes that hold some rows of a column. ``row_bits`` is 0 where rows take different room."""
 
     column: str
@@ -35,7 +35,7 @@ class Stretch:
         return min(first, self.last_row), min(last, self.last_row)
 
 
-def stretches(path: str) -> list[Stretch]:
+def byte_ranges(path: str) -> list[ByteRange]:
     """Where the columns of an Arrow or HDF5 file lie; nothing where damage keeps that from being read."""
     try:
         return list(_of_hdf5(path) if path.endswith((".h5", ".hdf5")) else _of_arrow(path))
@@ -43,7 +43,7 @@ def stretches(path: str) -> list[Stretch]:
         return []  # the damage is told by its bytes
 
 
-def _of_arrow(path: str) -> Iterator[Stretch]:
+def _of_arrow(path: str) -> Iterator[ByteRange]:
     with pa.memory_map(path) as source:
         whole = source.read_buffer()
         base = whole.address
@@ -56,12 +56,12 @@ def _of_arrow(path: str) -> Iterator[Stretch]:
             row += batch.num_rows
 
 
-def _of_array(name: str, array: pa.Array, first: int, last: int, base: int, size: int) -> Iterator[Stretch]:
+def _of_array(name: str, array: pa.Array, first: int, last: int, base: int, size: int) -> Iterator[ByteRange]:
     if pa.types.is_dictionary(array.type):
         words = array.dictionary
         for buffer in words.buffers():
             if buffer is not None and 0 <= buffer.address - base < size:
-                yield Stretch(name, buffer.address - base, buffer.address - base + buffer.size, 0, last, 0)
+                yield ByteRange(name, buffer.address - base, buffer.address - base + buffer.size, 0, last, 0)
         array = array.indices
     rows = max(last - first, 1)
     for place, buffer in enumerate(array.buffers()):
@@ -69,7 +69,7 @@ def _of_array(name: str, array: pa.Array, first: int, last: int, base: int, size
             continue
         width = 1 if place == 0 else _bits(array, place, buffer, rows)
         start = buffer.address - base
-        yield Stretch(name, start, start + buffer.size, first, last, width)
+        yield ByteRange(name, start, start + buffer.size, first, last, width)
 
 
 def _bits(array: pa.Array, place: int, buffer: Any, rows: int) -> int:
@@ -84,11 +84,11 @@ def _bits(array: pa.Array, place: int, buffer: Any, rows: int) -> int:
         return 0
 
 
-def _of_hdf5(path: str) -> Iterator[Stretch]:
+def _of_hdf5(path: str) -> Iterator[ByteRange]:
     import h5py
 
     check_files([path])  # on damaged bytes the library may loop for ever
-    found: list[Stretch] = []
+    found: list[ByteRange] = []
     with h5py.File(path, "r") as file:
 
         def visit(name: str, one: Any) -> None:
@@ -98,7 +98,7 @@ def _of_hdf5(path: str) -> Iterator[Stretch]:
                 rows = int(one.shape[0])
                 text = name.endswith("/data") and str(one.attrs.get("dtype", "")) == "str"
                 width = 0 if text else one.nbytes // max(rows, 1) * 8
-                found.append(Stretch("/".join(kept), offset, offset + one.nbytes, 0, rows, width))
+                found.append(ByteRange("/".join(kept), offset, offset + one.nbytes, 0, rows, width))
 
         file.visititems(visit)
     yield from found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaxseq.dataset.addresses import is_url, shown
-from vaxseq.dataset.byte_places import Stretch, stretches
+from vaxseq.dataset.byte_places import ByteRange, byte_ranges
 from vaxseq.dataset.fanout import in_turn
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.dataset.seal import Damage, check_seal
@@ -121,7 +121,7 @@ def _files(where: Path) -> list[Path]:
 
 def _said(file: Path, damaged: list[Damage]) -> Iterator[str]:
     """A line for each column that is hit, and for what belongs to none."""
-    places = stretches(str(file)) if all(one.what == "data" for one in damaged) else []
+    places = byte_ranges(str(file)) if all(one.what == "data" for one in damaged) else []
     for one in damaged:
         remedy = "Get the file again, or make it anew."
         hit = _columns(places, one)
@@ -135,7 +135,7 @@ def _said(file: Path, damaged: list[Damage]) -> Iterator[str]:
             yield f"{file}: column {column!r}, rows {first:,} to {last:,} differ from what was written. {remedy}"
 
 
-def _columns(places: list[Stretch], damage: Damage) -> dict[str, tuple[int, int]]:
+def _columns(places: list[ByteRange], damage: Damage) -> dict[str, tuple[int, int]]:
     hit: dict[str, tuple[int, int]] = {}
     for place in places:
         rows = place.rows(damage.start, damage.stop)

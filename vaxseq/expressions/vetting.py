@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from vaxseq.errors import ExpressionError, did_you_mean
 from vaxseq.expressions.functions import CONSTANTS, FUNCTIONS, NAMESPACES
+from vaxseq.expressions.syntax import BINARY, COMPARE, REMEDIES, UNARY, WORDS
 from vaxseq.expressions.table import REQUIRED, Function, Parameter
 from vaxseq.expressions.tree import Call, Column, Constant, Expression, Node, Option
 from vaxseq.expressions.written import text_of
@@ -20,63 +21,6 @@ MAX_DEPTH = 100
 MAX_POWER = 1_024
 MAX_LIST = 1_000
 _MAX_LABEL = 60
-
-_BINARY: dict[type[ast.AST], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.FloorDiv: "//",
-    ast.Mod: "%",
-    ast.Pow: "**",
-    ast.BitAnd: "&",
-    ast.BitOr: "|",
-    ast.BitXor: "^",
-}
-_UNARY: dict[type[ast.AST], str] = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "~", ast.Not: "~"}
-_COMPARE: dict[type[ast.AST], str] = {
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-}
-_REMEDIES: dict[type[ast.AST], str] = {
-    ast.IfExp: "Write where(condition, x, y).",
-    ast.Subscript: "For characters of a text write x.str.slice(start, stop).",
-    ast.Is: "For missing values write ismissing(x).",
-    ast.IsNot: "For missing values write notmissing(x).",
-    ast.List: "A list goes after `in`, or into isin(x, [...]).",
-    ast.Tuple: "A list goes after `in`, or into isin(x, [...]).",
-    ast.JoinedStr: "Join texts with +.",
-    ast.MatMult: "For a product write *.",
-}
-_WORDS: dict[type[ast.AST], str] = {
-    ast.IfExp: "`... if ... else ...`",
-    ast.Subscript: "`[...]`",
-    ast.Lambda: "a lambda",
-    ast.NamedExpr: "`:=`",
-    ast.JoinedStr: "an f-string",
-    ast.List: "a list",
-    ast.Tuple: "a tuple",
-    ast.Dict: "a dictionary",
-    ast.Set: "a set",
-    ast.ListComp: "a comprehension",
-    ast.SetComp: "a comprehension",
-    ast.DictComp: "a comprehension",
-    ast.GeneratorExp: "a comprehension",
-    ast.Starred: "`*`",
-    ast.Await: "await",
-    ast.Yield: "yield",
-    ast.Is: "`is`",
-    ast.YieldFrom: "yield from",
-    ast.IsNot: "`is not`",
-    ast.MatMult: "`@`",
-    ast.LShift: "`<<`",
-    ast.RShift: "`>>`",
-    ast.Slice: "`:`",
-}
 
 
 def parse(text: str, *, where: str = "expression") -> Expression:
@@ -196,7 +140,7 @@ class _Vetting:
         return Column(node.id)
 
     def _binary(self, node: ast.BinOp, depth: int) -> Node:
-        sign = _BINARY.get(type(node.op))
+        sign = BINARY.get(type(node.op))
         if sign is None:
             self._refuse_node(node.op, node)
         left, right = self._visit(node.left, depth + 1), self._visit(node.right, depth + 1)
@@ -210,7 +154,7 @@ class _Vetting:
         if isinstance(node.op, ast.USub) and isinstance(below, ast.Constant) and type(below.value) in (int, float):
             self._nodes += 1
             return self._constant(ast.copy_location(ast.Constant(-below.value), node))  # type: ignore[operator]
-        return Call(_UNARY[type(node.op)], (self._visit(below, depth + 1),), self._label(node))
+        return Call(UNARY[type(node.op)], (self._visit(below, depth + 1),), self._label(node))
 
     def _comparison(self, node: ast.Compare, depth: int) -> Node:
         parts: list[Node] = []
@@ -225,7 +169,7 @@ class _Vetting:
                     )
                 found = Call("isin", (left, Option(self._list(right_at))), self._label(node))
                 return found if isinstance(op, ast.In) else Call("~", (found,), self._label(node))
-            sign = _COMPARE.get(type(op))
+            sign = COMPARE.get(type(op))
             if sign is None:
                 self._refuse_node(op, node)
             right = self._visit(right_at, depth + 1)
@@ -380,8 +324,8 @@ class _Vetting:
         return segment if len(segment) <= _MAX_LABEL else segment[: _MAX_LABEL - 3] + "..."
 
     def _refuse_node(self, node: ast.AST, at: ast.expr | None = None) -> NoReturn:
-        what = _WORDS.get(type(node), f"{type(node).__name__}")
-        remedy = _REMEDIES.get(type(node), "")
+        what = WORDS.get(type(node), f"{type(node).__name__}")
+        remedy = REMEDIES.get(type(node), "")
         place = at if at is not None else node
         assert isinstance(place, ast.expr)
         self._refuse_at(place, f"{what} isn't allowed in an expression.{' ' + remedy if remedy else ''}")

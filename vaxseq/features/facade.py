@@ -191,8 +191,9 @@ class FittedFeatures(Fitted, Shown):
         as the features look.
 
         Args:
-            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, a pandas or polars
-                DataFrame, or an Arrow table. None, NaN and null are missing. Further columns are passed over.
+            records: a dict of lists or arrays, a dict of scalars (one record), a list of dicts, or whatever else `fit`
+                takes: pandas, polars, Arrow, vaex, a `pathlib.Path` (text isn't taken for one). None, NaN and null are
+                missing. Further columns are passed over.
 
         Returns:
             Each input's array by name, shape (rows, width) or (rows, ...) of an array column.
@@ -318,12 +319,13 @@ class FittedFeatures(Fitted, Shown):
     def plot(self, name: str, frame: Any = None, *, ax: Any = None) -> Any:
         """Draws a feature before and after its steps, with what they learned as lines. Returns matplotlib Axes.
 
-        Without a frame, what the steps make of the range that they know; of categories their training rows.
+        Two of them with a frame, rows before and after; one without, what the steps make of the range that they know,
+        or of categories their training rows.
 
         Args:
             name: the feature, as ``"distance"`` or ``"numeric.distance"``.
             frame: a table or a dataset's path, of which up to 65,536 rows are drawn.
-            ax: Axes to draw on, two of numbers.
+            ax: Axes to draw on, two of numbers with a frame.
 
         Raises:
             MissingExtraError: matplotlib isn't installed.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from vaxseq.frame.arrow_types import held
 from vaxseq.frame.attaching import attach_files
 from vaxseq.frame.binding import ROW, bind, filter_rows, row_numbers, with_row_numbers
 from vaxseq.frame.door import frame_of
 from vaxseq.frame.mapped import copy_runs
 from vaxseq.frame.opening import open
 from vaxseq.frame.source import FrameSpec, Source
+from vaxseq.frame.streaming import blocks_of, rows_of
 
 __all__ = [
     "ROW",
@@ -17,11 +19,14 @@ __all__ = [
     "Source",
     "attach_files",
     "bind",
+    "blocks_of",
     "copy_runs",
     "filter_rows",
     "frame_of",
+    "held",
     "open",
     "row_numbers",
+    "rows_of",
     "source_of",
     "with_row_numbers",
 ]

@@ -2,14 +2,19 @@
 
 Left to itself, the kernel reads around each mapped page that is touched, megabytes on some systems. Memory that holds
 the whole file makes use of that sooner or later; where it can't, most of it is dropped before anything comes to it.
+What the page cache can't keep until it is read again goes past it, where the system can: making room for pages, and
+giving it up again, costs more than reading them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +26,15 @@ from vaxseq.errors import DatasetError
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _HELD_BYTES = 32 << 20
 _HINT_BYTES = 512 << 10  # the kernel cuts a longer hint short
+_PAGE = 4096  # past the cache, files and memory are aligned to what storage takes at once: this, or a part of it
+SLACK_BYTES = 3 * _PAGE  # what memory must have more than the rows that are fetched into it
+_PAST_CACHE = getattr(os, "O_DIRECT", 0)
+_BOUNCE_BYTES = 1 << 20
+
+_bounce = threading.local()
 
 Ids = npt.NDArray[np.int64]
+Found = TypeVar("Found")
 
 
 class Mapping(NamedTuple):
@@ -53,51 +65,58 @@ def exceeds_memory(data_bytes: int) -> bool:
     return bool(limits) and data_bytes > min(limits)
 
 
+def outgrows_cache(data_bytes: int) -> bool:
+    """Whether the page cache can't hold so much data, whatever else it gives up."""
+    return any(limit is not None and data_bytes > limit for limit in (memory_allowed(), memory_room()))
+
+
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """Rows of ``row_bytes`` bytes each, from ``offset`` on in a file, told from another of its name by its inode."""
+    """Rows of ``row_bytes`` bytes each, from ``offset`` on in a file, told from another of its name by its inode.
+
+    ``past_cache``: nothing of what is fetched is to stay in the page cache.
+    """
 
     path: str
     inode: int
     offset: int
     row_bytes: int
+    past_cache: bool = False
 
     @classmethod
-    def behind(cls, array: npt.NDArray[Any], mapped: list[Mapping]) -> FileRows | None:
+    def behind(cls, array: npt.NDArray[Any], mapped: list[Mapping], past_cache: bool = False) -> FileRows | None:
         """Where a contiguous array's rows are in the file that it is mapped from; None if it isn't."""
-        address = int(array.__array_interface__["data"][0])
+        address = _address(array)
         for one in mapped:
             if one.start <= address and address + array.nbytes <= one.stop:
-                return cls(one.path, one.inode, one.offset + address - one.start, array.strides[0])
+                return cls(one.path, one.inode, one.offset + address - one.start, array.strides[0], past_cache)
         return None
+
+    def fetch(self, start: int, stop: int, memory: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The bytes of rows ``start`` to ``stop``, anywhere in ``memory``: theirs and SLACK_BYTES at least."""
+        return self._using(lambda file, aligned: self._fetched(file, aligned, start, stop, memory))
 
     def hint(self, start: int, stop: int) -> None:
         """Tell the kernel that these rows will be read, so that it begins."""
-        file = self._open()
-        try:
+        with self._opened() as file:
             _hint(file, self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes)
-        finally:
-            os.close(file)
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any]) -> None:
         """Rows ``start`` to ``stop``, into a contiguous array."""
-        file = self._open()
-        try:
-            _read_into(file, out.reshape(-1).view(np.uint8), self.offset + start * self.row_bytes)
-        finally:
-            os.close(file)
+        self.read_ranges([(start, stop)], out)
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]], out: npt.NDArray[Any]) -> None:
+        """Rows of several ranges, end to end, into a contiguous array."""
+        self._using(lambda file, aligned: self._read_ranges(file, aligned, ranges, out.reshape(-1).view(np.uint8)))
 
     def gather(self, ids: Ids, out: npt.NDArray[Any]) -> None:
         """The rows ``ids``, in their order, into a contiguous array."""
         if not out.size:
             return
         rows = out.reshape(len(ids), -1).view(np.dtype((np.void, self.row_bytes)))[:, 0]
-        file = self._open()
-        try:
+        with self._opened() as file:
             for part in self._parts(ids):
                 rows[part] = self._gathered(file, ids[part])
-        finally:
-            os.close(file)
 
     def _parts(self, ids: Ids) -> Iterator[slice]:
         """Parts of the rows, each of few enough extents of the file to be held at once."""
@@ -125,7 +144,7 @@ class FileRows:
         ends = np.cumsum(highs - lows)
         held = np.empty(int(ends[-1]), np.uint8)
         for low, high, end in zip(lows.tolist(), highs.tolist(), ends.tolist(), strict=True):
-            _read_into(file, held[end - (high - low) : end], self.offset + low)
+            _read_into(file, held[end - (high - low) : end], self.offset + low, high - low)
         places = ids * self.row_bytes
         number = np.searchsorted(lows, places, side="right") - 1
         at = places - lows[number] + (ends - (highs - lows))[number]
@@ -134,15 +153,58 @@ class FileRows:
         gathered: npt.NDArray[Any] = every[at]
         return gathered
 
-    def _open(self) -> int:
+    def _using(self, use: Callable[[int, bool], Found]) -> Found:
+        """What ``use`` makes of the file, and of whether reads are to be aligned: past the page cache, if they can."""
+        if self.past_cache and _PAST_CACHE:
+            try:
+                with self._opened(_PAST_CACHE) as file:
+                    return use(file, True)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # it can't, with this file system
+                    raise
+        with self._opened() as file:
+            return use(file, False)
+
+    def _fetched(
+        self, file: int, aligned: bool, start: int, stop: int, memory: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        low, high = self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes
+        begin = low // _PAGE * _PAGE if aligned else low
+        size = -(-(high - begin) // _PAGE) * _PAGE if aligned else high - begin
+        at = -_address(memory) % _PAGE
+        place = memory[at : at + size]
+        _read_into(file, place, begin, high - begin)
+        return place[low - begin : high - begin]
+
+    def _read_ranges(
+        self, file: int, aligned: bool, ranges: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]
+    ) -> None:
+        at, step = 0, max(1, _BOUNCE_BYTES // self.row_bytes)
+        for start, stop in ranges:
+            if not aligned:
+                size = (stop - start) * self.row_bytes
+                _read_into(file, out[at : at + size], self.offset + start * self.row_bytes, size)
+                at += size
+                continue
+            for low in range(start, stop, step):  # by way of memory that is small enough for the processor's cache
+                part = self._fetched(file, True, low, min(low + step, stop), _bounce_memory(step * self.row_bytes))
+                out[at : at + len(part)] = part
+                at += len(part)
+
+    @contextmanager
+    def _opened(self, flags: int = 0) -> Iterator[int]:
         try:
-            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | flags)
         except OSError as error:
+            if flags and error.errno == errno.EINVAL:
+                raise
             raise DatasetError(f"{self.path}: can't be read any more ({error.strerror}). Put it back.") from error
-        if os.fstat(file).st_ino != self.inode:
+        try:
+            if os.fstat(file).st_ino != self.inode:
+                raise DatasetError(f"{self.path}: another file has its name now; open the dataset again")
+            yield file
+        finally:
             os.close(file)
-            raise DatasetError(f"{self.path}: another file has its name now; open the dataset again")
-        return file
 
 
 def _hint(file: int, low: int, high: int) -> None:
@@ -150,9 +212,21 @@ def _hint(file: int, low: int, high: int) -> None:
         os.posix_fadvise(file, at, min(_HINT_BYTES, high - at), os.POSIX_FADV_WILLNEED)
 
 
-def _read_into(file: int, out: npt.NDArray[np.uint8], at: int) -> None:
+def _address(array: npt.NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _bounce_memory(size: int) -> npt.NDArray[np.uint8]:
+    """This thread's memory for so many bytes that are read and copied at once."""
+    memory: npt.NDArray[np.uint8] | None = getattr(_bounce, "memory", None)
+    if memory is None or len(memory) < size + SLACK_BYTES:
+        memory = _bounce.memory = np.empty(size + SLACK_BYTES, np.uint8)
+    return memory
+
+
+def _read_into(file: int, out: npt.NDArray[np.uint8], at: int, needed: int) -> None:
     count = fill(file, out.data, at)
-    if count < len(out):
+    if count < needed:
         raise DatasetError(
             f"a data file ends at byte {at + count:,}, before the rows that it is to hold; was it cut short?"
         )

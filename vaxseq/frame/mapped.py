@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -12,21 +14,24 @@ import pyarrow as pa
 
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
-from vaxseq.frame.direct_reads import FileRows, Mapping
+from vaxseq.frame.direct_reads import SLACK_BYTES, FileRows, Mapping
 
 Ids = npt.NDArray[np.int64]
 
-_SCRATCH_BYTES, _SCRATCH_ROOM = 8 << 20, 3  # of what a column reads at once; read-ahead threads and their user
+_SCRATCH_BYTES, _SCRATCH_ROOM = 25 << 20, 3  # of what a column reads at once; read-ahead threads and their user
+
+_RUN_BYTES = 8 << 10  # runs of so many bytes are read one by one; rows of shorter ones are gathered together
 
 
 class Layout:
     """Where the pieces of a column begin; columns of one table share one Layout.
 
-    ``mapped`` has the mappings behind a table that is larger than memory, whose rows are read from their files.
+    ``mapped`` has the mappings behind a table that is larger than memory, whose rows are read from their files:
+    ``past_cache``, if the page cache can't hold them either.
     """
 
-    def __init__(self, lengths: Sequence[int], mapped: list[Mapping] | None = None) -> None:
-        self.mapped = mapped
+    def __init__(self, lengths: Sequence[int], mapped: list[Mapping] | None = None, past_cache: bool = False) -> None:
+        self.mapped, self.past_cache = mapped, past_cache
         self.starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
         self.pieces = len(lengths)
         first = lengths[0] if lengths else 0
@@ -81,7 +86,7 @@ class FixedWidth:
         self.pieces, self.layout = pieces, layout
         self.dtype, self.shape = pieces[0].dtype, pieces[0].shape[1:]
         self._view, self._shift = _one_view(pieces, layout) if len(pieces) > 1 and not self.shape else (None, None)
-        self._files = None if layout.mapped is None else _files(pieces, layout.mapped)
+        self._files = None if layout.mapped is None else _files(pieces, layout.mapped, layout.past_cache)
         self._scratch: BufferPool | None = None
 
     def hint(self, start: int, stop: int) -> None:
@@ -91,11 +96,7 @@ class FixedWidth:
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         if self._files:
-            out, at = self._scratch_for(stop - start, self._files[0].row_bytes), 0
-            for piece, low, high in self.layout.spans(start, stop):
-                self._files[piece].read(low, high, out[at : at + high - low])
-                at += high - low
-            return out
+            return self._fetched(self._files, start, stop)
         if len(self.pieces) == 1:
             return self.pieces[0][start:stop]
         parts = [self.pieces[piece][low:high] for piece, low, high in self.layout.spans(start, stop)]
@@ -104,6 +105,8 @@ class FixedWidth:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def gather(self, located: Located) -> npt.NDArray[Any]:
+        if self._files and isinstance(located, LocatedRuns) and located.length * self._files[0].row_bytes >= _RUN_BYTES:
+            return self._fetched_runs(self._files, located.starts, located.length)
         if self._files:
             out = np.empty((len(located.ids), *self.shape), self.dtype)
             for piece, rows, places in by_piece(located, self.layout):
@@ -127,17 +130,39 @@ class FixedWidth:
             out[places] = np.take(self.pieces[piece], rows, axis=0, mode="clip")
         return out
 
-    def _scratch_for(self, rows: int, row_bytes: int) -> npt.NDArray[Any]:
-        """Memory for so many rows. New pages would push those of the file out where memory is short."""
-        if rows * row_bytes > _SCRATCH_BYTES:
-            return self._empty(rows)[0]
-        scratch = self._scratch
-        if scratch is None or rows > scratch.rows:
-            scratch = self._scratch = BufferPool(self._empty, rows, _SCRATCH_ROOM)
-        return scratch.arrays(rows)[0]
+    def _fetched(self, files: list[FileRows], start: int, stop: int) -> npt.NDArray[Any]:
+        spans = self.layout.spans(start, stop)
+        if len(spans) == 1:
+            [(piece, low, high)] = spans
+            size = (high - low) * files[piece].row_bytes
+            return self._rows(files[piece].fetch(low, high, self._scratch_for(size + SLACK_BYTES)))
+        out, at = self._rows(self._scratch_for((stop - start) * files[0].row_bytes)), 0
+        for piece, low, high in spans:
+            files[piece].read(low, high, out[at : at + high - low])
+            at += high - low
+        return out
 
-    def _empty(self, rows: int) -> list[npt.NDArray[Any]]:
-        return [np.empty((rows, *self.shape), self.dtype)]
+    def _fetched_runs(self, files: list[FileRows], starts: Ids, length: int) -> npt.NDArray[Any]:
+        out, at = self._rows(self._scratch_for(len(starts) * length * files[0].row_bytes)), 0
+        spans = [span for start in starts.tolist() for span in self.layout.spans(start, start + length)]
+        for piece, some in groupby(spans, itemgetter(0)):
+            ranges = [(low, high) for _, low, high in some]
+            rows = sum(high - low for low, high in ranges)
+            files[piece].read_ranges(ranges, out[at : at + rows])
+            at += rows
+        return out
+
+    def _rows(self, content: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        return content.view(self.dtype).reshape(-1, *self.shape)
+
+    def _scratch_for(self, size: int) -> npt.NDArray[np.uint8]:
+        """Memory of so many bytes. New pages would push those of the file out where memory is short."""
+        if size > _SCRATCH_BYTES:
+            return np.empty(size, np.uint8)
+        scratch = self._scratch
+        if scratch is None or size > scratch.rows:
+            scratch = self._scratch = BufferPool(_bytes, size, _SCRATCH_ROOM)
+        return scratch.arrays(size)[0]
 
     def _runs(self, located: LocatedRuns) -> npt.NDArray[Any] | None:
         """Runs copied whole; those that lie across two pieces row by row. None where the memory isn't contiguous."""
@@ -221,9 +246,13 @@ def by_piece(located: Located, layout: Layout) -> list[tuple[int, Ids, Ids]]:
     return [(int(pieces[g[0]]), located.ids[g] - layout.starts[pieces[g[0]]], g) for g in groups]
 
 
-def _files(pieces: list[npt.NDArray[Any]], mapped: list[Mapping]) -> list[FileRows] | None:
+def _bytes(size: int) -> list[npt.NDArray[Any]]:
+    return [np.empty(size, np.uint8)]
+
+
+def _files(pieces: list[npt.NDArray[Any]], mapped: list[Mapping], past_cache: bool) -> list[FileRows] | None:
     """The places of the pieces in their files; None if one isn't mapped, or isn't contiguous."""
-    found = [FileRows.behind(one, mapped) for one in pieces if one.flags.c_contiguous and one.nbytes]
+    found = [FileRows.behind(one, mapped, past_cache) for one in pieces if one.flags.c_contiguous and one.nbytes]
     files = [one for one in found if one is not None]
     return files if len(files) == len(pieces) else None
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from vaxseq.expressions.values import buffer_of, is_text
 from vaxseq.frame.arrays import ArrayColumn
 from vaxseq.frame.columns import ArrowColumn, Column, DictionaryColumn, NumberColumn, RangeColumn, SlicedColumn
-from vaxseq.frame.direct_reads import exceeds_memory, mappings
+from vaxseq.frame.direct_reads import exceeds_memory, mappings, outgrows_cache
 from vaxseq.frame.mapped import Bitmaps, FixedWidth, Layout
 from vaxseq.frame.remote import RemoteColumn, RemoteDataset
 from vaxseq.frame.vaex_internals import (
@@ -86,8 +86,11 @@ class ColumnMaker:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
-        large = exceeds_memory(sum(Path(path).stat().st_size for path in dataset_files(dataset)))
+        size = sum(Path(path).stat().st_size for path in dataset_files(dataset))
+        large = exceeds_memory(size)
+        self.past_cache = large and outgrows_cache(size)
         self.remote = _is_remote(dataset)
+        self.on_disk = large and not self.remote
         self.large = large or self.remote
         self._mapped = mappings() if large else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
@@ -113,7 +116,7 @@ class ColumnMaker:
 
     def _layout(self, lengths: tuple[int, ...]) -> Layout:
         if lengths not in self._layouts:
-            self._layouts[lengths] = Layout(lengths, self._mapped)
+            self._layouts[lengths] = Layout(lengths, self._mapped, self.past_cache)
         return self._layouts[lengths]
 
 

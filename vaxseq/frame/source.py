@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from vaxseq.frame.columns import Column
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
 from vaxseq.frame.mapped import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker, dataset_files
+from vaxseq.frame.reading_threads import at_once
 from vaxseq.frame.remote import RemoteColumn
 from vaxseq.frame.vaex_internals import (
     active_range,
@@ -56,22 +58,53 @@ class Source:
         """Whether the data's files are larger than what memory will keep of them."""
         return self._maker.large
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether that is so, and the files are of this machine."""
+        return self._maker.on_disk
+
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
+        physical, virtual, needs = self._parted(tuple(names), start, stop)
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).read, start, stop) for name in physical]
+        jobs += [partial(self._column(name).raw, start, stop) for name in needs]
+        results = self._results(jobs, (*physical, *needs), start, stop)
+        return self._with_virtual(physical, virtual, needs, results, stop - start)
+
+    def raw(self, names: Iterable[str], start: int, stop: int) -> dict[str, Any]:
+        """The same rows as arrays of the types that they are stored in, NumPy's or Arrow's."""
         names = tuple(names)
+        physical, virtual, needs = self._parted(names, start, stop)
+        stored = tuple(dict.fromkeys((*physical, *needs)))
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).raw, start, stop) for name in stored]
+        found = dict(zip(stored, self._results(jobs, stored, start, stop), strict=True))
+        if virtual:
+            found |= self._blocks(virtual, {need: found[need] for need in needs}, stop - start)
+        return {name: found[name] for name in names}
+
+    def _parted(self, names: tuple[str, ...], start: int, stop: int) -> tuple[list[str], list[str], list[str]]:
+        """Which of the names are physical, which virtual, and the physical columns behind those."""
         if not 0 <= start <= stop <= self.n_rows:
             raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
         self._watch.check()
         virtual = [name for name in names if name in self._virtual]
-        needs = self._all_needs(virtual)
-        for name in (*names, *needs):
-            if name not in self._virtual:
-                self._column(name).hint(start, stop)
-        found = {name: self._column(name).read(start, stop) for name in names if name not in self._virtual}
-        if virtual:
-            raw = {need: self._column(need).raw(start, stop) for need in needs}
-            found.update(self._evaluate(virtual, raw, stop - start))
-        return found
+        return [name for name in names if name not in self._virtual], virtual, self._all_needs(virtual)
+
+    def _results(self, jobs: list[Callable[[], Any]], names: tuple[str, ...], start: int, stop: int) -> list[Any]:
+        """What the jobs, that read rows of these columns, return."""
+        if self._maker.on_disk:
+            return at_once(jobs)
+        for name in names:
+            self._column(name).hint(start, stop)
+        return [job() for job in jobs]
+
+    def check(self) -> None:
+        """Refuses to go on with a file that has changed since it was opened.
+
+        Raises:
+            DatasetError: naming the file.
+        """
+        self._watch.check()
 
     def gather(self, names: Iterable[str], row_ids: Ids) -> dict[str, Value]:
         """The rows ``row_ids`` (int64, any order, repeats allowed) of these columns."""
@@ -89,11 +122,21 @@ class Source:
                 column = None if name in self._virtual else self._column(name)
                 if isinstance(column, RemoteColumn):
                     column.begin(row_ids)
-        found = {name: self._column(name).gather(located) for name in names if name not in self._virtual}
         virtual = [name for name in names if name in self._virtual]
+        needs = self._all_needs(virtual)
+        physical = [name for name in names if name not in self._virtual]
+        jobs: list[Callable[[], Any]] = [partial(self._column(name).gather, located) for name in physical]
+        jobs += [partial(self._column(name).raw_gather, located) for name in needs]
+        results = at_once(jobs) if self._maker.on_disk else [job() for job in jobs]
+        return self._with_virtual(physical, virtual, needs, results, len(row_ids))
+
+    def _with_virtual(
+        self, physical: list[str], virtual: list[str], needs: list[str], results: list[Any], rows: int
+    ) -> dict[str, Value]:
+        """Columns that were read, first the physical ones, then those that the virtual ones need."""
+        found: dict[str, Value] = dict(zip(physical, results[: len(physical)], strict=True))
         if virtual:
-            raw = {need: self._column(need).raw_gather(located) for need in self._all_needs(virtual)}
-            found.update(self._evaluate(virtual, raw, len(row_ids)))
+            found.update(self._evaluate(virtual, dict(zip(needs, results[len(physical) :], strict=True)), rows))
         return found
 
     def gather_runs(self, names: Iterable[str], starts: Ids, length: int) -> dict[str, Value]:
@@ -127,8 +170,12 @@ class Source:
         shape = "[" + ", ".join(str(size) for size in value.shape) + "]" if value.shape else ""
         return f"{value.data.dtype}{shape}"
 
-    def categories(self) -> dict[str, list[Any]]:
-        """Columns of codes, as vaex's ``ordinal_encode`` makes them, with what each code stands for."""
+    def shown(self) -> list[str]:
+        """The columns that the frame itself shows, in its order: those hidden are behind others."""
+        return [str(name) for name in self._frame.get_column_names()]
+
+    def categories(self) -> dict[str, tuple[list[Any], int]]:
+        """Columns of codes, as vaex's ``ordinal_encode`` makes them, what they stand for, and the first code."""
         return coded_columns(self._frame)
 
     @property
@@ -183,22 +230,27 @@ class Source:
         return found
 
     def _evaluate(self, names: Sequence[str], raw: dict[str, Any], rows: int) -> dict[str, Value]:
+        return {name: from_raw(block) for name, block in self._blocks(names, raw, rows).items()}
+
+    def _blocks(self, names: Sequence[str], raw: dict[str, Any], rows: int) -> dict[str, Any]:
+        """Virtual columns as vaex computes them; of no rows, cut from one row's."""
         if rows == 0:
-            return {name: value.slice(0, 0) for name, value in self._one_row(names).items()}
+            return {name: block[:0] for name, block in self._one_row(names).items()}
         scope = block_scope(self._frame, raw, rows)
         out = {}
-        for name in names:
-            block = scope.evaluate(name)
-            if not hasattr(block, "__len__"):
-                block = np.full(rows, block)
-            out[name] = from_raw(as_array(block))
+        with np.errstate(all="ignore"):  # under a missing value lies anything
+            for name in names:
+                block = scope.evaluate(name)
+                if not hasattr(block, "__len__"):
+                    block = np.full(rows, block)
+                out[name] = as_array(block)
         return out
 
-    def _one_row(self, names: Sequence[str]) -> dict[str, Value]:
+    def _one_row(self, names: Sequence[str]) -> dict[str, Any]:
         if self.n_rows == 0:
             raise SelectionError("the frame has no rows, so its virtual columns have no type")
         raw = {need: self._column(need).raw(0, 1) for need in self._all_needs(names)}
-        return self._evaluate(names, raw, 1)
+        return self._blocks(names, raw, 1)
 
     def _all_needs(self, names: Iterable[str]) -> list[str]:
         needed: dict[str, None] = {}

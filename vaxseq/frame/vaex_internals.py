@@ -73,7 +73,8 @@ def filter_expressions(selection: Any) -> Iterator[str]:
 
 def filter_block(frame: Any, selection: Any, columns: Mapping[str, Any], rows: int) -> npt.NDArray[np.bool_]:
     """Which of ``rows`` rows the filter keeps, evaluated as vaex does; a missing truth drops it."""
-    found = selection.evaluate(frame, _FILTER, 0, rows, block_scope(frame, columns, rows))
+    with np.errstate(all="ignore"):  # under a missing value lies anything
+        found = selection.evaluate(frame, _FILTER, 0, rows, block_scope(frame, columns, rows))
     found = vaex.array_types.to_numpy(found)
     plain = np.ma.filled(found, False) if np.ma.isMaskedArray(found) else np.asarray(found)
     return np.broadcast_to(plain.astype(bool), (rows,))
@@ -89,9 +90,12 @@ def as_array(block: Any) -> Any:
     return block if isinstance(block, (np.ndarray, pa.Array, pa.ChunkedArray)) else vaex.array_types.to_arrow(block)
 
 
-def coded_columns(frame: Any) -> dict[str, list[Any]]:
-    """Columns of whole numbers that stand for categories, by ``categorize`` or ``ordinal_encode``, with the labels."""
-    return {name: list(known["labels"]) for name, known in frame._categories.items()}
+def coded_columns(frame: Any) -> dict[str, tuple[list[Any], int]]:
+    """Columns of whole numbers that stand for categories, by ``categorize`` or ``ordinal_encode``.
+
+    With each its labels, and the code that the first of them has.
+    """
+    return {name: (list(known["labels"]), int(known["min_value"])) for name, known in frame._categories.items()}
 
 
 def array_fingerprint(array: npt.NDArray[Any]) -> str:

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -17,13 +18,16 @@ from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.block_buffers import BlockBuffers
 from vaxseq.loading.readers.frame import Arrays, take_rows
+from vaxseq.loading.row_cache import RowCache
+from vaxseq.loading.scatter.choice import in_buffers
+from vaxseq.loading.scatter.kept_blocks import KeptBlocks
 from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
-from vaxseq.plan.shuffle import Buffer
+from vaxseq.plan.shuffle import Block, Buffer
 
 _CHUNK_ROWS = 65_536
-_BUFFER_BYTES = 256 << 20
+_STRETCH_ROWS, _STRETCH_BYTES = 262_144, 24 << 20  # from files: a column's part of it is read at once
 _AHEAD_BYTES = 256 << 20  # however many batches are asked to be read ahead
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
 _IN_ORDER_AFTER_BATCHES = 2  # in a random order, so many batches rarely follow each other
@@ -46,7 +50,8 @@ class RowReader(Protocol):
     """Arrays of rows, one for each field: new ones, or ``out``'s.
 
     ``chunk_bytes`` is how much it likes to read at once; with ``random_access`` a gather costs it no more than a read;
-    ``from_files``: memory can't hold what it reads from.
+    ``from_files``: memory can't hold what it reads from; ``worth_keeping``: what it read comes quicker from a file in
+    which rows lie whole.
     """
 
     chunk_bytes: int
@@ -55,6 +60,9 @@ class RowReader(Protocol):
     @property
     def from_files(self) -> bool: ...
 
+    @property
+    def worth_keeping(self) -> bool: ...
+
     def row_bytes(self) -> int: ...
 
     def empty(self, rows: int) -> Arrays: ...
@@ -62,6 +70,8 @@ class RowReader(Protocol):
     def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays: ...
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays: ...
+
+    def runs(self, starts: npt.NDArray[np.int64], length: int, *, out: Arrays | None = None) -> Arrays: ...
 
 
 class OrderedRows(Protocol):
@@ -109,7 +119,8 @@ class Loader(Generic[Made]):
     threads; a batch asked for out of turn is read alone. Every batch is handed out in memory that nobody else
     holds. ``finish`` makes of a loaded batch what is handed out, in the thread that loaded it; ``finish_all`` does
     the same for the batches of a chunk; ``cut``, where no more is to be done, takes a chunk's arrays apart by batch
-    size. So many ``threads`` read ahead, each a chunk. With ``ordered``, batches in turn come from there. If it is
+    size. So many ``threads`` read ahead, each a chunk. With ``ordered``, batches in turn come from there; a block
+    shuffle's blocks from ``kept``, and rows from ``cache``, once they were read. If it is
     ``sequential``, every epoch is asked for from its beginning on, and nothing is read ahead behind its end.
     """
 
@@ -124,14 +135,19 @@ class Loader(Generic[Made]):
         cut: Callable[[Arrays, int], list[Made]] | None = None,
         threads: int = _THREADS,
         ordered: OrderedRows | None = None,
+        kept: KeptBlocks | None = None,
+        cache: RowCache | None = None,
         sequential: bool = False,
     ) -> None:
         self._reader, self._index, self._plan = reader, index, plan
         self.finish, self._finish_all, self._cut = finish, finish_all, cut
-        self._threads_ahead, self._ordered = threads, ordered
+        self._threads_ahead, self._ordered, self._kept, self._cache = threads, ordered, kept, cache
         self._sequential = sequential
         self.row_bytes = reader.row_bytes()
-        rows = max(1, min(_CHUNK_ROWS, reader.chunk_bytes // max(1, self.row_bytes)))
+        most, most_bytes = _CHUNK_ROWS, reader.chunk_bytes
+        if plan.in_order and reader.from_files:
+            most, most_bytes = _STRETCH_ROWS, max(_STRETCH_BYTES, most_bytes)
+        rows = max(1, min(most, most_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
         ahead = max(1, _AHEAD_BYTES // max(1, self.chunk_batches * plan.batch_size * self.row_bytes))
         self._chunks_ahead = min(ahead, max(threads, -(-read_ahead // self.chunk_batches))) if read_ahead else 0
@@ -282,7 +298,10 @@ class Loader(Generic[Made]):
 
     def _by_positions(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
         batches = self._plan.positions if self._plan.in_order else self._order.batches
-        return self._reader.gather(self._index.select(batches(epoch, first, count).positions), out=out)
+        positions = batches(epoch, first, count).positions
+        if self._cache is not None:
+            return self._cache.take(positions, out=out)
+        return self._reader.gather(self._index.select(positions), out=out)
 
     def _range(self, low: int, high: int, out: Arrays | None) -> Arrays:
         start, stop, mask = self._index.span(low, high)
@@ -292,13 +311,7 @@ class Loader(Generic[Made]):
 
     @property
     def _by_buffers(self) -> bool:
-        """Whether a block shuffle reads whole buffers in order: when they are small and all of them is wanted."""
-        plan = self._plan
-        if plan.shuffle != "block" or plan.shard_count > 1 or plan.resampling is not None:
-            return False
-        if self._reader.random_access:
-            return False
-        return self._index.ascending and plan.block_items * plan.buffer_blocks * self.row_bytes <= _BUFFER_BYTES
+        return not self._reader.random_access and in_buffers(self._plan, self._index, self.row_bytes)
 
     def _from_buffers(self, epoch: int, start: int, stop: int, out: Arrays | None) -> Arrays:
         arrays = self._reader.empty(stop - start) if out is None else out
@@ -312,10 +325,32 @@ class Loader(Generic[Made]):
 
     def _load_buffer(self, buffer: Buffer) -> Arrays:
         arrays, at = self._block_memory.arrays(buffer.stop - buffer.start), 0
+        if self._kept is not None:
+            self._kept.load(buffer.parts(), arrays, self._read_blocks)
+            return arrays
+        if self._reader.from_files:
+            self._read_blocks(buffer.parts(), arrays)
+            return arrays
         for low, high in buffer.ranges():
             self._range(low, high, [array[at : at + high - low] for array in arrays])
             at += high - low
         return arrays
+
+    def _read_blocks(self, blocks: list[Block], out: Arrays) -> None:
+        """Blocks end to end: those that are runs of rows all at once."""
+        at = 0
+        for length, some in groupby(blocks, lambda block: block.stop - block.start):
+            group = list(some)
+            rows = length * len(group)
+            spans = [self._index.span(block.start, block.stop) for block in group]
+            if all(mask is None and stop - start == length for start, stop, mask in spans):
+                starts = np.array([start for start, _, _ in spans], np.int64)
+                self._reader.runs(starts, length, out=[array[at : at + rows] for array in out])
+            else:
+                for number, block in enumerate(group):
+                    low = at + number * length
+                    self._range(block.start, block.stop, [array[low : low + length] for array in out])
+            at += rows
 
 
 def within(index: int, plan: BatchPlan) -> int:

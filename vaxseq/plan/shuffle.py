@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,14 @@ def order_of(n: int, seed: int, epoch: int, positions: npt.NDArray[Any]) -> Posi
     return Bijection(n, derive(_GLOBAL, seed, epoch)).inverse_of(positions)
 
 
+class Block(NamedTuple):
+    """The positions [start, stop), which stay together in every epoch."""
+
+    number: int
+    start: int
+    stop: int
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """What a block shuffle reads at once: order items [start, stop) are these blocks, permuted as one.
@@ -75,6 +83,11 @@ class Buffer:
         firsts = self._begin(self.blocks[np.r_[0, breaks]])
         lasts = self._begin(self.blocks[np.r_[breaks - 1, len(self.blocks) - 1]] + 1)
         return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+
+    def parts(self) -> list[Block]:
+        """Its blocks, ascending, as positions to read."""
+        starts, stops = self._begin(self.blocks), self._begin(self.blocks + 1)
+        return [Block(*one) for one in zip(self.blocks.tolist(), starts.tolist(), stops.tolist(), strict=True)]
 
     def _begin(self, blocks: Positions) -> Positions:
         """The first position of these blocks."""

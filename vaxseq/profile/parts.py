@@ -77,7 +77,7 @@ class _TimedSource:
 
     def __init__(self, source: Source, clocks: _Clocks) -> None:
         self._source, self._clocks = source, clocks
-        self.empty = source.empty
+        self.empty, self.from_files = source.empty, source.from_files
 
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         return self._each(names, lambda name: self._source.read([name], start, stop))

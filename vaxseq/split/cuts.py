@@ -25,7 +25,7 @@ def by_time(
 ) -> tuple[ByTime, list[int], int]:
     """The rule, the parts' rows, and the rows in a gap."""
     if empty.kind not in ("int", "float", "datetime") or empty.shape:
-        remedy = "Convert it to a timestamp, or name a column of times or numbers."
+        remedy = "Make times of it (pandas.to_datetime, polars' str.to_datetime, or convert), or name another column."
         raise OptionError(f"split key {key!r}: got {empty.kind}, expected times or numbers. {remedy}")
     ends = list(fractions.values())
     if ends[-1] is None:

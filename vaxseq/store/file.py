@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vaxseq.errors import SourceNotFoundError, StoreError
 from vaxseq.features.program.recipe import Field
-from vaxseq.frame.direct_reads import FileRows, exceeds_memory
+from vaxseq.frame.direct_reads import FileRows, exceeds_memory, outgrows_cache
 from vaxseq.frame.mapped_files import map_file
 from vaxseq.frame.watch import Mark
 
@@ -69,7 +69,8 @@ class StoreFile:
             return []
         known = {(field.role, field.name): place for field, place in zip(self.fields, self.places, strict=True)}
         wanted = [known[field.role, field.name] for field in fields]
-        return [FileRows(self.path, stat.st_ino, place.offset, place.row_bytes) for place in wanted]
+        past_cache = outgrows_cache(stat.st_size)
+        return [FileRows(self.path, stat.st_ino, place.offset, place.row_bytes, past_cache) for place in wanted]
 
     def _content(self) -> memoryview:
         """The file as it was when it was read, mapped.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ import numpy.typing as npt
 from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Field
 from vaxseq.frame.direct_reads import FileRows
+from vaxseq.frame.reading_threads import at_once
 from vaxseq.loading.readers.frame import Arrays, take_rows, take_runs
 from vaxseq.store.file import StoreFile
+
+_PART_BYTES = 1 << 20  # that a thread waits for
+_RUN_BYTES = 8 << 10  # runs of so many bytes are read one by one; rows of shorter ones are gathered together
 
 
 class StoreReader:
@@ -20,6 +25,7 @@ class StoreReader:
 
     chunk_bytes = 4 << 20  # about what the caches hold until the training reads it
     random_access = True  # a row is one piece of memory, where the store fits into it
+    worth_keeping = False  # its rows lie whole
 
     def __init__(self, stored: StoreFile, fields: Iterable[Field]) -> None:
         fields = list(fields)
@@ -49,18 +55,20 @@ class StoreReader:
         if mask is not None:
             return self.gather(start + np.flatnonzero(mask), out=out)
         if self._files:
-            return self._from_files(stop - start, out, lambda file, place: file.read(start, stop, place))
+            return self._ranges([(start, stop)], out)
         if out is None:
             return [array[start:stop].copy() for array in self.arrays]
         for array, place in zip(self.arrays, out, strict=True):
             place[...] = array[start:stop]
         return out
 
-    def runs(self, starts: npt.NDArray[np.int64], length: int) -> Arrays:
+    def runs(self, starts: npt.NDArray[np.int64], length: int, *, out: Arrays | None = None) -> Arrays:
         """Store rows start, ..., start + length - 1 for each of ``starts``, end to end."""
         self.check()
-        if self._files:
-            return self.gather((starts[:, None] + np.arange(length)).reshape(-1))
+        if self._files and length * self._row_bytes >= _RUN_BYTES:
+            return self._ranges([(start, start + length) for start in starts.tolist()], out)
+        if self._files or out is not None:
+            return self.gather((starts[:, None] + np.arange(length)).reshape(-1), out=out)
         taken = [take_runs(array, starts, length) for array in self.arrays]
         return [array.reshape(-1, *array.shape[2:]) for array in taken]
 
@@ -71,6 +79,20 @@ class StoreReader:
             return self._from_files(len(row_ids), out, lambda file, place: file.gather(row_ids, place))
         places = self.empty(len(row_ids)) if out is None else out
         return [take_rows(array, row_ids, out=place) for array, place in zip(self.arrays, places, strict=True)]
+
+    def _ranges(self, ranges: list[tuple[int, int]], out: Arrays | None) -> Arrays:
+        """Rows of several ranges, end to end: parts of them from storage at once."""
+        places = self.empty(sum(stop - start for start, stop in ranges)) if out is None else out
+        jobs: list[Callable[[], None]] = []
+        for file, place in zip(self._files, places, strict=True):
+            step, at = max(1, _PART_BYTES // max(1, file.row_bytes)), 0
+            for start, stop in ranges:
+                for low in range(start, stop, step):
+                    rows = min(low + step, stop) - low
+                    jobs.append(partial(file.read, low, low + rows, place[at : at + rows]))
+                    at += rows
+        at_once(jobs)
+        return places
 
     def _from_files(self, rows: int, out: Arrays | None, read: Callable[[FileRows, npt.NDArray[Any]], None]) -> Arrays:
         places = self.empty(rows) if out is None else out

@@ -49,7 +49,8 @@ class Description(Shown):
         order: of the items.
         way: how batches in turn are read.
         batch_bytes, epoch_bytes: of the arrays handed out.
-        memory_bytes: read ahead or held to serve batches in turn; ``index_bytes`` of the row index beside it.
+        memory_bytes: read ahead or held to serve batches in turn, and rows kept for the next epoch; ``index_bytes`` of
+            the row index beside it.
         expected_s: seconds to read an epoch with nothing else to do, from the batches read; None if none were. Of an
             order that memory can't hold, from a few rows read, scattered and gathered: an epoch under way.
         scratch_bytes: of a scattered order, on the disk.
@@ -135,10 +136,10 @@ def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan
         shard=(plan.shard_index, plan.shard_count),
         arrays=arrays,
         order=f"shuffled ({plan.shuffle}), seed {plan.seed}" if plan.shuffle else "the data's",
-        way=str(chosen) if chosen.kind in ("scattered", "one by one") else way_of(loader, items, plan),
+        way=str(chosen) if chosen.scratch_bytes or chosen.kind == "one by one" else way_of(loader, items, plan),
         batch_bytes=plan.batch_size * loader.row_bytes,
         epoch_bytes=((plan.num_batches - 1) * plan.batch_size + int(sizes[0])) * loader.row_bytes,
-        memory_bytes=held * plan.batch_size * loader.row_bytes,
+        memory_bytes=held * plan.batch_size * loader.row_bytes + pipeline.cache_bytes(plan),
         index_bytes=items.nbytes,
         expected_s=expected_s,
         scratch_bytes=chosen.scratch_bytes,

@@ -58,7 +58,7 @@ class EpochDataset(Adapter):
         """Batch ``index`` of the epoch under way. Batch 0 again, or any after the last one, begins the next epoch."""
         served: Pass | None = getattr(self._read_for, "served", None)
         if served is not None:
-            return served.stretch.loader.batch(served.epoch, index.__index__())
+            return served.part.loader.batch(served.epoch, index.__index__())
         if isinstance(index, slice):
             raise OptionError(
                 f"sequence[{index.start}:{index.stop}]: a Sequence gives one batch at a time. Take batch(epoch, i) for "
@@ -66,7 +66,7 @@ class EpochDataset(Adapter):
             )
         one, number = self._epochs.read(index.__index__(), lambda: running_call(self) is not None)
         self._joining.reads(one)
-        return one.stretch.loader.batch(one.epoch, number)
+        return one.part.loader.batch(one.epoch, number)
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the next epoch, in order; each new iterator is a new epoch."""
@@ -214,7 +214,7 @@ class EpochDataset(Adapter):
         return one.batches() if self._plain else self._by_getitem(one)
 
     def _by_getitem(self, one: Pass) -> Iterator[Batch]:
-        for index in range(one.stretch.plan.num_batches):
+        for index in range(one.part.plan.num_batches):
             one.reads = index + 1
             self._read_for.served = one
             try:

@@ -14,7 +14,7 @@ from vaxseq.plan.position import Position
 from vaxseq.training.batches import Batch
 
 
-class Stretch(NamedTuple):
+class EpochPart(NamedTuple):
     """A plan of (the rest of) an epoch, and what loads its batches."""
 
     plan: BatchPlan
@@ -22,20 +22,20 @@ class Stretch(NamedTuple):
 
 
 class Pass:
-    """One reading of a stretch, in order or by index. ``taken`` tells how many batches were used, if others know."""
+    """A reading of an epoch or its rest, in order or by index. ``taken`` tells how many batches were used, if known."""
 
-    __slots__ = ("_seen", "by_index", "epoch", "reads", "stretch", "taken")
+    __slots__ = ("_seen", "by_index", "epoch", "part", "reads", "taken")
 
-    def __init__(self, epoch: int, stretch: Stretch, *, by_index: bool = False) -> None:
-        self.epoch, self.stretch, self.by_index = epoch, stretch, by_index
+    def __init__(self, epoch: int, part: EpochPart, *, by_index: bool = False) -> None:
+        self.epoch, self.part, self.by_index = epoch, part, by_index
         self.reads = 0
         self.taken: Callable[[], int] | None = None
         self._seen: set[int] | None = None  # once batches were read out of order
 
     def batches(self) -> Iterator[Batch]:
         """The batches in order; each counts as read when it is asked for."""
-        load, epoch = self.stretch.loader.batch, self.epoch
-        for index in range(self.stretch.plan.num_batches):
+        load, epoch = self.part.loader.batch, self.epoch
+        for index in range(self.part.plan.num_batches):
             self.reads = index + 1
             yield load(epoch, index)
 
@@ -56,7 +56,7 @@ class Pass:
     @property
     def complete(self) -> bool:
         """Whether all batches were read."""
-        return self.reads >= self.stretch.plan.num_batches
+        return self.reads >= self.part.plan.num_batches
 
     @property
     def position(self) -> Position:
@@ -70,12 +70,12 @@ class Pass:
                 "position: batches were read out of order, so no position tells which are left. Read them in order, "
                 "or to the end."
             )
-        batches = self.stretch.plan.num_batches
+        batches = self.part.plan.num_batches
         used = self.reads
         if self.taken is not None:
             taken = self.taken()
             used = taken if taken or not self.complete else batches
-        return Position.after(self.stretch.plan, self.epoch, min(used, batches))
+        return Position.after(self.part.plan, self.epoch, min(used, batches))
 
 
 class Epochs:
@@ -88,12 +88,12 @@ class Epochs:
 
     def __init__(self, make: Callable[[BatchPlan, bool], Batches[Batch]], plan: BatchPlan) -> None:
         self._make = make
-        self.whole = Stretch(plan, make(plan, False))
-        self._evaluation: Stretch | None = None
+        self.whole = EpochPart(plan, make(plan, False))
+        self._evaluation: EpochPart | None = None
         self._lock = threading.RLock()
         self._due: int | None = 0  # the epoch that the next pass takes; None: the one after the last pass's
         self._set = False  # whether a user said which epoch is due
-        self._rest: Stretch | None = None  # what is left of the epoch that is due
+        self._rest: EpochPart | None = None  # what is left of the epoch that is due
         self._last = Pass(0, self.whole)
         self.hinted = False
 
@@ -114,9 +114,9 @@ class Epochs:
             self._due, self._set, self._rest = epoch.__index__(), True, None
 
     @property
-    def current(self) -> Stretch:
+    def current(self) -> EpochPart:
         """What ``epoch`` consists of."""
-        return self._last.stretch if self._due is None else self._rest or self.whole
+        return self._last.part if self._due is None else self._rest or self.whole
 
     @property
     def num_batches(self) -> int:
@@ -134,12 +134,12 @@ class Epochs:
         with self._lock:
             if epoch is None:
                 epoch = after + 1 if after is not None and not self._set else self._next(by_index=by_index)
-            stretch = self.whole
+            part = self.whole
             if self._due == epoch and self._rest is not None:
-                stretch = self._rest
+                part = self._rest
             elif self._due is None and self._open and self._last.epoch == epoch and not by_index:
-                stretch = self._last.stretch
-            self._last = Pass(epoch, stretch, by_index=by_index)
+                part = self._last.part
+            self._last = Pass(epoch, part, by_index=by_index)
             self._due, self._set, self._rest = None, False, None
             return self._last
 
@@ -148,7 +148,7 @@ class Epochs:
         with self._lock:
             if self._evaluation is None:
                 plan = self.evaluation_plan
-                self._evaluation = Stretch(plan, self._make(plan, True))
+                self._evaluation = EpochPart(plan, self._make(plan, True))
             return Pass(0, self._evaluation)
 
     @property
@@ -166,7 +166,7 @@ class Epochs:
         with self._lock:
             last = self._last
             if self._due is None and last.by_index and not last.complete:
-                index = within(index, last.stretch.plan)
+                index = within(index, last.part.plan)
                 if index or not last.reads or not last.has(0):
                     last.note(index)
                     return last, index
@@ -195,7 +195,7 @@ class Epochs:
         epoch, plan = position.resume(self.whole.plan)
         with self._lock:
             self._due, self._set = epoch, True
-            self._rest = Stretch(plan, self._make(plan, False)) if plan.start_item else None
+            self._rest = EpochPart(plan, self._make(plan, False)) if plan.start_item else None
 
     def state(self) -> dict[str, Any]:
         """The place, as plain values."""
@@ -204,7 +204,7 @@ class Epochs:
             seen = None if last._seen is None else sorted(last._seen)
             return {
                 "due": self._due, "set": self._set, "rest": None if rest is None else rest.plan.start_item,
-                "epoch": last.epoch, "start": last.stretch.plan.start_item, "reads": last.reads, "seen": seen,
+                "epoch": last.epoch, "start": last.part.plan.start_item, "reads": last.reads, "seen": seen,
                 "by_index": last.by_index,
             }  # fmt: skip
 
@@ -226,8 +226,8 @@ class Epochs:
             return self._due
         return self._last.epoch if self._open and not by_index else self._last.epoch + 1
 
-    def _from(self, start_item: int) -> Stretch:
+    def _from(self, start_item: int) -> EpochPart:
         if start_item == self.whole.plan.start_item:
             return self.whole
         plan = replace(self.whole.plan, start_item=start_item)
-        return Stretch(plan, self._make(plan, False))
+        return EpochPart(plan, self._make(plan, False))

@@ -15,6 +15,7 @@ from vaxseq.features.program.recipe import Field
 from vaxseq.loading.loader import RowReader
 from vaxseq.loading.query import Query
 from vaxseq.loading.readers.frame import FrameReader
+from vaxseq.loading.row_cache import RowCache
 from vaxseq.loading.windows import find_runs, window_reader
 from vaxseq.plan.rows import AllRows, RowIndex
 from vaxseq.plan.window import Window, WindowIndex
@@ -39,6 +40,7 @@ class Examples:
     unit: str
     order: str = ""  # the store's own, if it is shuffled
     windows: WindowIndex | None = None
+    cache: RowCache | None = None  # for what is computed anew each time
 
 
 def examples_of(
@@ -55,19 +57,16 @@ def examples_of(
         return _windows(served, stored, window)
     if stored is None:
         index = served.index
-        return Examples(
-            FrameReader(served.source, served.recipe, served.rounding),
-            index,
-            served.recipe.fields,
-            index.select,
-            index.nbytes,
-            "rows",
-        )
+        reader = FrameReader(served.source, served.recipe, served.rounding)
+        cache = RowCache(reader, index) if RowCache.holds(index.n, reader.row_bytes()) else None
+        return Examples(reader, index, served.recipe.fields, index.select, index.nbytes, "rows", cache=cache)
     ids = stored.row_ids()
     rows = AllRows(stored.rows)
     order = "" if stored.shuffle_seed is None else f"shuffled with seed {stored.shuffle_seed}"
-    reader = StoreReader(stored, served.recipe.fields)
-    return Examples(reader, rows, served.recipe.fields, lambda places: ids[places].astype(np.int64), 0, "rows", order)
+    store_reader = StoreReader(stored, served.recipe.fields)
+    return Examples(
+        store_reader, rows, served.recipe.fields, lambda places: ids[places].astype(np.int64), 0, "rows", order
+    )
 
 
 def _windows(served: Query, stored: StoreFile | None, window: Window) -> Examples:

@@ -61,12 +61,12 @@ class Joining:
                 "or the epoch that your loop read."
             )
         [epoch] = epochs
-        rests = [one.stretch.plan for one in own if one.epoch == epoch]
+        rests = [one.part.plan for one in own if one.epoch == epoch]
         return epoch, [*self._plans(epoch), *rests]
 
     def _plans(self, epoch: int) -> list[BatchPlan]:
         whole = [self._epochs.evaluation_plan, self._epochs.whole.plan]
-        return [*whole, *(one.stretch.plan for one in self._own if one.epoch == epoch and one.complete)]
+        return [*whole, *(one.part.plan for one in self._own if one.epoch == epoch and one.complete)]
 
 
 def vector(predictions: Any) -> npt.NDArray[Any]:

@@ -61,7 +61,7 @@ class Run:
             self.current = self._epochs.begin(epoch, after=after)
             self.current.taken = partial(steps_taken, asked.iterator)
         self._begun = True
-        expect(asked.iterator, self.current.stretch.plan.num_batches)
+        expect(asked.iterator, self.current.part.plan.num_batches)
 
     def weighed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches with the weights that fit's ``class_weight`` asks for."""

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.loading.loader import Batches, Loaded, Loader
+from vaxseq.loading.row_cache import RowCache
 from vaxseq.loading.scatter import Scattered, Way, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
 from vaxseq.loading.scatter.folder import Scratch
+from vaxseq.loading.scatter.kept_blocks import KeptBlocks
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.augment import Augmenter
@@ -63,10 +65,21 @@ class Pipeline:
         ordered = Scattered(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
         if way.kind == "one by one" and warn and not sequential:
             warn_of_cost(reader, index, plan, way)
-        make = partial(Loader, reader, index, plan, self.read_ahead, finish, sequential=sequential, ordered=ordered)
+        kept = None
+        if way.kind == "in blocks" and way.folder is not None:
+            kept = KeptBlocks(way.folder, plan.n_items, plan.block_items, reader.row_bytes())
+        loader = partial(Loader, reader, index, plan, self.read_ahead, finish)
+        make = partial(loader, cache=self._cache(plan, way), sequential=sequential, ordered=ordered, kept=kept)
         if self.pool is not None:
             return make(finish_all=finish.all, threads=self.pool.tasks)
         return make(cut=maker.cut if augmenter is None and maker.cuts else None)
+
+    def cache_bytes(self, plan: BatchPlan) -> int:
+        """Of the rows that are kept in memory for the next epoch."""
+        return self.items.index.n * self.items.reader.row_bytes() if self._cache(plan, self.way(plan)) else 0
+
+    def _cache(self, plan: BatchPlan, way: Way) -> RowCache | None:
+        return self.items.cache if plan.shuffle == "global" and way.kind == "memory" else None
 
     def blank(self, plan: BatchPlan) -> Batch:
         """A batch of the plan's shapes and types, of zeros: nothing is read. What ``augment`` changes isn't known."""

@@ -65,6 +65,8 @@ def _stripped(same: _Same) -> Stripped:
         cells = pc.replace_substring_regex(cells, _DASHES, "-")
     fields = Fields(cells, _PATTERN)
     fits = fields.fits.copy()
+    if not fits.any():
+        return Stripped(cells, cells, fits, fits, None, dressed=False)
     opened, closed = (~np.asarray(pc.equal(fields.text(name), "")) for name in ("open", "close"))
     minus = [np.asarray(pc.equal(fields.text(name), "-")) for name in ("s", "s2", "suf")]
     signed = [~np.asarray(pc.equal(fields.text(name), "")) for name in ("s", "s2")]

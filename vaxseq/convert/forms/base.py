@@ -40,6 +40,11 @@ class Form(ABC):
         """Trimmed cells without missing ones as values."""
 
 
+def nothing_of(cells: pa.Array) -> Reading:
+    """What a form reads of cells none of which is in it."""
+    return Reading(pa.nulls(len(cells)), np.ones(len(cells), bool))
+
+
 def blank_is_missing(cells: pa.Array, marks: pa.Array) -> pa.Array:
     """Trimmed cells; null where nothing is left, or one of the marks."""
     trimmed = pc.utf8_trim_whitespace(cells)

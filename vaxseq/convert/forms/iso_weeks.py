@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert.forms.base import Form, Reading
+from vaxseq.convert.forms.base import Form, Reading, nothing_of
 from vaxseq.convert.forms.clock import CLOCK, instants
 from vaxseq.convert.forms.fields import Fields
 
@@ -21,6 +21,8 @@ class IsoWeeks(Form):
 
     def read(self, cells: pa.Array) -> Reading:
         fields = Fields(cells, _PATTERN)
+        if not fields.fits.any():
+            return nothing_of(cells)
         years, weeks, days = fields.whole("y", 1970), fields.whole("w", 0), fields.whole("d", 0)
         first, after = _first_monday(years), _first_monday(years + 1)
         monday = first + 7 * (weeks - 1)

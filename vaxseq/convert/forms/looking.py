@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.base import Form, read_with_nulls
 from vaxseq.convert.forms.marks import SIGNS, WORDS
+from vaxseq.convert.forms.sentinels import Spread
 from vaxseq.convert.lattice import EXACT_INTEGER, join
 
 _MOST_ODD = 20  # distinct values that don't fit; more of them are another kind of column
@@ -33,6 +34,10 @@ class Candidate:
     sides: set[bool] = field(default_factory=set)
     odd: dict[str, int] = field(default_factory=dict)  # cells that don't fit, and how often they come
     alive: bool = True
+    spread: Spread = field(default_factory=Spread)
+    words: dict[float, str] = field(default_factory=dict)  # how its marks of missing values are written
+    travel: float = 0.0  # seconds between each time and the next, all together
+    _last: float | None = None
 
     def take(self, cells: pa.Array, counts: npt.NDArray[np.int64]) -> None:
         """Reads more of the column's distinct values."""
@@ -48,6 +53,13 @@ class Candidate:
         if pa.types.is_integer(found.values.type) and fits.any():
             low, high = pc.min_max(found.values).as_py().values()
             self.largest = max(self.largest, abs(low), abs(high))
+        if self.form.of == "numbers" and fits.any():
+            numbers = np.asarray(found.values.filter(pa.array(fits)).cast(pa.float64()))
+            kept = np.flatnonzero(fits)
+            for place in self.spread.take(numbers, counts[fits]):
+                self.words.setdefault(float(numbers[place]), cells[int(kept[place])].as_py())
+        if pa.types.is_temporal(found.values.type) and fits.any():
+            self._follow(found.values.drop_null())
         if pa.types.is_boolean(found.values.type):
             self.sides |= set(pc.unique(found.values.drop_null()).to_pylist())
         for place in np.flatnonzero(found.wrong).tolist():
@@ -59,6 +71,13 @@ class Candidate:
         rounds = pa.types.is_floating(self.kind) and self.largest >= EXACT_INTEGER
         few = len(self.odd) <= _MOST_ODD and misfits <= max((1 - _LEAST_SHARE) * (misfits + self.fitting), 1)
         self.alive = few and not rounds
+
+    def _follow(self, times: pa.Array) -> None:
+        whole = times.cast(pa.timestamp("s", getattr(times.type, "tz", None)), safe=False)
+        seconds = np.asarray(whole.cast(pa.int64()))
+        before = seconds[0] if self._last is None else self._last
+        self.travel += float(np.abs(np.diff(seconds, prepend=before)).sum())
+        self._last = float(seconds[-1])
 
     @property
     def whole(self) -> bool:
@@ -125,6 +144,10 @@ class Look:
         if numbers and {one.form.name for one in times} <= {"compact"}:
             return numbers
         return times or found
+
+    def marks(self) -> dict[float, str]:
+        """Numbers among the values that may stand for missing ones, as they are written."""
+        return {mark: word for one in self.candidates if one.alive for mark, word in one.words.items()}
 
     def nearly(self) -> list[Candidate]:
         """The forms that nearly every cell is in, those with most of them first."""

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.forms.base import Form, Mask, Reading
+from vaxseq.convert.forms.base import Form, Mask, Reading, nothing_of
 from vaxseq.convert.forms.calendar import days_of, full_years
 from vaxseq.convert.forms.clock import CLOCK, instants
 from vaxseq.convert.forms.fields import Fields, Whole
@@ -47,17 +47,18 @@ class MonthNames(Form):
     says = "times with the month's name (31-Dec-2021)"
 
     def read(self, cells: pa.Array) -> Reading:
-        best: Reading | None = None
+        best = nothing_of(cells)
         for pattern in _PATTERNS:
             fields = Fields(cells, pattern)
+            if not fields.fits.any():
+                continue
             months, fits = _months(fields.text("m"), fields.fits)
             days, fits = days_of(full_years(fields), months, fields.whole("a", 0), fits)
             found = instants(days, fits, fields)
-            if best is None or found.wrong.sum() < best.wrong.sum():
+            if found.wrong.sum() < best.wrong.sum():
                 best = found
             if not best.wrong.any():
                 break
-        assert best is not None
         return best
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.forms.base import Form, Reading
+from vaxseq.convert.forms.base import Form, Reading, nothing_of
 from vaxseq.convert.forms.calendar import days_of, full_years
 from vaxseq.convert.forms.clock import CLOCK, instants
 from vaxseq.convert.forms.fields import Fields
@@ -26,6 +26,8 @@ class NumericDates(Form):
 
     def read(self, cells: pa.Array) -> Reading:
         fields = Fields(cells, self.pattern)
+        if not fields.fits.any():
+            return nothing_of(cells)
         fits = fields.fits & np.asarray(pc.equal(fields.text("p"), fields.text("q")))
         days, fits = days_of(full_years(fields), fields.whole(self.month, 0), fields.whole(self.day, 0), fits)
         return instants(days, fits, fields)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from vaxseq.convert.forms.looking import Candidate, Look
 
+_NEAR = 0.5  # of the way from time to time in another reading: then this one is the likelier
 _PREFERRED = ("day_first", "month_first", "year_first", "decimal_point", "decimal_comma")
 
 
@@ -47,12 +48,16 @@ def say(look: Look, column: str, first: str | None, *, point_elsewhere: bool) ->
     if left:
         if first is not None and "/" in first:  # a slash is more often the month's than the day's
             left.sort(key=lambda one: one.form.name != "month_first")
+        least = min(other.travel for other in left)
+        left.sort(key=lambda one: one.travel * _NEAR > least)  # rows of a logger follow one another
         one = left[0]
         if len(left) > 1 and one.form.of == "times":
             readings = " or ".join(f'{other.form.says}: forms={{"{column}": "{other.form.name}"}}' for other in left)
+            steps = "; in the order of the first, the rows follow closer" if left[-1].travel * _NEAR > least else ""
             return Said(
-                f"times that can be read in {len(left)} ways: {readings}", examples, _options(look, column, one), False
-            )
+                f"times that can be read in {len(left)} ways: {readings}{steps}", examples,
+                _options(look, column, one), False,
+            )  # fmt: skip
         doubt = len(left) > 1 and not (point_elsewhere and one.form.name == "decimal_point")
         if look.signs:
             marks = ", ".join(f"{word!r} {count:,} times" for word, count in look.signs.items())

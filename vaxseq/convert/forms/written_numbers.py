@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert.forms.affixes import strip
-from vaxseq.convert.forms.base import Form, Reading
+from vaxseq.convert.forms.base import Form, Reading, nothing_of
 from vaxseq.convert.lattice import EXACT_INTEGER
 
 
@@ -23,6 +23,8 @@ class WrittenNumbers(Form):
 
     def read(self, cells: pa.Array) -> Reading:
         found = strip(cells)
+        if not found.fits.any():
+            return nothing_of(cells)
         grouped = [rf"[1-9]\d{{0,2}}(?:{one}\d{{3}})+" for one in self.groups]
         whole_part = "(?:" + "|".join([r"0|[1-9]\d*", *grouped]) + ")"
         shaped = pc.match_substring_regex(found.digits, rf"^(?:{whole_part}(?:{self.point}\d*)?|{self.point}\d+)$")

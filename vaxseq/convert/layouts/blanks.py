@@ -35,5 +35,6 @@ def parted_by_blanks(head: bytes) -> int:
     if len(lines) < 3:
         return 0
     width, often = Counter(len(line.split()) for line in lines).most_common(1)[0]
+    lines = lines[next(place for place, line in enumerate(lines) if len(line.split()) == width) :]  # after a title
     numbers = [re.fullmatch(rb"[-+0-9.eE]+", word) is not None for line in lines[1:] for word in line.split()]
-    return width if width > 1 and often >= _LEAST_SHARE * len(lines) and sum(numbers) * 2 > len(numbers) else 0
+    return width if width > 1 and often >= max(_LEAST_SHARE * len(lines), 3) and sum(numbers) * 2 > len(numbers) else 0

@@ -27,28 +27,36 @@ class Oddity:
     sure: bool = True  # the options lose no row
 
 
-def diagnose(records: Sequence[Record]) -> Oddity | None:
-    """The first oddity of records of which the first is taken for the header."""
+def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None:
+    """The first oddity of records of which the first is taken for the header; ``whole``: they are all of the file."""
     filled = [one for one in records if one.stop > one.start]
     if len(filled) < 2:
         return None
-    for check in (_other_width, _header_below, _twice, _names_are_data, _text_above_numbers):
+    if (found := _other_width(filled, whole=whole)) is not None:
+        return found
+    for check in (_in_single_quotes, _header_below, _twice, _names_are_data, _text_above_numbers):
         if (found := check(filled)) is not None:
             return found
     return None
 
 
-def _other_width(filled: Sequence[Record]) -> Oddity | None:
+def _other_width(filled: Sequence[Record], *, whole: bool) -> Oddity | None:
     """Lines before the header: they have other widths than what follows."""
     first, rest = filled[0], filled[1:]
-    width, often = Counter(one.width for one in rest).most_common(1)[0]
+    widths = Counter(one.width for one in rest)
+    remarks = widths.pop(1, 0) if first.width == 1 else 0  # of these there may be more than of rows
+    width, often = widths.most_common(1)[0] if widths else (0, 0)
     if width < 2 or width == first.width or often < 2:
         return None
     at = next(place for place, one in enumerate(filled) if place and one.width == width)
     body = filled[at:]
+    while whole and body[-1].width != width:
+        body = body[:-1]
     if sum(one.width == width for one in body) < 0.9 * len(body):
         return None
-    start = filled[at]
+    if remarks >= often and not _value_columns([one.fields for one in body[1:] if one.width == width]):
+        return None  # sentences, some of them with commas
+    start, footer = filled[at], len(filled) - at - len(body)
     if at == 1 and width == first.width + 1 and any(map(is_value, start.fields)):
         rows = [one.fields for one in rest if one.width == width]
         behind = all(is_blank(fields[-1]) for fields in rows)
@@ -57,10 +65,10 @@ def _other_width(filled: Sequence[Record]) -> Oddity | None:
         options: dict[str, Any] = {"names": names, **({"columns": names[:-1]} if behind else {})}
         said = f"the header names {first.width} columns, and the lines below it have {width} fields"
         return Oddity(said, options, (1, 2), True)
-    options = {"skip_rows": start.line}
+    options = {"skip_rows": start.line, **({"skip_footer": footer} if footer else {})}
     if sum(map(is_value, start.fields)) * 2 > width:
         options["header"] = False
-    elif (more := diagnose(filled[at:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+    elif (more := diagnose(body)) is not None and set(more.options) <= {"units_rows", "header_rows"}:
         options |= more.options
     fields = "field" if first.width == 1 else "fields"
     said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
@@ -68,20 +76,56 @@ def _other_width(filled: Sequence[Record]) -> Oddity | None:
 
 
 def _header_below(filled: Sequence[Record]) -> Oddity | None:
-    """A first line with values in it above one of names alone, of the same width."""
-    first, second = filled[0], filled[1]
-    rows = [one.fields for one in filled[2:] if one.width == second.width]
+    """A first line with values in it, or of a word and blank fields, above one of names alone, of the same width."""
+    first = filled[0]
+    padded = _is_padded(first.fields)
     values = [is_value(cell) for cell in first.fields]
-    if not any(values) or all(values) or any(is_value(cell) or is_blank(cell) for cell in second.fields):
+    if not padded and (not any(values) or all(values)):
         return None
-    if first.width != second.width or not _value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :] if rows else []):
+    at = 1
+    while padded and at < len(filled) - 1 and (filled[at].width != first.width or not _are_names(filled[at].fields)):
+        at += 1
+    second = filled[at]
+    rows = [one.fields for one in filled[at + 1 :] if one.width == second.width]
+    if first.width != second.width or not _are_names(second.fields):
+        return None
+    if not _value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :] if rows else []):
         return None
     options: dict[str, Any] = {"skip_rows": second.line}
-    if (more := diagnose(filled[1:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+    if (more := diagnose(filled[at:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
         options |= more.options
     shown = ", ".join(second.fields[:4]) + (", ..." if second.width > 4 else "")
-    return Oddity(f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
-                  (first.line + 1, second.line + 1))  # fmt: skip
+    return Oddity(
+        f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
+        (first.line + 1, second.line + 1), any(one.width != first.width for one in filled[:at]),
+    )  # fmt: skip
+
+
+def _is_padded(fields: Sequence[str]) -> bool:
+    """Whether a line has less to say than fields: all that is behind the first few is blank, as spreadsheets pad."""
+    return len(fields) > 2 and len(_said(fields)) * 2 <= len(fields)
+
+
+def _said(fields: Sequence[str]) -> Sequence[str]:
+    """The fields without blank ones at the end."""
+    return fields[: max((place + 1 for place, cell in enumerate(fields) if cell.strip()), default=0)]
+
+
+def _are_names(fields: Sequence[str]) -> bool:
+    return not _is_padded(fields) and not any(is_value(cell) or is_blank(cell) for cell in _said(fields))
+
+
+def _in_single_quotes(filled: Sequence[Record]) -> Oddity | None:
+    """Names and cells in single quotes, which the usual dialect takes for characters."""
+
+    def quoted(cell: str) -> bool:
+        return len(cell := cell.strip()) > 1 and cell[0] == cell[-1] == "'"
+
+    rows = [one.fields for one in filled[1:] if one.width == filled[0].width]
+    places = [place for place in range(filled[0].width) if rows and all(quoted(row[place]) for row in rows)]
+    if len(rows) < 2 or not places:
+        return None
+    return Oddity("cells stand in single quotes", {"quote": "'"}, (filled[1].line + 1,))
 
 
 def _twice(filled: Sequence[Record]) -> Oddity | None:
@@ -92,12 +136,15 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
         return None
     said = f"column names must differ; got {double} twice"
     second = filled[1]
-    if sum(map(is_value, names)) * 2 > len(names):
+    told = [name for name in names if not is_blank(name)]
+    if sum(map(is_value, told)) * 2 > len(told):
         return Oddity(said + ", and they are numbers", {"header": False}, (filled[0].line + 1,), True)
     if second.width == len(names) and not any(map(is_value, second.fields)):
         pairs = list(zip(_filled_forward(names), second.fields, strict=True))
         if len(set(pairs)) == len(pairs):
-            return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2},
+            below = _text_above_numbers(filled[1:]) if len(filled) > 2 else None
+            units = below.options if below is not None and "units_rows" in below.options else {}
+            return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
                           (filled[0].line + 1, second.line + 1), True)  # fmt: skip
     return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True)
 

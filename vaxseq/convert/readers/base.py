@@ -83,7 +83,7 @@ class Parsed:
 
 
 class Reader(ABC):
-    """One source, open. A subclass is one format; it is found by its name, its suffixes or its ``accepts``."""
+    """One source, open. A subclass is one format; it is found by its name or its suffixes."""
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = ()
@@ -96,11 +96,6 @@ class Reader(ABC):
     def __init__(self, source: Source, options: Mapping[str, Any]) -> None:
         self.source = source
         self.set = {key: options.get(key, default) for key, default in self.options.items()}
-
-    @classmethod
-    def accepts(cls, data: Any) -> bool:
-        """Whether it reads this object in memory."""
-        return False
 
     @classmethod
     def stamp(cls, source: Source) -> tuple[int, bytes]:
@@ -158,6 +153,10 @@ class Reader(ABC):
         """(line or row number counted from 1, raw text) of rows of the piece."""
         first = piece.first_line if piece.first_line is not None else piece.start + 1
         return [(first + row, _shown(piece.raw.slice(row, 1))) for row in rows]
+
+    def remedy(self, raw: str) -> dict[str, Any]:
+        """The options that leave out the line of a bad row, and what belongs to it; empty where it is a row."""
+        return {}
 
     def total_bytes(self) -> int:
         """Size of the source, as progress counts it."""

@@ -30,7 +30,7 @@ class CsvReader(HeadedReader):
     """Records of fields. One of the wrong width is a bad row; a cell that doesn't fit its column widens the column."""
 
     name = "csv"
-    suffixes = (".csv", ".tsv", ".tab", ".txt", ".psv")
+    suffixes = (".csv", ".tsv", ".tab", ".txt", ".psv", ".dat", ".asc", ".prn", ".epw")
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)

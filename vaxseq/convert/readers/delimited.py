@@ -184,6 +184,10 @@ class TextReader(Reader):
             return self._part(self._mark, self._mark + _SAMPLE)
         return next(self.text_chunks(), b"")[:_SAMPLE]
 
+    def _is_cut(self, head: bytes) -> bool:
+        """Whether the source goes on after its first megabyte."""
+        return len(head) >= _SAMPLE
+
     def sample(self) -> Piece:
         """The first whole records."""
         head = np.frombuffer(self._head(), np.uint8)[self.body_start :]

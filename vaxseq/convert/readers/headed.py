@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SchemaError, SourceError
 
 _LOOK, _RECORDS = 1 << 16, 60  # bytes and records that a look at the layout takes
+_MOST_FOOTER = 50  # lines
 
 
 class HeadedReader(TextReader):
@@ -69,11 +72,18 @@ class HeadedReader(TextReader):
             records[at:], header=self.set["header"], header_rows=self.set["header_rows"],
             units_rows=self.set["units_rows"], names=self.set["names"],
         )  # fmt: skip
-        if self.set["delimiter"] is None and len(found.names) == 1 and (width := parted_by_blanks(head)):
+        ends = bool(records) and not self._is_cut(head) and not head[records[-1].stop :].strip()
+        odd = diagnose(records[at:], whole=ends) if self._by_itself else None
+        one = self.set["delimiter"] is None and len(found.names) == 1 and (odd is None or not odd.stops)
+        if one and (width := parted_by_blanks(head)):
             said = f"one column, but blanks part nearly every line into {width} fields"
             self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
-        elif self._by_itself and (odd := diagnose(records[at:])) is not None:
+        elif odd is not None:
             self._tell(odd)
+        named = at < len(records) and found.header is records[at] and self.set["comment"] is None
+        if named and (bare := found.names[0].removeprefix("#").strip()) and (at > 0 or found.names[0][:2] == "# "):
+            units = {bare if name == found.names[0] else name: unit for name, unit in found.units.items()}
+            found = replace(found, names=(bare, *found.names[1:]), units=units)  # a header among comments
         self._check_names(found.names)
         if found.header is not None:
             self._header = head[found.header.start : found.header.stop]
@@ -104,12 +114,14 @@ class HeadedReader(TextReader):
         """Records of the first bytes, and whether they are all whole."""
         data = np.frombuffer(head, np.uint8)[first : first + look]
         lines = head[:first].count(b"\n")
-        found = []
+        found: list[Record] = []
+        remarks = 0
         for start, stop, line in scan.records(data, self.dialect, skip_blank=False):
             start, stop = start + first, stop + first
             fields = self._fields(head[start:stop]) if stop > start else []
             found.append(Record(start, stop, line + lines, fields))
-            if len(found) > self.set["skip_rows"] + _RECORDS:
+            remarks += head[start : start + 1] == b"#"
+            if len(found) > self.set["skip_rows"] + remarks + _RECORDS:
                 return found, True
         return found, first + look >= len(head)
 
@@ -135,6 +147,14 @@ class HeadedReader(TextReader):
         lines = last_lines(self.tail(_LOOK), rows) if self.splittable else []
         found = [[*csv.reader([line.decode(errors="replace")], **self._python_dialect())] for line in lines]
         return [dict(zip(self._names, cells[0], strict=False)) for cells in found if cells]
+
+    def remedy(self, raw: str) -> dict[str, Any]:
+        if self.set["skip_footer"] or not self.splittable:
+            return {}
+        lines = last_lines(self.tail(_LOOK), _MOST_FOOTER)
+        footer = [*takewhile(lambda line: len(self._fields(line)) != len(self._names), lines)]
+        among = raw.strip() in {line.decode(errors="replace").strip() for line in footer}
+        return {"skip_footer": len(footer)} if among and len(footer) < len(lines) else {}
 
     def _check_names(self, names: tuple[str, ...]) -> None:
         if not names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from vaxseq.convert.lists import fixed_lists, lengths
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED
 
-_SCALARS = (pa.bool_(), pa.int64(), pa.float64(), pa.string(), CATEGORY)
+_SCALARS = (pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), CATEGORY)
 Paths = Mapping[str, tuple[str, ...] | None]
+Texts = Mapping[str, Callable[[pa.Array], pa.Array | None]]  # how a column's texts are read; None: the slow way
 
 
 def paths_of(row: Mapping[str, Any], before: tuple[str, ...] = ()) -> dict[str, tuple[str, ...] | None]:
@@ -34,10 +35,14 @@ def paths_of(row: Mapping[str, Any], before: tuple[str, ...] = ()) -> dict[str, 
 
 
 def read_fast(
-    raw: Any, columns: Sequence[str], types: Mapping[str, pa.DataType], paths: Paths, lists: ListColumns, *, only: bool
-) -> pa.Table | None:
+    raw: Any, columns: Sequence[str], types: Mapping[str, pa.DataType], paths: Paths, lists: ListColumns, texts: Texts,
+    *, only: bool,
+) -> pa.Table | None:  # fmt: skip
     """The columns, or None where the slow way must look; ``only``: what else the lines hold doesn't matter."""
-    wanted = {name: _plain(name, types[name], lists) for name in columns if not _is_length(name, lists)}
+    wanted = {
+        name: pa.string() if name in texts else _plain(name, types[name], lists)
+        for name in columns if not _is_length(name, lists)
+    }  # fmt: skip
     wanted |= {name.removesuffix(LENGTH): pa.list_(pa.null()) for name in columns if _is_length(name, lists)} | wanted
     if any(kind is None or paths.get(name) is None for name, kind in wanted.items()):
         return None
@@ -58,7 +63,12 @@ def read_fast(
     found = {}
     for name in columns:
         own = name.removesuffix(LENGTH) if _is_length(name, lists) else name
-        made = lengths(cells[own]) if own != name else _checked(name, cells[name], types[name], lists)
+        if own != name:
+            made = lengths(cells[own])
+        elif name in texts:
+            made = texts[name](cells[name])
+        else:
+            made = _checked(name, cells[name], types[name], lists)
         if made is None:
             return None
         found[name] = made

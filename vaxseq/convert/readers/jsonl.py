@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vaxseq.convert import text
 from vaxseq.convert.forms.looking import Subject
@@ -16,7 +18,7 @@ from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.readers.json_elements import Elements, is_lines
-from vaxseq.convert.readers.json_fast import paths_of, read_fast
+from vaxseq.convert.readers.json_fast import Texts, paths_of, read_fast
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns, flat, is_flat, parents_only
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED, check_distinct, checked_lists
 from vaxseq.convert.readers.scan import not_utf8
@@ -62,7 +64,9 @@ class JsonLinesReader(TextReader):
             raise bad_option(self.where, "records", path, "the path to an array of objects, such as 'data.rows'")
         self._path = tuple(path.split(".")) if path else ()
         self._elements = False
-        self._elements = bool(self._path) or not is_lines(self._head())
+        head = self._head()
+        unbroken = self._is_cut(head) and b"\n" not in head  # one object that holds all rows, or a very long line
+        self._elements = bool(self._path) or unbroken or not is_lines(head)
         if self._elements:
             self.splittable = False
         self._lists = ListColumns(self.where, checked_lists(self.where, self.set["lists"]))
@@ -92,7 +96,7 @@ class JsonLinesReader(TextReader):
         if len(rows) != 1 or self._path:
             return
         found = {path: value for path, value in self._lists_in(rows[0][0]) if len(value) > 1}
-        if path := next(iter(found), None):
+        if path := max(found, key=lambda one: len(found[one]), default=None):
             raise SourceError(
                 f"{self.where}: one object with a list of {len(found[path])} objects at {path!r}, expected one object "
                 f"a row. Pass records={path!r}.",
@@ -118,6 +122,12 @@ class JsonLinesReader(TextReader):
     def text_chunks(self) -> Iterator[bytes]:
         chunks = super().text_chunks()
         return Elements(chunks, self.where, self._path).blocks() if self._elements else chunks
+
+    def _head(self) -> bytes:
+        head = super()._head()
+        if self._elements and b"\n" not in head:  # an element longer than a look
+            return next(self.text_chunks(), b"")
+        return head
 
     def names(self) -> tuple[str, ...]:
         return self._names
@@ -162,9 +172,9 @@ class JsonLinesReader(TextReader):
     def parse(self, piece: Piece, request: Request) -> Parsed:
         types = dict(request.types)
         only = set(request.columns) < set(self._names)
-        table = None
-        if all(self.worded(name) is None for name in request.columns):
-            table = read_fast(piece.raw, request.columns, types, self._paths, self._lists, only=only)
+        table = read_fast(
+            piece.raw, request.columns, types, self._paths, self._lists, self._texts(request), only=only
+        )  # fmt: skip
         if table is not None and not_utf8(np.asarray(piece.raw)) is None:
             return Parsed(table)
         rows, bad = self._rows(piece)
@@ -190,6 +200,31 @@ class JsonLinesReader(TextReader):
         if not keep.all():
             table, ordinals = table.filter(pa.array(keep)), ordinals[keep]
         return Parsed(table, bad, ordinals)
+
+    def _texts(self, request: Request) -> Texts:
+        """How columns of times, and those whose form or marks were named, are read from a piece's texts."""
+        return {
+            name: partial(self._of_text, name, request.types[name], name in request.declared)
+            for name in request.columns
+            if name not in self._lists.forms
+            and (self.worded(name) is not None or pa.types.is_timestamp(kind := request.types[name])
+                 or pa.types.is_date(kind))
+        }  # fmt: skip
+
+    def _of_text(self, name: str, kind: pa.DataType, declared: bool, cells: pa.Array) -> pa.Array | None:
+        """The values, or None where some cell isn't one, or asks for a wider type."""
+        if (worded := self.worded(name)) is not None:
+            values, wrong = worded.read(cells, kind, name, declared=declared)
+            return None if wrong.any() else values
+        if not declared and not self._all_in(cells.drop_null(), kind, name):
+            return None
+        values, wrong = text.parse(cells, kind, text.TextFormat(".", self.set["timestamp_format"]))
+        return None if wrong.any() else values
+
+    def _all_in(self, cells: pa.Array, kind: pa.DataType, name: str) -> bool:
+        """Whether these texts alone would be taken for ``kind``, or for times that it holds."""
+        like = pc.and_(pc.greater_equal(pc.utf8_length(cells), 8), pc.match_substring_regex(cells, "[-/:.]"))
+        return bool(pc.all(like).as_py()) and join(kind, text.infer(cells, self.format, name)) == kind
 
     def _wider(self, values: list[Any], kind: pa.DataType, name: str) -> pa.DataType:
         if is_text(kind) or (pa.types.is_fixed_size_list(kind) and self._lists.forms.get(name, FIXED) == FIXED):

@@ -1,4 +1,4 @@
-"""Objects in memory: pandas DataFrame, pyarrow Table, record batches and any iterable of them."""
+"""Tables in memory, queries, vaex frames, and any iterable of batches; streamed where the rows come as a stream."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.convert.readers import nesting
+from vaxseq.convert.readers.arrays import to_arrow
 from vaxseq.convert.readers.base import Piece, Unit
 from vaxseq.convert.readers.nesting import NestedReader
+from vaxseq.dataset.foreign import columns_of, is_pandas, is_query, is_table, is_vaex, no_table, stream_of, was_run
+from vaxseq.dataset.table_columns import Columns, arrow_columns
 from vaxseq.errors import SourceError
 
 _ROWS = 1 << 20
@@ -18,31 +23,34 @@ _LOOK_ROWS = 1 << 14
 
 
 class MemoryReader(NestedReader):
-    """One unit. An iterable is read once, so such a conversion isn't restartable."""
+    """One unit. What is in memory is read once, so such a conversion isn't restartable."""
 
     name = "memory"
     options = nesting.OPTIONS
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
         super().__init__(source, options)
-        self._first, batches = _as_batches(source.data, self.where)
+        self._begin(_tables(source.data, self.where))
+
+    def _begin(self, tables: Iterator[pa.Table]) -> None:
+        first = next(tables)
+        self._first = first.schema
+        batches = (batch for table in chain([first], tables) for batch in table.to_batches())
         self._held = next(batches, None)
         self._batches = chain([] if self._held is None else [self._held], batches)
 
-    @classmethod
-    def accepts(cls, data: Any) -> bool:
-        return (
-            _is_pandas(data)
-            or isinstance(data, pa.Table | pa.RecordBatch | pa.RecordBatchReader)
-            or hasattr(data, "__iter__")
-        )
+    def choose(self, columns: tuple[str, ...]) -> None:
+        super().choose(columns)
+        frame = _vaex_frame(self.source.data)
+        if frame is not None and (names := self.own_columns()) != self._first.names:
+            self._begin(_of_frame(frame, self.where, names))  # columns of a frame cost what they hold
 
     def nested_schema(self) -> pa.Schema:
         return self._first
 
     def look(self, names: list[str]) -> Iterator[pa.Table]:
         if self._held is not None:
-            yield pa.Table.from_batches([_single(self._held, self.where)]).select(names).slice(0, _LOOK_ROWS)
+            yield pa.Table.from_batches([self._held]).select(names).slice(0, _LOOK_ROWS)
 
     def units(self, index: int) -> Iterator[Unit]:
         yield Unit(index, 0, -1)
@@ -51,8 +59,6 @@ class MemoryReader(NestedReader):
         row = 0
         number = 0
         for batch in self._batches:
-            if not isinstance(batch, pa.RecordBatch):
-                batch = _single(batch, self.where)
             if not batch.schema.equals(self._first) and batch.schema.names != self._first.names:
                 raise SourceError(
                     f"{self.where}: batch {number} has columns {batch.schema.names}, expected {self._first.names}."
@@ -65,25 +71,72 @@ class MemoryReader(NestedReader):
                 number += 1
 
 
-def _is_pandas(data: Any) -> bool:
-    return type(data).__module__.startswith("pandas.") and hasattr(data, "iloc")
-
-
-def _as_batches(data: Any, where: str) -> tuple[pa.Schema, Iterator[Any]]:
-    if _is_pandas(data):
-        data = _from_pandas(data, where)
-    if isinstance(data, pa.RecordBatch):
-        return data.schema, iter([data])
-    if isinstance(data, pa.Table):
-        return data.schema, iter(data.to_batches(max_chunksize=_ROWS))
-    if isinstance(data, pa.RecordBatchReader):
-        return data.schema, iter(data)
-    iterator = iter(data)
-    first = next(iterator, None)
-    if first is None:
+def _tables(data: Any, where: str) -> Iterator[pa.Table]:
+    """The rows of a table, frame or query, or of an iterable of them; at least one table, for its columns."""
+    if _is_one(data):
+        yield from _of_one(data, where)
+        return
+    if isinstance(data, str | bytes) or hasattr(data, "__array__") or not hasattr(data, "__iter__"):
+        raise no_table(data, "convert")
+    given = False
+    for one in data:
+        if not _is_one(one):
+            got = type(one).__name__
+            raise SourceError(f"{where}: got a {got}, expected record batches, tables, frames or dicts of arrays.")
+        yield from _of_one(one, where)
+        given = True
+    if not given:
         raise SourceError(f"{where}: the iterable gave no batch; got nothing, expected record batches.")
-    first = _single(first, where)
-    return first.schema, chain([first], iterator)
+
+
+def _is_one(data: Any) -> bool:
+    return is_vaex(data) or is_query(data) or is_table(data)
+
+
+def _of_one(data: Any, where: str) -> Iterator[pa.Table]:
+    if (frame := _vaex_frame(data)) is not None:
+        yield from _of_frame(frame, where)
+    elif is_query(data):
+        schema, tables = stream_of(data, where)
+        yield schema.empty_table()
+        yield from tables
+    elif isinstance(data, pa.Table):
+        yield data
+    else:
+        columns = arrow_columns(_from_pandas(data, where), where) if is_pandas(data) else columns_of(data, where)
+        rows = len(next(iter(columns.values())))
+        for start in range(0, max(rows, 1), _ROWS):  # what isn't Arrow's becomes it a part at a time
+            yield _table({name: column[start : start + _ROWS] for name, column in columns.items()}, where)
+
+
+def _vaex_frame(data: Any) -> Any:
+    """The frame that it is, or that a query has become by then."""
+    return data if is_vaex(data) else was_run(data)
+
+
+def _of_frame(frame: Any, where: str, names: list[str] | None = None) -> Iterator[pa.Table]:
+    from vaxseq.frame import blocks_of, source_of  # it loads vaex, which no other source needs
+
+    for block in blocks_of(source_of(frame), names, labels=True):
+        yield _table(block, where)
+
+
+def _table(columns: Columns, where: str) -> pa.Table:
+    arrays = [
+        to_arrow(np.ma.getdata(column), _absent(column), f"{where}: column {name!r}")
+        if isinstance(column, np.ndarray)
+        else column
+        for name, column in columns.items()
+    ]
+    return pa.Table.from_arrays(arrays, list(columns))
+
+
+def _absent(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    """NaN is missing, as it is in pandas' frames; and so is what a mask covers."""
+    lost = np.ma.getmaskarray(column)
+    if column.dtype.kind == "f":
+        lost = lost | np.isnan(np.ma.getdata(column))
+    return lost if lost.any() else None
 
 
 def _from_pandas(data: Any, where: str) -> pa.Table:
@@ -111,18 +164,3 @@ def _with_index(data: Any, where: str) -> Any:
             f"{where}: the index {names} can't become a column: {error}. Rename it with rename_axis(), or drop it with "
             "reset_index(drop=True)."
         ) from error
-
-
-def _single(batch: Any, where: str) -> pa.RecordBatch:
-    if isinstance(batch, pa.RecordBatch):
-        return batch
-    if _is_pandas(batch):
-        batch = _from_pandas(batch, where)
-    if isinstance(batch, pa.Table):
-        parts = batch.combine_chunks().to_batches()
-        if len(parts) > 1:
-            raise SourceError(f"{where}: a column of a batch has more than 2 GB of text. Pass smaller batches.")
-        return parts[0] if parts else pa.RecordBatch.from_pylist([], batch.schema)
-    if isinstance(batch, Mapping):
-        return pa.RecordBatch.from_pydict(dict(batch))
-    raise SourceError(f"{where}: got a {type(batch).__name__}, expected record batches, tables or DataFrames.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from vaxseq.dataset.foreign import KINDS, columns_of, is_query, is_table, is_vaex
 from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, MissingValueError, OptionError, did_you_mean
 from vaxseq.expressions.values import Value
 from vaxseq.features.history.run import HistoryRun
 from vaxseq.features.program.history import History
 from vaxseq.features.program.recipe import Field, Recipe
 from vaxseq.features.records.record_column import RecordColumn
-from vaxseq.frame.tables import arrow_columns
+from vaxseq.frame import held, rows_of, source_of
 
 _NO_ROWS = 99
 _COLUMNS = (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray, pd.Series, pd.api.extensions.ExtensionArray)
@@ -58,25 +60,27 @@ class Records:
         return values, rows
 
     def _values(self, records: Any) -> tuple[dict[str, Value], int]:
-        if isinstance(records, pa.RecordBatch):
-            records = pa.Table.from_batches([records])
-        if isinstance(records, pa.Table):
-            columns, present = records.column, records.column_names
-            self._require(present)
-            return self._many({name: columns(name) for name in self._columns}, records.num_rows)
         if isinstance(records, pd.DataFrame):
             self._require([str(name) for name in records.columns])
             return self._many({name: records[name] for name in self._columns}, len(records))
         if isinstance(records, Mapping):
             return self._mapping(records)
-        if hasattr(records, "__arrow_c_stream__"):
-            found = arrow_columns(records.to_arrow() if hasattr(records, "get_columns") else pa.table(records))
-            self._require(found)
-            return self._many(found, len(next(iter(found.values()))) if found else 0)
         if isinstance(records, Sequence) and not isinstance(records, (str, bytes)):
             return self._listed(records)
-        wanted = "a dict of lists or scalars, a list of dicts, a pandas or polars DataFrame, or an Arrow table"
-        raise OptionError(f"records: got {type(records).__name__}, expected {wanted}")
+        # a service hands over what it was sent, so text is never taken for a file's name
+        if is_vaex(records) or is_query(records) or isinstance(records, os.PathLike):
+            source = source_of(records)
+            self._require(source.names)
+            found = rows_of(source, self._columns)
+        elif is_table(records):
+            found = columns_of(records, "records")
+            self._require(found)
+        else:
+            wanted = f"a dict of lists or scalars, a list of dicts, {KINDS}"
+            remedy = " A dataset's path is a pathlib.Path here." if isinstance(records, str) else ""
+            raise OptionError(f"records: got {type(records).__name__}, expected {wanted}.{remedy}")
+        rows = len(next(iter(found.values()), ()))
+        return self._many(held({name: found[name] for name in self._columns}), rows)
 
     def _mapping(self, records: Mapping[str, Any]) -> tuple[dict[str, Value], int]:
         if not all(name in records for name in self._columns):

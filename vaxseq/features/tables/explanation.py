@@ -129,6 +129,11 @@ def show_value_of(value: Value) -> str:
         return "missing"
     if isinstance(plain, list):
         flat = np.asarray(value.data[0], np.float64).reshape(-1).tolist()
+        places = np.flatnonzero(flat)
+        if len(flat) > _SHOWN and len(places) < 2:  # one-hot: the place says it
+            return f"{flat[places[0]]:.6g} at [{places[0]}] of {len(flat)}" if len(places) else f"0 in all {len(flat)}"
         shown = ", ".join(f"{one:.6g}" for one in flat[:_SHOWN])
         return f"({shown}{f', ... {len(flat)} in all' if len(flat) > _SHOWN else ''})"
+    if not isinstance(value.data, pa.Array) and value.kind == "datetime" and "." in str(plain):
+        return str(plain).rstrip("0").rstrip(".")  # nanoseconds that are none
     return f"{plain:.6g}" if isinstance(plain, float) else str(plain)

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.errors import MissingExtraError, OptionError, did_you_mean
+from vaxseq.errors import FeatureTypeError, MissingExtraError, OptionError, did_you_mean
 from vaxseq.expressions.program import ProgramBuilder
 from vaxseq.expressions.values import Value, as_float
 from vaxseq.features.learning.fitted import Fitted
 from vaxseq.features.program.compile import column_nodes, needed_columns, source_node
 from vaxseq.features.program.resolve import Group, Place
 from vaxseq.features.transforms import compile_chain
+from vaxseq.features.transforms.impute import Impute
+from vaxseq.features.transforms.numeric import Clip
 from vaxseq.frame import Source, source_of
 
 _BLUE, _RED = "#3b6ea8", "#b5483a"
@@ -31,30 +33,31 @@ def plot_feature(fitted: Fitted, name: str, frame: Any, *, ax: Any) -> Any:
     group, place = _find(fitted, name)
     learned = fitted.state.learned[place.key]
     counted = next((one for one in learned if "values" in one and "counts" in one), None)
-    axes = _axes(ax, 1 if counted is not None else 2)
+    axes = _axes(ax, 1 if counted is not None or frame is None else 2)
     if counted is not None:
         _bars(axes[0], place, counted)
         return axes[0]
-    raw = _sample(fitted, group, place, frame) if frame is not None else _grid(learned)
-    after = _after(place, learned, raw)
     if frame is None:
-        axes[0].plot(raw, after, color=_BLUE)
-        axes[0].set_ylabel("served")
+        raw = _grid(place, learned)
+        axes[0].plot(raw, _after(place, learned, raw), color=_BLUE)
+        axes[0].set_ylabel(f"{place.name}, served")
     else:
-        axes[0].hist(raw[np.isfinite(raw)], bins=60, color=_BLUE)
-        axes[0].set_ylabel("rows")
+        raw = _sample(fitted, group, place, frame)
+        after = _after(place, learned, raw)
+        served = after[:, 0] if after.ndim > 1 else after
+        for one, values in zip(axes, (raw, served), strict=False):
+            one.hist(values[np.isfinite(values)], bins=60, color=_BLUE)
+            one.set_ylabel("rows")
+        axes[1].set_xlabel(f"{place.name}, served")
     axes[0].set_xlabel(f"{place.name}, raw")
-    served = after[:, 0] if after.ndim > 1 else after
-    axes[1].hist(served[np.isfinite(served)], bins=60, color=_BLUE)
-    axes[1].set_xlabel(f"{place.name}, served")
     low, high = axes[0].get_xlim()
-    for label, value in _edges(learned):
+    for label, value in _edges(place, learned):
         if low <= value <= high:
             axes[0].axvline(value, color=_RED, linewidth=1, linestyle="--")
             axes[0].annotate(label, (value, 1), xycoords=("data", "axes fraction"), fontsize=8, color=_RED, rotation=90)
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
-    return axes
+    return axes if frame is not None else axes[0]
 
 
 def _find(fitted: Fitted, name: str) -> tuple[Group, Place]:
@@ -92,33 +95,54 @@ def _bars(ax: Any, place: Place, learned: Mapping[str, Any]) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _edges(learned: Any) -> Iterator[tuple[str, float]]:
-    """What steps learned, as places on the raw axis: of the first step that learned some."""
-    for one in learned:
+def _edges(place: Place, learned: Any) -> Iterator[tuple[str, float]]:
+    """What steps learned, as places on the raw axis: of the first step that learned some, and what fills gaps."""
+    for number, one in enumerate(learned):
         plain = {name: one[name] for name in _PLACES if isinstance(one.get(name), int | float)}
         listed = one.get("edges") or ()
-        if plain or listed:
-            yield from plain.items()
-            yield from (("", float(edge)) for edge in listed)
-            if "mean" in plain and isinstance(std := one.get("std"), int | float):
-                yield "mean − std", plain["mean"] - std
-                yield "mean + std", plain["mean"] + std
+        found = [*plain.items(), *(("", float(edge)) for edge in listed)]
+        if "mean" in plain and isinstance(std := one.get("std"), int | float):
+            found += [("mean − std", plain["mean"] - std), ("mean + std", plain["mean"] + std)]
+        places = _raw(place, learned, number, [value for _, value in found])
+        if places is not None:
+            yield from zip((label for label, _ in found), places.tolist(), strict=True)
+        if found and "fill" not in plain:
             return
 
 
-def _grid(learned: Any) -> Floats:
+def _raw(place: Place, learned: Any, number: int, values: Any) -> Floats | None:
+    """Where values that step ``number`` sees lie on the raw axis; None if a step before it can't be undone."""
+    found = np.asarray(values, np.float64)
+    try:
+        for step, known in zip(reversed(place.steps[:number]), reversed(learned[:number]), strict=True):
+            if not isinstance(step, Impute | Clip):  # these keep what they see
+                found = np.asarray(step.inverse(found, known), np.float64)
+    except FeatureTypeError:
+        return None
+    return found
+
+
+def _grid(place: Place, learned: Any) -> Floats:
     """Raw values over the range that the steps know of."""
-    for one in learned:
-        if isinstance(one.get("mean"), float):
-            return np.linspace(one["mean"] - 3 * one["std"], one["mean"] + 3 * one["std"], _POINTS)
-        for low, high in (("lower", "upper"), ("min", "max")):
-            if isinstance(one.get(low), float):
-                width = (one[high] - one[low]) or 1.0
-                return np.linspace(one[low] - 0.2 * width, one[high] + 0.2 * width, _POINTS)
-        for name in ("quantiles", "edges"):
-            if one.get(name):
-                return np.linspace(float(np.min(one[name])), float(np.max(one[name])), _POINTS)
-    raise OptionError("plot: its steps learned no range. Pass the frame too: plot(name, frame)")
+    for number, one in enumerate(learned):
+        if (known := _range(one)) is not None:
+            ends = _raw(place, learned, number, known)
+            if ends is not None and np.isfinite(ends).all():
+                return np.linspace(float(ends[0]), float(ends[1]), _POINTS)
+    raise OptionError("plot: its steps learned no range of raw values. Pass the frame too: plot(name, frame)")
+
+
+def _range(one: Mapping[str, Any]) -> tuple[float, float] | None:
+    if isinstance(one.get("mean"), float):
+        return one["mean"] - 3 * one["std"], one["mean"] + 3 * one["std"]
+    for low, high in (("lower", "upper"), ("min", "max")):
+        if isinstance(one.get(low), float):
+            width = (one[high] - one[low]) or 1.0
+            return one[low] - 0.2 * width, one[high] + 0.2 * width
+    for name in ("quantiles", "edges"):
+        if one.get(name):
+            return float(np.min(one[name])), float(np.max(one[name]))
+    return None
 
 
 def _sample(fitted: Fitted, group: Group, place: Place, frame: Any) -> Floats:

@@ -41,6 +41,19 @@ class FrameReader:
         """Whether memory can't hold the data's files, so that rows are read from them."""
         return self.source.from_files
 
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether rows are quicker to read again from a file in which they lie whole."""
+        return self.source.on_disk
+
+    def check(self) -> None:
+        """Refuses to go on with a file that has changed since it was opened.
+
+        Raises:
+            DatasetError: naming the file.
+        """
+        self.source.check()
+
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""
         return sum(field.width * field.dtype.itemsize for field in self.recipe.fields)
@@ -62,11 +75,11 @@ class FrameReader:
         """The rows ``row_ids``, in their order."""
         return self._fill(self.source.gather(self._columns, row_ids), len(row_ids), row_ids, out)
 
-    def runs(self, starts: Ids, length: int) -> Arrays:
+    def runs(self, starts: Ids, length: int, *, out: Arrays | None = None) -> Arrays:
         """Rows start, ..., start + length - 1 for each of ``starts``, end to end."""
         columns = self.source.gather_runs(self._columns, starts, length)
         ids = (starts[:, None] + np.arange(length)).reshape(-1)
-        return self._fill(columns, len(ids), ids, None)
+        return self._fill(columns, len(ids), ids, out)
 
     def _fill(self, columns: dict[str, Value], rows: int, ids: Ids | int, out: Arrays | None) -> Arrays:
         fields = self.recipe.fields

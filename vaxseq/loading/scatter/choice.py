@@ -10,6 +10,7 @@ from vaxseq.dataset.allowance import memory_room
 from vaxseq.errors import ScratchError
 from vaxseq.loading.scatter.buckets import record_bytes
 from vaxseq.loading.scatter.folder import Scratch, room, scratch_folder
+from vaxseq.loading.scatter.kept_blocks import kept_bytes
 from vaxseq.loading.scatter.sizes import Sizes
 from vaxseq.loading.scatter.source import ItemReader
 from vaxseq.plan.places import Places
@@ -19,18 +20,28 @@ from vaxseq.plan.rows import RowIndex
 Kind = Literal["memory", "in order", "in blocks", "scattered", "one by one"]
 
 _MOST_PARTS = 16
+_BUFFER_BYTES = 256 << 20
 
 
 class FileReader(ItemReader, Protocol):
-    """A reader that tells whether it reads from files that memory can't hold."""
+    """A reader that tells whether it reads from files that memory can't hold.
+
+    ``worth_keeping``: whether what it read is quicker to read again from a file of its own, row by row.
+    """
 
     @property
     def from_files(self) -> bool: ...
 
+    @property
+    def worth_keeping(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The way that was chosen. ``folder`` gets ``scratch_bytes``; an epoch is scattered in so many ``parts``."""
+    """The way that was chosen. ``folder`` gets ``scratch_bytes``; an epoch is scattered in so many ``parts``.
+
+    Blocks are read by columns, and kept in the folder for the next epochs, if there is one.
+    """
 
     kind: Kind
     why: str = ""
@@ -43,6 +54,8 @@ class Way:
         if self.kind == "scattered":
             again = "" if self.parts == 1 else f" in {self.parts} parts, the data is read for each"
             return f"scattered over {self.scratch_bytes / 1e9:.2f} GB of scratch in {self.folder}{again}"
+        if self.kind == "in blocks" and self.folder is not None:
+            return f"by blocks, read ahead, then from {self.scratch_bytes / 1e9:.2f} GB of scratch in {self.folder}"
         words = {
             "memory": "from memory",
             "in order": "in the data's order, read ahead",
@@ -61,7 +74,7 @@ def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratc
     if not reader.from_files:
         return Way("memory")
     if plan.shuffle == "block":
-        return Way("in blocks")
+        return _in_blocks(reader, index, plan, scratch)
     if plan.shuffle is False and (index.ascending or plan.resampling is not None):
         return Way("in order")
     folder, why = scratch_folder(scratch)
@@ -82,3 +95,19 @@ def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratc
             )
         return Way("one by one", why)
     return Way("scattered", "", folder, -(-need // parts), parts, Sizes.of(-(-rows // parts), record, memory_room()))
+
+
+def in_buffers(plan: BatchPlan, index: RowIndex, row_bytes: int) -> bool:
+    """Whether a block shuffle reads whole buffers in order: when they are small and all of them is wanted."""
+    if plan.shuffle != "block" or plan.shard_count > 1 or plan.resampling is not None:
+        return False
+    return index.ascending and plan.block_items * plan.buffer_blocks * row_bytes <= _BUFFER_BYTES
+
+
+def _in_blocks(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratch) -> Way:
+    if reader.worth_keeping and in_buffers(plan, index, reader.row_bytes()):
+        folder, _ = scratch_folder(scratch)
+        need = kept_bytes(plan.n_items, plan.block_items, reader.row_bytes())
+        if folder is not None and need <= room(folder):
+            return Way("in blocks", "", folder, need)
+    return Way("in blocks")

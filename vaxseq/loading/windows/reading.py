@@ -98,6 +98,7 @@ class WindowReader:
     """
 
     random_access = True  # a buffer of windows would hold each row many times
+    worth_keeping = False  # so would a file
     chunk_bytes = 8 << 20  # several are held at once; larger ones leave the caches and are no quicker
 
     def __init__(self, parts: list[Part], order: list[tuple[int, int]], window: Window, index: WindowIndex) -> None:
@@ -130,6 +131,10 @@ class WindowReader:
         """Windows ``start`` to ``stop`` (those under ``mask``)."""
         numbers = np.arange(start, stop)
         return self.gather(numbers if mask is None else numbers[mask], out=out)
+
+    def runs(self, starts: Ids, length: int, *, out: Arrays | None = None) -> Arrays:
+        """Windows start, ..., start + length - 1 for each of ``starts``, end to end."""
+        return self.gather((starts[:, None] + np.arange(length)).reshape(-1), out=out)
 
     def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays:
         """The windows of these numbers, in their order."""

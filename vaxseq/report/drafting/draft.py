@@ -18,6 +18,7 @@ from vaxseq.report.drafting.giveaways import giveaways
 from vaxseq.report.drafting.sample import Sample, take_sample
 from vaxseq.report.drafting.series import Past, past_of
 from vaxseq.report.drafting.target import Answer, answer_of
+from vaxseq.report.drafting.text_times import text_times
 from vaxseq.report.drafting.words import distinct, reference, word
 from vaxseq.report.exploration import explore
 
@@ -81,6 +82,7 @@ def draft(
             out[name] = "the target" if aim.text == reference(name) else "the target is made of it"
         sample = take_sample(source, [name for name in summaries if name not in out or name in aim.names])
         answer = _answer(sample, summaries, aim)
+    out |= text_times(source, [name for name, one in summaries.items() if one.kind == "text" and name not in out])
     codes = frozenset(source.categories())
     chosen = [
         one
@@ -91,7 +93,8 @@ def draft(
     out |= {one.column: one.why for one in chosen if one.where == "out"}
     if sample is not None:
         seen = {**summaries, _TARGET: sample.summary(_TARGET, "float64")}
-        told = giveaways(sample, seen, _TARGET, [name for name in summaries if name not in out and name != order])
+        names = [name for name in summaries if name not in out and name != order]
+        told = giveaways(sample, seen, _TARGET, names, groups=groups, order=order)
         out |= told
     kept = [one for one in chosen if one.where != "out" and _reads(one) not in out]
     past = past_of(source, groups, order, [summaries[name] for name in summaries if name not in out], kept)

@@ -6,20 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from vaxseq.expressions.values import Value
 from vaxseq.report.column import ColumnSummary
 from vaxseq.report.drafting.exact_sum import parts_of
 from vaxseq.report.drafting.sample import Sample
+from vaxseq.report.drafting.shifts import codes_of, orders_of, shift_of
 from vaxseq.report.leaks import alone
 from vaxseq.report.pairs import numbers
 
 Floats = npt.NDArray[np.float64]
 
-_SHIFTS = (-3, -2, -1, 1, 2, 3)
-_SAME = 0.98  # of the rows where both are there
-_KAPPA = 0.9
+_MOST_PARTS, _PARTED = 64, 0.02  # the share of chance's changes that noise may leave
 _EXACT = 1e-9  # of the target's variance that a formula may leave
 _MOST_COLUMNS = 64
 _FEW_ROWS = 30
@@ -30,21 +28,30 @@ _MOST_HOLEY = 16
 
 
 def giveaways(
-    sample: Sample, summaries: Mapping[str, ColumnSummary], target: str, columns: Sequence[str]
+    sample: Sample,
+    summaries: Mapping[str, ColumnSummary],
+    target: str,
+    columns: Sequence[str],
+    *,
+    groups: Sequence[str] = (),
+    order: str | None = None,
 ) -> dict[str, str]:
     """Column -> why it tells the target, for those that do so beyond what a column of the world would."""
     found: dict[str, str] = {}
-    truth = _codes(sample.columns[target])
+    truth = codes_of(sample.columns[target])
+    orders = list(orders_of(sample, {name: summaries[name] for name in columns}, groups, order))
     for name in columns:
         if summaries[name].shape:
             continue
-        shift = _shift_of(_codes(sample.columns[name], sample.columns[target]), truth, sample.ids)
+        shift, where = shift_of(codes_of(sample.columns[name], sample.columns[target]), truth, orders)
         ranked = _ranked(sample.columns[name], truth) if not shift else 0.0
         if ranked >= _RANKED:
             found[name] = f"it goes with the target, value for value: rank correlation {ranked:.4f}"
         elif shift:
             rows = f"{abs(shift)} row{'s' if abs(shift) > 1 else ''}"
-            found[name] = f"it is the target of {rows} {'before' if shift > 0 else 'after'}"
+            found[name] = f"it is the target of {rows} {'before' if shift > 0 else 'after'}{where}"
+        elif parts := _parts(sample.columns[name], truth):
+            found[name] = f"each of its {parts} values is a range of the target"
     rest = [name for name in columns if name not in found]
     for told in alone(sample, summaries, rest, [target], progress=False):
         if told.suspicious:
@@ -56,31 +63,6 @@ def giveaways(
     for name, others in _longer_formulas(sample, truth, rest):
         found[name] = f"with {', '.join(others)} it gives the target exactly"
     return found
-
-
-def _codes(value: Value, like: Value | None = None) -> Floats:
-    """A column as numbers that are equal where its values are; NaN where missing. Text is compared with ``like``'s."""
-    if not isinstance(value.data, pa.Array):
-        return numbers(value) if not value.shape else np.full(len(value), np.nan)
-    texts = value.data.cast(pa.large_string())
-    words = texts if like is None or not isinstance(like.data, pa.Array) else like.data.cast(pa.large_string())
-    import pyarrow.compute as pc
-
-    known = pc.unique(words.drop_null())
-    return np.asarray(pc.index_in(texts, value_set=known).to_numpy(zero_copy_only=False), np.float64)
-
-
-def _shift_of(column: Floats, truth: Floats, ids: npt.NDArray[np.int64]) -> int:
-    """By how many rows the column is the target's, if it is; 0 otherwise. Positive: the target of rows before."""
-    best, most = 0, _same(column, truth)[0]
-    for shift in _SHIFTS:
-        near = abs(shift)
-        neighbours = ids[near:] - ids[:-near] == near
-        later, earlier = (column, truth) if shift > 0 else (truth, column)
-        same, kappa = _same(later[near:][neighbours], earlier[:-near][neighbours])
-        if same >= _SAME and kappa >= _KAPPA and same > most:
-            best, most = shift, same
-    return best
 
 
 def _ranked(value: Value, truth: Floats) -> float:
@@ -99,27 +81,29 @@ def _ranks(values: Floats) -> Floats:
     return np.asarray((ends - (counts - 1) / 2)[codes], np.float64)
 
 
-def _same(a: Floats, b: Floats) -> tuple[float, float]:
-    """The share of rows that are equal, and Cohen's kappa: how far that is beyond chance."""
-    there = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[there], b[there]
-    if len(a) < _FEW_ROWS or (a == a[0]).all():
-        return 0.0, 0.0
-    same = float((a == b).mean())
-    values, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
-    shares = [np.bincount(one, minlength=len(values)) / len(a) for one in (codes[: len(a)], codes[len(a) :])]
-    chance = float((shares[0] * shares[1]).sum())
-    return same, (same - chance) / (1 - chance) if chance < 1 else 0.0
+def _parts(value: Value, truth: Floats) -> int:
+    """Into how many ranges of the target a column's values part it; 0 where their ranges overlap."""
+    codes = codes_of(value)
+    there = np.isfinite(codes) & np.isfinite(truth)
+    codes, truth = codes[there], truth[there]
+    values, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    few = len(truth) - int(counts.max(initial=0)) < _FEW_ROWS
+    if few or not 2 <= len(values) <= _MOST_PARTS or len(np.unique(truth)) < max(_FEW_ROWS, 2 * len(values)):
+        return 0
+    ranged = places[np.lexsort((places, truth))]
+    changes = int((ranged[1:] != ranged[:-1]).sum())
+    chance = len(truth) * (1 - float(((counts / len(truth)) ** 2).sum()))
+    return len(values) if changes - (len(values) - 1) <= _PARTED * chance else 0
 
 
 def _formulas(sample: Sample, target: str, columns: Sequence[str]) -> dict[str, str]:
     """Columns that are the target and another column, added or multiplied: the one nearer to the target is named."""
-    truth = _codes(sample.columns[target])
+    truth = codes_of(sample.columns[target])
     if len(np.unique(truth[~np.isnan(truth)])) < _FEW_ROWS:
         return {}
     forms: list[tuple[str, Floats]] = []
     for name in columns[:_MOST_COLUMNS]:
-        plain = _codes(sample.columns[name])
+        plain = codes_of(sample.columns[name])
         forms += [(name, one) for one in (plain, _log(plain)) if np.isfinite(one).sum() >= _FEW_ROWS]
     found: dict[str, str] = {}
     for wanted in (truth, _log(truth)):
@@ -136,7 +120,7 @@ def _longer_formulas(sample: Sample, truth: Floats, columns: Sequence[str]) -> I
     """The same of three or more columns: the one nearest to the target, and the others."""
     if len(np.unique(truth[~np.isnan(truth)])) < _FEW_ROWS:
         return
-    plain = {name: _codes(sample.columns[name]) for name in columns}
+    plain = {name: codes_of(sample.columns[name]) for name in columns}
     for log in (False, True):
         wanted = _log(truth) if log else truth
         forms = {name: _log(one) if log else one for name, one in plain.items()}

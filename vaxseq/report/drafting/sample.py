@@ -16,6 +16,7 @@ from vaxseq.report.column import ColumnScan, ColumnSummary
 
 MOST_ROWS = 1 << 17
 _STRETCHES = 32
+STRETCH_ROWS = MOST_ROWS // _STRETCHES
 
 
 class Sample:
@@ -67,9 +68,8 @@ def take_sample(source: Source, names: Sequence[str]) -> Sample:
 def _stretches(n_rows: int) -> list[tuple[int, int]]:
     if n_rows <= MOST_ROWS:
         return [(0, n_rows)]
-    length = MOST_ROWS // _STRETCHES
-    starts = np.linspace(0, n_rows - length, _STRETCHES).astype(np.int64).tolist()
-    return [(start, start + length) for start in starts]
+    starts = np.linspace(0, n_rows - STRETCH_ROWS, _STRETCHES).astype(np.int64).tolist()
+    return [(start, start + STRETCH_ROWS) for start in starts]
 
 
 def _joined(values: list[Value]) -> Value:

@@ -15,7 +15,6 @@ import pyarrow as pa
 from vaxseq.errors import SourceError
 
 _HELD_BYTES = 256 << 20
-_BATCH_ROWS = 1 << 17
 
 
 class ScratchFolder:
@@ -46,36 +45,22 @@ class ScratchFolder:
         return frame
 
 
-def spooled(reader: pa.RecordBatchReader, held_bytes: int = _HELD_BYTES) -> pa.Table | tuple[ScratchFolder, Path]:
-    """All rows of a stream: a table, or beyond ``held_bytes`` an Arrow file, written batch by batch.
+def spooled(
+    schema: pa.Schema, tables: Iterator[pa.Table], held_bytes: int = _HELD_BYTES
+) -> pa.Table | tuple[ScratchFolder, Path]:
+    """All rows of a stream: a table, or beyond ``held_bytes`` an Arrow file, written table by table.
 
     Raises:
         SourceError: the stream breaks off, or the file can't be written.
     """
-    batches = _batches(reader)
     held: list[pa.Table] = []
     size = 0
-    for batch in batches:
-        held.append(batch)
-        size += batch.nbytes
+    for one in tables:
+        held.append(one)
+        size += one.nbytes
         if size > held_bytes:
-            return _written(held, batches)
-    return pa.concat_tables(held) if held else reader.schema.empty_table()
-
-
-def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Tables of one chunk; small batches are put together, since each costs when rows are gathered."""
-    waiting: list[pa.RecordBatch] = []
-    try:
-        for batch in reader:
-            waiting.append(batch)
-            if sum(one.num_rows for one in waiting) >= _BATCH_ROWS:
-                yield pa.Table.from_batches(waiting).combine_chunks()
-                waiting = []
-    except pa.ArrowException as error:
-        raise SourceError(f"frame: the stream broke off: {str(error).strip()}.") from error
-    if waiting:
-        yield pa.Table.from_batches(waiting).combine_chunks()
+            return _written(held, tables)
+    return pa.concat_tables(held) if held else schema.empty_table()
 
 
 def _written(held: list[pa.Table], more: Iterator[pa.Table]) -> tuple[ScratchFolder, Path]:

@@ -1,0 +1,169 @@
+"""A block shuffle beyond memory keeps what it read: the same rows, each block read by columns once."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vaxseq
+from vaxseq.errors import ScratchError
+from vaxseq.loading.readers.frame import Arrays, FrameReader
+from vaxseq.loading.scatter import kept_blocks
+from vaxseq.loading.scatter.kept_blocks import KeptBlocks, kept_bytes
+from vaxseq.plan.shuffle import Block, BlockOrder
+from vaxseq.training.sequence import Sequence
+
+ROWS = 300_000  # 37 blocks in two buffers, the middle one short
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    rng = np.random.default_rng(0)
+    table = pa.table({"a": rng.random(ROWS, np.float32), "b": rng.integers(-9, 9, ROWS), "c": np.arange(ROWS)})
+    path = tmp_path_factory.mktemp("blocks") / "d.arrow"
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=70_000)
+    return str(path)
+
+
+def make(path: str, **options: Any) -> Sequence:
+    frame = vaxseq.open(path)
+    frame["twice"] = frame.b * 2
+    options = {"inputs": {"m": ["a", "b"], "v": ["twice"]}, "targets": "c", "batch_size": 1000} | options
+    return Sequence(frame, shuffle="block", seed=3, **options)
+
+
+def epochs(sequence: Sequence, count: int) -> list[np.ndarray]:
+    batches = [sequence.batch(epoch, number) for epoch in range(count) for number in range(len(sequence))]
+    return [np.asarray(array) for x, y in batches for array in (*x.values(), y)]
+
+
+def little_memory(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("VAXSEQ_MEMORY", "1MB")
+    monkeypatch.setenv("VAXSEQ_SCRATCH", str(folder))
+
+
+@pytest.mark.parametrize("options", [{}, {"where": "a < 0.5"}, {"rows": slice(100, None)}, {"read_ahead": 0}])
+def test_rows_are_read_by_columns_once_and_the_same_as_in_memory(
+    data: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = epochs(make(data, **options), 3)
+    little_memory(monkeypatch, tmp_path)
+    sequence, read = make(data, **options), []
+    for name in ("read", "runs"):
+        method = getattr(FrameReader, name)
+        monkeypatch.setattr(FrameReader, name, lambda *given, method=method, **o: read.append(1) or method(*given, **o))
+    found = epochs(sequence, 1)
+    by_columns = len(read)
+    found += epochs(sequence, 3)[len(found) :]
+    assert by_columns, "the test doesn't see what is read"
+    assert len(read) <= by_columns + 1, "a later epoch reads by columns again"  # a buffer of the next one, ahead
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not list(tmp_path.iterdir()), "the file has a name"
+
+
+def test_the_way_and_its_bytes_are_told(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    little_memory(monkeypatch, tmp_path)
+    kept = make(data)
+    size = kept_bytes(ROWS, 8192, kept._pipeline.items.reader.row_bytes())
+    told = f"by blocks, read ahead, then from {size / 1e9:.2f} GB of scratch in {tmp_path}"
+    assert kept.describe(seconds=0).way == told
+    assert kept.describe(seconds=0).scratch_bytes == size
+    for sequence in (make(data, scratch=None), make(data, shard=(0, 2))):
+        assert sequence.describe(seconds=0).scratch_bytes == 0
+    monkeypatch.setattr("vaxseq.loading.scatter.choice.room", lambda folder: size - 1)
+    assert make(data).describe(seconds=0).scratch_bytes == 0
+
+
+@given(st.integers(1, 3000), st.integers(1, 20), st.integers(1, 9), st.sampled_from(["it can", "set", "move"]))
+def test_a_block_is_read_once_and_kept_as_it_was(
+    tmp_path_factory: Any, rows: int, blocks: int, buffer_blocks: int, refused: str
+) -> None:
+    block_rows = -(-rows // blocks)
+    x, y = np.random.default_rng(0).random((rows, 3), np.float32), np.arange(rows)
+    kept, read = KeptBlocks(tmp_path_factory.getbasetemp(), rows, block_rows, 12 + 8), []
+
+    def by_columns(blocks: list[Block], out: Arrays) -> None:
+        read.extend(block.number for block in blocks)
+        for array, source in zip(out, (x, y), strict=True):
+            array[...] = np.concatenate([source[block.start : block.stop] for block in blocks])
+
+    with pytest.MonkeyPatch.context() as patch:
+        if refused != "it can":
+            refuse_past_cache(patch, refused)
+        for epoch in range(3):
+            order = BlockOrder(rows, 0, epoch, block_rows, buffer_blocks)
+            for number in range(order.n_buffers):
+                buffer = order.buffer(number)
+                out = [np.empty((buffer.stop - buffer.start, 3), np.float32), np.empty(buffer.stop - buffer.start, int)]
+                kept.load(buffer.parts(), out, by_columns)
+                positions = buffer.positions(buffer.start, buffer.stop)
+                places = buffer.places(buffer.start, buffer.stop)
+                np.testing.assert_array_equal(out[0][places], x[positions])
+                np.testing.assert_array_equal(out[1][places], y[positions])
+    assert sorted(read) == list(range(order.n_blocks))
+
+
+def refuse_past_cache(patch: pytest.MonkeyPatch, when: str) -> None:
+    """As a file system that has no such reads and writes, or one that finds out late."""
+    flag, really_set, really_read, really_write = (
+        kept_blocks._PAST_CACHE, kept_blocks.fcntl.fcntl, os.preadv, os.pwrite,
+    )  # fmt: skip
+
+    def check(refuse: bool) -> None:
+        if refuse:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    def control(file: int, command: int, value: int = 0) -> int:
+        check(when == "set" and command == kept_blocks.fcntl.F_SETFL and bool(value & flag))
+        return really_set(file, command, value)
+
+    def write(file: int, content: Any, at: int) -> int:
+        check(when == "move" and bool(really_set(file, kept_blocks.fcntl.F_GETFL) & flag))
+        return really_write(file, content, at)
+
+    def read(file: int, buffers: Any, at: int) -> int:
+        check(when == "move" and bool(really_set(file, kept_blocks.fcntl.F_GETFL) & flag))
+        return really_read(file, buffers, at)
+
+    patch.setattr(kept_blocks.fcntl, "fcntl", control)
+    patch.setattr(os, "pwrite", write)
+    patch.setattr(os, "preadv", read)
+
+
+def test_a_disk_that_fills_up_is_told_and_rows_go_on_by_columns(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = epochs(make(data), 2)
+    little_memory(monkeypatch, tmp_path)
+    really, left = os.pwrite, [5]
+
+    def write(file: int, content: Any, at: int) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return really(file, content, at)
+
+    monkeypatch.setattr(os, "pwrite", write)
+    for one, other in zip(epochs(make(data), 2), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    told = [one.getMessage() for one in caplog.records if "that a block shuffle keeps" in one.getMessage()]
+    assert len(told) == 1
+    assert "No space left on device" in told[0]
+
+
+def test_rows_that_a_disk_loses_are_told(tmp_path: Path) -> None:
+    kept, out = KeptBlocks(tmp_path, 100, 50, 8), [np.arange(50)]
+    kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None)
+    os.ftruncate(kept._opened(), 0)
+    with pytest.raises(ScratchError, match="lost rows that were written. Is its disk failing"):
+        kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None)

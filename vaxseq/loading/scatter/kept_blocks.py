@@ -1,0 +1,155 @@
+"""Blocks of rows kept as they were read the first time: from then on a block is one piece of a file, not one a column.
+
+Reads and writes go past the page cache where they can: it couldn't keep what an epoch reads until the next one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.dataset.reads import fill
+from vaxseq.errors import ScratchError
+from vaxseq.frame.reading_threads import at_once
+from vaxseq.loading.readers.frame import Arrays
+from vaxseq.loading.scatter.buckets import as_bytes
+from vaxseq.plan.shuffle import Block
+
+_PAGE = 4096
+_PAST_CACHE = getattr(os, "O_DIRECT", 0)
+
+_log = logging.getLogger("vaxseq")
+
+
+def kept_bytes(rows: int, block_rows: int, row_bytes: int) -> int:
+    """What the file takes for all rows."""
+    return -(-rows // block_rows) * _in_pages(block_rows * row_bytes)
+
+
+class KeptBlocks:
+    """A file without a name, so that nothing is left of it, in which each block of up to ``block_rows`` has its place.
+
+    A block's fields lie one behind the other. Thread-safe.
+    """
+
+    def __init__(self, folder: Path, rows: int, block_rows: int, row_bytes: int) -> None:
+        self._folder, self._row_bytes = folder, row_bytes
+        self._size = _in_pages(block_rows * row_bytes)
+        self._there = np.zeros(-(-rows // block_rows), bool)
+        self._memory = threading.local()
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._given_up = False
+
+    def load(self, blocks: list[Block], out: Arrays, read: Callable[[list[Block], Arrays], None]) -> None:
+        """The rows of these blocks, end to end, into arrays; what isn't kept yet is read, and kept from now on.
+
+        Raises:
+            ScratchError: what was written can't be read.
+        """
+        jobs: list[Callable[[], None]] = []
+        stops = np.cumsum([block.stop - block.start for block in blocks]).tolist()
+        starts = [0, *stops[:-1]]
+        places = [[array[low:high] for array in out] for low, high in zip(starts, stops, strict=True)]
+        there = [bool(self._there[block.number]) for block in blocks]
+        for known, some in groupby(range(len(blocks)), there.__getitem__):
+            numbers = list(some)
+            move = self._fetch if known else self._keep
+            if not known:
+                first, last = numbers[0], numbers[-1]
+                read(blocks[first : last + 1], [array[starts[first] : stops[last]] for array in out])
+            jobs += [partial(move, blocks[one].number, places[one]) for one in numbers]
+        at_once(jobs)
+
+    def _fetch(self, number: int, out: Arrays) -> None:
+        assert self._file is not None
+        size = sum(array.nbytes for array in out)
+        memory = self._aligned()
+        if self._moved(lambda file: fill(file, memory[: _in_pages(size)].data, number * self._size)) < size:
+            raise ScratchError(f"scratch: {self._folder} lost rows that were written. Is its disk failing?")
+        at = 0
+        for array in out:
+            content = as_bytes(array).reshape(-1)
+            content[...] = memory[at : at + len(content)]
+            at += len(content)
+
+    def _keep(self, number: int, rows: Arrays) -> None:
+        memory, at = self._aligned(), 0
+        for array in rows:
+            content = as_bytes(array).reshape(-1)
+            memory[at : at + len(content)] = content
+            at += len(content)
+        if self._given_up:
+            return
+        try:
+            self._moved(lambda file: _write(file, memory[: _in_pages(at)].data, number * self._size))
+        except OSError as error:
+            self._give_up(error)
+        else:
+            self._there[number] = True
+
+    def _moved(self, move: Callable[[int], int]) -> int:
+        """What ``move`` returns, of the file; past the page cache until a file system turns out not to do so."""
+        file = self._opened()
+        try:
+            return move(file)
+        except OSError as error:
+            flags = fcntl.fcntl(file, fcntl.F_GETFL)
+            if error.errno != errno.EINVAL or not flags & _PAST_CACHE:
+                raise
+            fcntl.fcntl(file, fcntl.F_SETFL, flags & ~_PAST_CACHE)
+            return move(file)
+
+    def _opened(self) -> int:
+        with self._lock:
+            if self._file is None:
+                self._owner = tempfile.TemporaryFile(dir=self._folder)
+                self._file = self._owner.fileno()
+                if _PAST_CACHE:
+                    try:
+                        fcntl.fcntl(self._file, fcntl.F_SETFL, fcntl.fcntl(self._file, fcntl.F_GETFL) | _PAST_CACHE)
+                    except OSError as error:
+                        if error.errno != errno.EINVAL:  # it can't, with this file system
+                            raise
+            return self._file
+
+    def _give_up(self, error: OSError) -> None:
+        with self._lock:
+            if not self._given_up:
+                self._given_up = True
+                _log.warning(
+                    "scratch: %s can't take the %.2f GB that a block shuffle keeps (%s): it reads by columns, which is "
+                    "slower. Make room, or name another folder (scratch= or VAXSEQ_SCRATCH).",
+                    self._folder, len(self._there) * self._size / 1e9, error.strerror,
+                )  # fmt: skip
+
+    def _aligned(self) -> npt.NDArray[np.uint8]:
+        """This thread's memory for a block, at a page's begin."""
+        if not hasattr(self._memory, "block"):
+            whole = np.empty(self._size + _PAGE, np.uint8)
+            first = -int(whole.__array_interface__["data"][0]) % _PAGE
+            self._memory.block = whole[first : first + self._size]
+        block: npt.NDArray[np.uint8] = self._memory.block
+        return block
+
+
+def _write(file: int, data: memoryview, at: int) -> int:
+    done = 0
+    while done < len(data):  # a write may take less than it is given
+        done += os.pwrite(file, data[done:], at + done)
+    return done
+
+
+def _in_pages(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE
