@@ -51,18 +51,20 @@ def test_a_killed_process_s_draft_goes_and_a_living_one_s_stays(tmp_path: Path) 
 import os, signal
 from pathlib import Path
 from vaxseq.dataset.cache import draft_of
-with draft_of(Path({str(tmp_path)!r}, "dead")) as draft:
+with draft_of(Path({str(tmp_path)!r}, "rows-" + "0" * 32 + ".npz")) as draft:
     draft.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", code]).returncode == -9
     [left] = tmp_path.iterdir()
-    with draft_of(tmp_path / "a") as first:
+    (tmp_path / "thesis.draft").write_text("mine")
+    names = [f"rows-{digit * 32}.npz" for digit in "ab"]
+    with draft_of(tmp_path / names[0]) as first:
         first.write_bytes(b"first")
         assert not left.exists()
-        with draft_of(tmp_path / "b") as second:
+        with draft_of(tmp_path / names[1]) as second:
             second.write_bytes(b"second")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "b"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == [*names, "thesis.draft"]
 
 
 @pytest.mark.parametrize("cut", [0, 100, 3_000])

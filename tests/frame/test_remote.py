@@ -292,6 +292,12 @@ def test_s3_errors_name_the_place_and_no_secret(bucket) -> None:
     assert "testing-secret" not in str(caught.value)
 
 
+def test_a_server_that_refuses_at_once_is_told_without_secrets(tmp_path) -> None:
+    with pytest.raises(SourceError, match=r"ftp://u@127.0.0.1:9/a.csv: can't be reached: Conn") as caught:
+        convert("ftp://u:hunter2@127.0.0.1:9/a.csv", tmp_path / "o.arrow", progress=False)
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("failing", ["about", "read"])
 def test_a_store_that_is_down_is_told_in_seconds_however_long_each_attempt_takes(monkeypatch, failing) -> None:
     """The store's own library repeats what it asks for, too."""

@@ -178,3 +178,15 @@ def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
     train(folder, epochs=1)
+
+
+def test_weights_of_another_maker_are_never_removed(tmp_path):
+    (tmp_path / "state-best.weights.h5").write_text("mine")
+    train(tmp_path, epochs=3)
+    assert (tmp_path / "state-best.weights.h5").read_text() == "mine"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "state-3.weights.h5").write_text("mine")
+    with pytest.raises(OptionError, match=r"other: holds state-3.weights.h5, which no training of vaxseq's"):
+        train(other)
+    assert [one.name for one in other.iterdir()] == ["state-3.weights.h5"]

@@ -150,6 +150,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_killed_before_any_step_and_run_again(before: Path, operation: str) -> None:
     if operation == "append_again":

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_DRAFT = ".draft"
+_DRAFT = re.compile(r"[a-z]+-[0-9a-f]{32}\.\w+\.[0-9a-f]{16}\.draft")  # the folder may hold others' files
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -27,9 +28,10 @@ def draft_of(file: Path) -> Iterator[Path]:
     Drafts that killed processes have left beside it are removed: nobody holds their locks.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    for path in file.parent.glob(f"*{_DRAFT}"):
-        with suppress(FileNotFoundError, PermissionError):
-            _remove_unless_held(path)
+    for path in file.parent.iterdir():
+        if _DRAFT.fullmatch(path.name):
+            with suppress(FileNotFoundError, PermissionError):
+                _remove_unless_held(path)
     draft, lock = _new_draft(file)
     try:
         yield draft
@@ -43,7 +45,7 @@ def draft_of(file: Path) -> Iterator[Path]:
 
 def _new_draft(file: Path) -> tuple[Path, int]:
     while True:
-        draft = file.with_name(f"{file.name}.{os.urandom(8).hex()}{_DRAFT}")
+        draft = file.with_name(f"{file.name}.{os.urandom(8).hex()}.draft")
         handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         _lock(handle, fcntl.LOCK_EX)
         if draft.exists():  # nobody took it for a left one before it was locked

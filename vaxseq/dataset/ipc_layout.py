@@ -237,8 +237,8 @@ def _node(kind: pa.DataType, nodes: Iterator[tuple[int, ...]], buffers: Iterator
         count, inside = 2, []
     else:
         raise DatasetError(f"a column of {kind} can't be read in place. Copy the dataset to a local disk.")
-    own = tuple(next(buffers) for _ in range(count))
-    return Node(kind, rows, nulls, own, tuple(_node(one, nodes, buffers) for one in inside))
+    own = tuple([next(buffers) for _ in range(count)])  # a generator would turn the end into another error
+    return Node(kind, rows, nulls, own, tuple([_node(one, nodes, buffers) for one in inside]))
 
 
 def _is_text(kind: pa.DataType) -> bool:

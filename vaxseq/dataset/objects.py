@@ -65,6 +65,12 @@ def file_system(url: str) -> tuple[Any, str]:
             f"{shown(url)}: {error}. For s3:// that is pip install 'vaxseq[s3]', for https:// 'vaxseq[http]'; for "
             "others, what fsspec names"
         ) from error
+    except OSError as error:  # some connect at once
+        text = without_secrets(str(error), url)
+        raise SourceError(
+            f"{shown(url)}: can't be reached: {type(error).__name__}: {text}. Check the address, and whether the "
+            "server answers."
+        ) from None
     except ValueError as error:
         known = [one for one in ("s3", "gs", "https", "memory", "file") if one in fsspec.available_protocols()]
         raise SourceError(f"{shown(url)}: {error}; expected a scheme that fsspec knows, such as {known}.") from None

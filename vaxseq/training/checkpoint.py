@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from vaxseq.training.folder_lock import FolderLock
 
 _VERSION = 2
 _RECORD, _BEFORE = "resume.json", "resume-before.json"
+_WEIGHTS = re.compile(r"state-\d+\.weights\.h5")
 _BLOCK_BYTES = 1 << 22
 
 _log = logging.getLogger("vaxseq")
@@ -47,12 +49,17 @@ class Checkpoint:
         """Makes the folder ready to be saved into by this training alone.
 
         Raises:
-            OptionError: it can't be written, or another training writes there.
+            OptionError: it can't be written, another training writes there, or weights of another maker are there.
         """
+        if not self._lock.was_taken and not (self.folder / _RECORD).exists() and (others := self._weights()):
+            raise OptionError(
+                f"{self.folder}: holds {others[0].name}, which no training of vaxseq's has saved, and which would be "
+                "lost. Give ResumeTraining a folder of its own."
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.take(owner)
-            trial = self.folder / f".{os.getpid()}.part"
+            trial = self.folder / ".trial.part"  # one name: the next training removes what a killed one has left
             trial.write_bytes(b"")
             trial.unlink()
         except OSError as error:
@@ -82,7 +89,7 @@ class Checkpoint:
         self._write(_RECORD, content)
         self._last = Saved(content, weights)
         kept = {weights} if held is None else {weights, held.weights}
-        for old in self.folder.glob("state-*.weights.h5"):
+        for old in self._weights():
             if old not in kept:
                 old.unlink()
 
@@ -133,6 +140,11 @@ class Checkpoint:
             )
         for variable, value in zip(seeds, saved.record["seeds"], strict=True):
             variable.assign(np.array(value, dtype=variable.dtype))
+
+    def _weights(self) -> list[Path]:
+        """The files of weights that are named as ours are."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return [one for one in found if _WEIGHTS.fullmatch(one.name)]
 
     def _read(self, name: str) -> Saved | None:
         file = self.folder / name

@@ -26,6 +26,11 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def was_taken(self) -> bool:
+        """Whether a training has ever held the folder."""
+        return (self._folder / _NAME).exists()
+
     def take(self, owner: Any) -> None:
         """Hold the folder.
 

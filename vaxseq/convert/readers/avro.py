@@ -45,6 +45,8 @@ class AvroReader(NestedReader):
         self._avro = fastavro
         with self._records() as (_, schema):
             self._own = pa.schema(self._fields(schema, {}))
+            if not _takes_bytes(schema):  # a few bytes could say that there are any number of them
+                raise SchemaError(f"{self.where}: its records take no bytes: there is nothing in them but null.")
 
     def _records(self) -> _Opened:
         return _Opened(self)
@@ -110,6 +112,16 @@ class AvroReader(NestedReader):
             if "namespace" in schema:
                 named[f"{schema['namespace']}.{schema['name']}"] = found
         return found
+
+
+def _takes_bytes(schema: Any) -> bool:
+    """Whether a value of this type takes a byte at least."""
+    kind = schema.get("type") if isinstance(schema, Mapping) else schema
+    if kind == "record":
+        return any(_takes_bytes(one["type"]) for one in schema["fields"])
+    if kind == "fixed":
+        return bool(schema["size"])
+    return _takes_bytes(kind) if isinstance(kind, Mapping) else kind != "null"
 
 
 class _Opened:

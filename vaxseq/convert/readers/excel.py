@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +18,10 @@ from vaxseq.dataset.notice import Notice
 from vaxseq.errors import MissingExtraError, SchemaError, SourceError, SourceNotFoundError, VaxseqError
 
 _ROWS = 1 << 16
+_MOST_ROWS, _MOST_CELLS = 1 << 20, 100_000_000
+_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_WIDE, _ROW = re.compile(rb"\br=[\"']([A-Z]{2,3})\d"), re.compile(rb"\br=[\"'][A-Z]{1,3}(\d{1,7})[\"']")
+_BLOCK_BYTES, _LONGEST_MATCH = 1 << 20, 16
 _SHOWN = 3
 
 
@@ -38,11 +45,12 @@ class ExcelReader(TypedReader):
             raise bad_option(self.where, "skip_rows", skip, "how many rows stand above the names")
         try:
             with storage.open_bytes(source.path) as file:
+                self._check_extent(file)
                 book = python_calamine.CalamineWorkbook.from_filelike(file)
                 rows = self._sheet(book).to_python(skip_empty_area=False)
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"{self.where}: no such file. Check the path.") from error
-        except (python_calamine.CalamineError, OSError, ValueError) as error:
+        except (python_calamine.CalamineError, *_DAMAGE) as error:
             if isinstance(error, VaxseqError):
                 raise
             raise SourceError(
@@ -63,6 +71,25 @@ class ExcelReader(TypedReader):
         self._rows = len(rows) - 1
         cells = {name: [row[place] for row in rows[1:]] for place, name in zip(kept, names, strict=True)}
         self.notices = [one for name in names for one in self._told(name, cells[name])]
+
+    def _check_extent(self, file: Any) -> None:
+        """Refuses cells that lie far apart: the library lays out all between them, or ends the process by a signal."""
+        zipped = zipfile.is_zipfile(file)
+        file.seek(0)
+        if not zipped:
+            return
+        with zipfile.ZipFile(file) as package:
+            for name in package.namelist():
+                width = max((_column_number(one[1]) for one in _found(package, name, _WIDE)), default=0)
+                if width * _MOST_ROWS <= _MOST_CELLS:
+                    continue
+                height = max((int(one[1]) for one in _found(package, name, _ROW)), default=0)
+                if width * height > _MOST_CELLS:
+                    raise SourceError(
+                        f"{self.where}: {name} reaches over {height:,} rows and {width:,} columns; expected up to "
+                        f"{_MOST_CELLS:,} cells. Delete what stands far from the table."
+                    )
+        file.seek(0)
 
     def _told(self, name: str, cells: list[Any]) -> list[Notice]:
         """That a few words among numbers make the column text."""
@@ -106,6 +133,24 @@ class ExcelReader(TypedReader):
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
         texts = [text for _, text in super().locate(piece, rows)]
         return [(self._numbers[piece.start + row], text) for row, text in zip(rows, texts, strict=True)]
+
+
+def _found(package: zipfile.ZipFile, name: str, pattern: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:
+    """What a pattern matches in a member, read in pieces."""
+    with package.open(name) as member:
+        rest = b""
+        while block := member.read(_BLOCK_BYTES):
+            rest += block
+            yield from pattern.finditer(rest)
+            rest = rest[-_LONGEST_MATCH:]
+
+
+def _column_number(letters: bytes) -> int:
+    """A is 1, Z 26, AA 27."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
 
 
 def _there(cell: Any) -> bool:
