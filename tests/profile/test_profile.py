@@ -27,6 +27,7 @@ from vaxseq.profile.advice import Bigger, Facts, advise
 from vaxseq.profile.files import packed_files
 from vaxseq.profile.measurement import Stage
 from vaxseq.profile.profiling import _Under, _waiting
+from vaxseq.training import timed_fit
 from vaxseq.training.timed_fit import Steps
 
 ROWS = 60_000
@@ -468,3 +469,24 @@ def test_the_verb(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "where a batch's time goes" in run("--batch-size", "256")
     found = json.loads(run("--json", "--batch-size", "256", "--shuffle", "global"))
     assert (found["dataset"], found["batch_rows"]) == ("Sequence", 256)
+
+
+def test_a_copy_is_over_when_its_clock_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX hands out arrays that are still on their way."""
+    arrived = []
+
+    class OnItsWay:
+        def block_until_ready(self) -> None:
+            arrived.append(self)
+
+    monkeypatch.setattr(timed_fit.keras.ops, "convert_to_tensor", lambda array: OnItsWay())
+    timed_fit.to_tensors(({"x": np.zeros(3), "z": np.zeros(2)}, np.zeros(1), None))
+    assert len(arrived) == 3
+
+
+def test_the_copy_is_told_as_a_part_of_the_step() -> None:
+    train = vaxseq.Sequence(vaex.from_arrays(**table(4000)), inputs=X, targets="y", batch_size=500)
+    found = vaxseq.profile(train, small_model(), seconds=0.6)
+    assert 0 < found.copying_s == found.to_dict()["copying_s"]
+    assert "copying: " in str(found)
+    assert "until a batch is tensors on the device" in str(found)

@@ -84,6 +84,7 @@ def _lines(profile: Measurement) -> Iterator[tuple[str, str]]:
                 f"{profile.waiting:.1%} of it waiting for data"
             ),
         )
+    yield "copying", f"{seconds(profile.copying_s)} until a batch is tensors on the device, a part of a training step"
     yield "storage", f"{_bytes(profile.disk_bytes)} and {profile.major_faults:,.1f} page faults a batch"
     yield "memory", f"{_bytes(profile.memory_bytes)} of this process"
     for one in profile.packed:

@@ -71,13 +71,18 @@ class Measurement:
     advice: tuple[Advice, ...]
 
     @property
+    def copying_s(self) -> float:
+        """Seconds until a batch is tensors on the device, by the backend's own clock; a part of a training step."""
+        return sum(stage.seconds for stage in self.stages if stage.kind == "tensors")
+
+    @property
     def verdict(self) -> Verdict:
         """What bounds it, in a word."""
         return self.advice[0].verdict
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {**asdict(self), "verdict": self.verdict}
+        return {**asdict(self), "copying_s": self.copying_s, "verdict": self.verdict}
 
     def to_json(self) -> str:
         """The same as JSON; times in seconds per batch."""

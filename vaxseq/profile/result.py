@@ -24,6 +24,7 @@ class Profile(Measurement):
         loader_waited_s: seconds in which the reading thread waited: for disk, network, other processes.
         step_s: seconds of a training step on batches in memory; None without a model.
         fit_s: seconds of a training step with this dataset.
+        copying_s: seconds of it until the batch is on the device, by the backend's own clock; with or without a model.
         waiting: share of a training step spent waiting for data, 0 to 1.
         stages: the pieces of the work; of a Sequence in one thread, so their sum may exceed ``loader_s``.
         disk_bytes: fetched from storage.

@@ -62,12 +62,29 @@ def check_model(model: Any) -> None:
 
 
 def to_tensors(batch: Any) -> None:
-    """Turn a batch into the backend's tensors, as the first thing in a training step does."""
+    """Turn a batch into the backend's tensors, as the first thing in a training step does, and wait until they exist.
+
+    JAX and an accelerator are given the work and go on by themselves; the clock is theirs.
+    """
 
     def convert(array: Any) -> Any:
         return None if array is None else keras.ops.convert_to_tensor(array)
 
-    keras.tree.map_structure(convert, batch)
+    for tensor in keras.tree.flatten(keras.tree.map_structure(convert, batch)):
+        _wait_for(tensor)
+
+
+def _wait_for(tensor: Any) -> None:
+    if hasattr(tensor, "block_until_ready"):
+        tensor.block_until_ready()
+    elif getattr(tensor, "is_cuda", False):
+        import torch
+
+        torch.cuda.synchronize(tensor.device)
+    elif "GPU" in str(getattr(tensor, "device", "")):
+        import tensorflow as tf
+
+        tf.test.experimental.sync_devices()
 
 
 def timed_fit(model: keras.Model, dataset: Any, seconds: float, *, shuffle: bool) -> Steps:
