@@ -123,8 +123,10 @@ def pool_of_processes(forkserver: Any) -> Iterator[Executor]:
 def dask(_: Any) -> Iterator[Executor]:
     distributed = pytest.importorskip("distributed")
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "set_as_default": False}
-    with distributed.Client(**settings) as client:
-        yield client.get_executor(pure=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONHASHSEED", "0")  # distributed sets it for good; what is set here ends with the test
+        with distributed.Client(**settings) as client:
+            yield client.get_executor(pure=False)
 
 
 @contextmanager

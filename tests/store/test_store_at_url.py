@@ -121,7 +121,7 @@ def test_s3_killed_and_with_faults(frame, tmp_path, forkserver, monkeypatch) -> 
         assert "Contents" not in bucket.list_objects_v2(Bucket="lake")
         written = materializing._Run.write
         monkeypatch.setattr(materializing._Run, "write", lambda *_: pytest.fail("made again"))
-        Proxy.faults, Proxy.write_faults, Proxy.share = READS * 2, WRITES * 2, 0.7
+        Proxy.faults, Proxy.write_faults, Proxy.share = READS[:3], WRITES[1:], 1.0
         made = vs.materialize(frame, None, "s3://lake/features.h5", **PLAIN)  # what was made is sent
         monkeypatch.setattr(materializing._Run, "write", written)
         on_machine("two", monkeypatch, tmp_path)
