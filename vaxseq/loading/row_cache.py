@@ -63,7 +63,7 @@ class RowCache:
         with self._lock:
             if not self._stored:
                 self._stored = self._reader.empty(self._index.n)
-        new = positions[~self._there[positions]]
+        new = np.unique(positions[~self._there[positions]])  # draws may repeat; in ascending order they come quicker
         if not len(new):
             return
         for kept, rows in zip(self._stored, self._reader.gather(self._index.select(new)), strict=True):
