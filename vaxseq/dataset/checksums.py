@@ -99,10 +99,8 @@ def seal_of(sums: ChunkChecksums, tail: bytes) -> bytes:
 
 def seal_file(path: str | os.PathLike[str]) -> None:
     """Appends the seal to a finished file whose format allows bytes behind its end."""
-    with open(path, "r+b") as file, ThreadPoolExecutor(1) as pool:
-        syncing = pool.submit(os.fdatasync, file.fileno())  # the disk works while the processor does
-        sums = ChunkChecksums.of(path, os.path.getsize(path))
-        syncing.result()
+    sums = ChunkChecksums.of(path, os.path.getsize(path))
+    with open(path, "r+b") as file:
         file.seek(0, os.SEEK_END)
         file.write(seal_of(sums, b""))
         file.flush()
