@@ -248,7 +248,8 @@ def test_processes_share_the_cache_and_are_killed_at_it(tmp_path) -> None:
         cache.put("last", b"z" * 4000)
         assert blocks_in(tmp_path / "c") <= 200_000 + 4008  # and a draft that the kill left
         for path in (tmp_path / "c" / "00").iterdir():
-            assert cache.get(path.name) in (path.name.encode() * 1000, None)
+            if path.suffix != ".draft":  # of a killed one; nobody asks for it
+                assert cache.get(path.name) in (path.name.encode() * 1000, None)
 
 
 @pytest.fixture
