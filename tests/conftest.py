@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -52,6 +53,15 @@ def figures() -> Iterator[None]:
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture
+def lake() -> Iterator[Any]:
+    """An object store in this process's memory, of which ``memory://lake`` is empty."""
+    system = pytest.importorskip("fsspec").filesystem("memory")
+    yield system
+    if system.exists("/lake"):
+        system.rm("/lake", recursive=True)
 
 
 @pytest.fixture(scope="session")

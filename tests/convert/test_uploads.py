@@ -41,14 +41,6 @@ def places(monkeypatch, tmp_path) -> None:
 
 
 @pytest.fixture
-def lake():
-    system = fsspec.filesystem("memory")
-    yield system
-    if system.exists("/lake"):
-        system.rm("/lake", recursive=True)
-
-
-@pytest.fixture
 def bucket(monkeypatch):
     with s3_behind_proxy(monkeypatch) as client:
         yield client

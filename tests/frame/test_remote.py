@@ -68,11 +68,10 @@ def cold(monkeypatch, tmp_path) -> None:
 
 
 @pytest.fixture
-def lake(local):
-    system = fsspec.filesystem("memory")
-    system.put(f"{local}/", "/lake/ds/", recursive=True)
-    yield system
-    system.rm("/lake", recursive=True)
+def lake(local, lake):
+    """With the dataset in it."""
+    lake.put(f"{local}/", "/lake/ds/", recursive=True)
+    return lake
 
 
 def check_equal(here: Any, there: Any) -> None:

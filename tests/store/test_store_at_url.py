@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -39,14 +38,6 @@ def frame(tmp_path) -> Any:
     table = pa.table({"x": draw.normal(size=5000), "z": draw.normal(size=5000), "y": np.arange(5000)})
     vs.convert(table, tmp_path / "a.arrow", progress=False)
     return vs.open(tmp_path / "a.arrow")
-
-
-@pytest.fixture
-def lake():
-    system = fsspec.filesystem("memory")
-    yield system
-    if system.exists("/lake"):
-        system.rm("/lake", recursive=True)
 
 
 def bits(stored: Any) -> list[bytes]:

@@ -7,7 +7,6 @@ once the later one looks again. A run that was stopped goes on where it was: its
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,8 +39,9 @@ from vaxseq.dataset.object_writes import check_writable, put_file, put_if_unchan
 from vaxseq.dataset.remote_arrow import structure_of
 from vaxseq.dataset.remote_file import RemoteFile
 from vaxseq.dataset.remote_folder import check_folder, fragment_abouts, read_manifest
+from vaxseq.dataset.url_copies import explaining, folder_name
 from vaxseq.display.progress import progress_bar
-from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError, VaxseqError
+from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
 
 _ATTEMPTS = 20  # others' appends that come between
 _THREADS = 4
@@ -81,7 +81,8 @@ def converted_to_url(given: Mapping[str, Any], convert: Convert) -> Manifest:
                 f"convert: target {shown(root)}: the source {source.name} is there, and would be lost. Choose another "
                 "target."
             )
-    with _noted(root, plan.target), locked(folder, shown(root)):
+    what = f"where {shown(root)} is made before it is sent; VAXSEQ_SCRATCH names the folder."
+    with explaining(plan.target, what), locked(folder, shown(root)):
         run = _Run(root, folder, plan, convert)
         for _ in range(_ATTEMPTS):
             if (manifest := run.attempt()) is not None:
@@ -282,21 +283,7 @@ def _check_target(root: str) -> None:
 
 def _scratch(root: str) -> Path:
     """Where what goes to a URL is made first."""
-    name = hashlib.blake2b(root.encode(), digest_size=16).hexdigest()
-    return Path(os.environ.get("VAXSEQ_SCRATCH") or cache_folder()) / "uploads" / name
-
-
-@contextmanager
-def _noted(root: str, place: Path) -> Iterator[None]:
-    """Says of an error about the scratch what that is."""
-    try:
-        yield
-    except VaxseqError as error:
-        if str(place) in str(error):
-            error.add_note(
-                f"{place} is where {shown(root)} is made before it is sent; VAXSEQ_SCRATCH names the folder."
-            )
-        raise
+    return Path(os.environ.get("VAXSEQ_SCRATCH") or cache_folder()) / "uploads" / folder_name(root)
 
 
 def _there(root: str) -> _There | None:

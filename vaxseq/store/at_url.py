@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ from vaxseq.dataset.manifest import write_atomically
 from vaxseq.dataset.object_writes import check_writable, put_file
 from vaxseq.dataset.objects import About, about, fetch_file
 from vaxseq.dataset.remote_folder import check_folder
-from vaxseq.errors import SourceNotFoundError, StoreError, VaxseqError
+from vaxseq.dataset.url_copies import explaining, folder_name
+from vaxseq.errors import SourceNotFoundError, StoreError
 from vaxseq.store.file import StoreFile, read
 
 Make = Callable[[Path, bool], StoreFile]  # path, overwrite
@@ -32,7 +32,7 @@ def store_at_url(url: str, fingerprints: dict[str, str], make: Make, *, overwrit
         SourceError: the store at the URL doesn't answer, or refuses.
     """
     check_folder(url)
-    with _held(url) as path, _noted_of(url, path):
+    with _held(url) as path, explaining(path, f"the copy of {shown(url)}."):
         there = None if overwrite else _fetched(url, path)
         if there is not None:
             return make(there, False)  # which checks what it was made from
@@ -46,8 +46,7 @@ def store_at_url(url: str, fingerprints: dict[str, str], make: Make, *, overwrit
 @contextmanager
 def _held(url: str) -> Iterator[Path]:
     """Where the copy is kept, for one process at a time."""
-    name = hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
-    folder = cache_folder() / "stores" / name
+    folder = cache_folder() / "stores" / folder_name(url)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = open(folder / "lock", "a")
@@ -83,17 +82,6 @@ def _fetched(url: str, path: Path) -> Path | None:
     draft.replace(path)
     _note(path, now)
     return path
-
-
-@contextmanager
-def _noted_of(url: str, path: Path) -> Iterator[None]:
-    """Says of an error about the copy whose it is."""
-    try:
-        yield
-    except VaxseqError as error:
-        if str(path) in str(error):
-            error.add_note(f"{path} is the copy of {shown(url)}.")
-        raise
 
 
 def _is_of(path: Path, fingerprints: dict[str, str]) -> bool:
