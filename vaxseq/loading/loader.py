@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from vaxseq.errors import OptionError
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.block_buffers import BlockBuffers
+from vaxseq.loading.chunks import Chunk, Turn
 from vaxseq.loading.readers.frame import Arrays, take_rows
 from vaxseq.loading.row_cache import RowCache
 from vaxseq.loading.scatter.kept_blocks import KeptBlocks
@@ -157,11 +158,11 @@ class Loader(Generic[Made]):
         self._recycler = BufferPool(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
         self._block_memory = BufferPool(reader.empty, plan.block_items * plan.buffer_blocks, 3)
         self._lock = threading.Lock()
-        self._chunks: dict[tuple[int, int], _Chunk[Made]] = {}
+        self._chunks: dict[tuple[int, int], Chunk[Made]] = {}
         self._ready: dict[tuple[int, int], Made] = {}
         self._next: tuple[int, int] | None = None
         self._turns = 0
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
         self._forks = _forks[0]
         self._pool: ThreadPoolExecutor | None = None
 
@@ -190,7 +191,7 @@ class Loader(Generic[Made]):
         """Whether a chunk is made faster than its batches one by one."""
         return self.chunk_batches > 1 or self._finish_all is not None
 
-    def _taken(self, chunk: _Chunk[Made]) -> dict[tuple[int, int], Made]:
+    def _taken(self, chunk: Chunk[Made]) -> dict[tuple[int, int], Made]:
         try:
             return chunk.take()
         except Exception:
@@ -198,7 +199,7 @@ class Loader(Generic[Made]):
                 raise  # alone, each batch would take as long as a thousand
             return {}
 
-    def _chunk_for(self, epoch: int, index: int) -> _Chunk[Made] | None:
+    def _chunk_for(self, epoch: int, index: int) -> Chunk[Made] | None:
         """The chunk that holds this batch when batches are asked for in turn; sees to the chunks after it."""
         with self._lock:
             key = (epoch, index // self.chunk_batches)
@@ -233,12 +234,12 @@ class Loader(Generic[Made]):
             keys.append(key)
         return keys
 
-    def _make(self, key: tuple[int, int], first: int) -> _Chunk[Made]:
+    def _make(self, key: tuple[int, int], first: int) -> Chunk[Made]:
         stop = min((key[1] + 1) * self.chunk_batches, self._plan.num_batches)
         if self._chunks_ahead == 0:
-            return _Chunk(None, lambda: self._load_finished(key[0], first, stop - first, _Turn(None)))
-        load, self._turn = weakref.WeakMethod(self._load_finished), _Turn(self._turn)
-        return _Chunk(self._threads().submit(_call, load, key[0], first, stop - first, self._turn), None)
+            return Chunk(None, lambda: self._load_finished(key[0], first, stop - first, Turn(None)))
+        load, self._turn = weakref.WeakMethod(self._load_finished), Turn(self._turn)
+        return Chunk(self._threads().submit(_call, load, key[0], first, stop - first, self._turn), None)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -246,7 +247,7 @@ class Loader(Generic[Made]):
             weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         return self._pool
 
-    def _load_finished(self, epoch: int, first: int, count: int, turn: _Turn) -> dict[tuple[int, int], Made]:
+    def _load_finished(self, epoch: int, first: int, count: int, turn: Turn) -> dict[tuple[int, int], Made]:
         if self._cut is not None and self._plan.all_real(first, count):
             made = self._cut(self._arrays(epoch, first, count, turn=turn), self._plan.batch_size)
         else:
@@ -254,7 +255,7 @@ class Loader(Generic[Made]):
             made = self._finish_all(loaded) if self._finish_all else [self.finish(one) for one in loaded]
         return {(epoch, first + offset): batch for offset, batch in enumerate(made)}
 
-    def _load(self, epoch: int, first: int, count: int, *, turn: _Turn | None = None) -> list[Loaded]:
+    def _load(self, epoch: int, first: int, count: int, *, turn: Turn | None = None) -> list[Loaded]:
         sizes, counts = self._plan.sizes(first, count)
         arrays = self._arrays(epoch, first, count, turn=turn)
         loaded, start = [], 0
@@ -264,7 +265,7 @@ class Loader(Generic[Made]):
             start = stop
         return loaded
 
-    def _arrays(self, epoch: int, first: int, count: int, *, turn: _Turn | None = None) -> Arrays:
+    def _arrays(self, epoch: int, first: int, count: int, *, turn: Turn | None = None) -> Arrays:
         """Consecutive batches end to end."""
         plan = self._plan
         out = self._recycler.arrays(plan.rows(first, count)) if count > 1 else None
@@ -362,38 +363,7 @@ def within(index: int, plan: BatchPlan) -> int:
     return place
 
 
-class _Chunk(Generic[Made]):
-    """Consecutive batches, loaded or being loaded; each is handed out once, so that nobody shares its memory."""
-
-    def __init__(self, future: Future[Any] | None, load: Callable[[], dict[tuple[int, int], Made]] | None) -> None:
-        self._future, self._read = future, load
-        self._lock = threading.Lock()
-        self._batches: dict[tuple[int, int], Made] | None = None
-
-    def take(self) -> dict[tuple[int, int], Made]:
-        with self._lock:
-            if self._batches is None:
-                self._batches = self._future.result() if self._future else self._read()  # type: ignore[misc]
-                self._future = self._read = None
-            return self._batches
-
-
-class _Turn:
-    """Lets threads at an epoch's rows in the order in which their chunks were asked for."""
-
-    def __init__(self, before: _Turn | None) -> None:
-        self._before: threading.Event | None = None if before is None else before._done
-        self._done: threading.Event = threading.Event()
-
-    def __enter__(self) -> None:
-        if self._before is not None:
-            self._before.wait()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-
-
-def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int, turn: _Turn) -> dict[tuple[int, int], Any]:
+def _call(weak: weakref.WeakMethod[Any], epoch: int, first: int, count: int, turn: Turn) -> dict[tuple[int, int], Any]:
     load = weak()
     try:
         return {} if load is None else load(epoch, first, count, turn)
