@@ -148,7 +148,7 @@ def test_rows_past_the_page_cache_are_the_same(
 
 
 def refuse_past_cache(patch: pytest.MonkeyPatch, when: str) -> None:
-    really_open, really_read, flag = os.open, os.preadv, direct_reads._PAST_CACHE
+    really_open, really_read, flag = os.open, os.preadv, direct_reads.PAST_CACHE
 
     def refuse() -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))

@@ -117,7 +117,7 @@ def test_a_block_is_read_once_and_kept_as_it_was(
 def refuse_past_cache(patch: pytest.MonkeyPatch, when: str) -> None:
     """As a file system that has no such reads and writes, or one that finds out late."""
     flag, really_set, really_read, really_write = (
-        kept_blocks._PAST_CACHE, kept_blocks.fcntl.fcntl, os.preadv, os.pwrite,
+        kept_blocks.PAST_CACHE, kept_blocks.fcntl.fcntl, os.preadv, os.pwrite,
     )  # fmt: skip
 
     def check(refuse: bool) -> None:

@@ -22,13 +22,12 @@ import numpy.typing as npt
 from vaxseq.dataset.memory_limit import lines_of, memory_allowed, memory_room
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import DatasetError
+from vaxseq.frame.pages import PAGE, PAST_CACHE, aligned_bytes, in_pages, to_page
 
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _HELD_BYTES = 32 << 20
 _HINT_BYTES = 512 << 10  # the kernel cuts a longer hint short
-_PAGE = 4096  # past the cache, files and memory are aligned to what storage takes at once: this, or a part of it
-SLACK_BYTES = 3 * _PAGE  # what memory must have more than the rows that are fetched into it
-_PAST_CACHE = getattr(os, "O_DIRECT", 0)
+SLACK_BYTES = 3 * PAGE  # what memory must have more than the rows that are fetched into it
 _BOUNCE_BYTES = 1 << 20
 
 _bounce = threading.local()
@@ -160,9 +159,9 @@ class FileRows:
 
     def _using(self, use: Callable[[int, bool], Found]) -> Found:
         """What ``use`` makes of the file, and of whether reads are to be aligned: past the page cache, if they can."""
-        if self.past_cache and _PAST_CACHE:
+        if self.past_cache and PAST_CACHE:
             try:
-                with self._opened(_PAST_CACHE) as file:
+                with self._opened(PAST_CACHE) as file:
                     return use(file, True)
             except OSError as error:
                 if error.errno != errno.EINVAL:  # it can't, with this file system
@@ -174,9 +173,9 @@ class FileRows:
         self, file: int, aligned: bool, start: int, stop: int, memory: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.uint8]:
         low, high = self.extent(start, stop)
-        begin = low // _PAGE * _PAGE if aligned else low
-        size = -(-(high - begin) // _PAGE) * _PAGE if aligned else high - begin
-        at = -_address(memory) % _PAGE
+        begin = low // PAGE * PAGE if aligned else low
+        size = in_pages(high - begin) if aligned else high - begin
+        at = to_page(memory)
         place = memory[at : at + size]
         _read_into(file, place, begin, high - begin)
         return place[low - begin : high - begin]
@@ -206,11 +205,11 @@ def _address(array: npt.NDArray[Any]) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _bounce_memory(size: int) -> npt.NDArray[np.uint8]:
-    """This thread's memory for so many bytes that are read and copied at once."""
+def _bounce_memory() -> npt.NDArray[np.uint8]:
+    """This thread's memory for what is read and copied at once: as many bytes, wherever in a page they begin."""
     memory: npt.NDArray[np.uint8] | None = getattr(_bounce, "memory", None)
-    if memory is None or len(memory) < size + SLACK_BYTES:
-        memory = _bounce.memory = np.empty(size + SLACK_BYTES, np.uint8)
+    if memory is None or len(memory) < _BOUNCE_BYTES + 2 * PAGE:
+        memory = _bounce.memory = aligned_bytes(_BOUNCE_BYTES + 2 * PAGE)
     return memory
 
 
@@ -223,13 +222,12 @@ def _read_all(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArray[np
 
 def _read_aligned(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]) -> None:
     """The same by way of aligned memory, small enough for the processor's cache."""
-    memory, at = _bounce_memory(_BOUNCE_BYTES), 0
-    memory = memory[-_address(memory) % _PAGE :]
+    memory, at = _bounce_memory(), 0
     content = memory.data
     for start, stop in extents:
         for low in range(start, stop, _BOUNCE_BYTES):
-            high, begin = min(low + _BOUNCE_BYTES, stop), low // _PAGE * _PAGE
-            size = -(-(high - begin) // _PAGE) * _PAGE
+            high, begin = min(low + _BOUNCE_BYTES, stop), low // PAGE * PAGE
+            size = in_pages(high - begin)
             if os.preadv(file, [content[:size]], begin) < high - begin:
                 _read_into(file, memory[:size], begin, high - begin)
             out[at : at + high - low] = memory[low - begin : high - begin]

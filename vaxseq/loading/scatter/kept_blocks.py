@@ -20,20 +20,18 @@ import numpy.typing as npt
 
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import ScratchError
+from vaxseq.frame.pages import PAST_CACHE, aligned_bytes, in_pages
 from vaxseq.frame.reading_threads import at_once
 from vaxseq.loading.readers.frame import Arrays
 from vaxseq.loading.scatter.buckets import as_bytes
 from vaxseq.plan.shuffle import Block
-
-_PAGE = 4096
-_PAST_CACHE = getattr(os, "O_DIRECT", 0)
 
 _log = logging.getLogger("vaxseq")
 
 
 def kept_bytes(rows: int, block_rows: int, row_bytes: int) -> int:
     """What the file takes for all rows."""
-    return -(-rows // block_rows) * _in_pages(block_rows * row_bytes)
+    return -(-rows // block_rows) * in_pages(block_rows * row_bytes)
 
 
 class KeptBlocks:
@@ -44,7 +42,7 @@ class KeptBlocks:
 
     def __init__(self, folder: Path, rows: int, block_rows: int, row_bytes: int) -> None:
         self._folder, self._row_bytes = folder, row_bytes
-        self._size = _in_pages(block_rows * row_bytes)
+        self._size = in_pages(block_rows * row_bytes)
         self._there = np.zeros(-(-rows // block_rows), bool)
         self._memory = threading.local()
         self._lock = threading.Lock()
@@ -92,7 +90,7 @@ class KeptBlocks:
         assert self._file is not None
         size = sum(array.nbytes for array in out)
         memory = self._aligned()
-        if self._moved(lambda file: fill(file, memory[: _in_pages(size)].data, number * self._size)) < size:
+        if self._moved(lambda file: fill(file, memory[: in_pages(size)].data, number * self._size)) < size:
             raise ScratchError(f"scratch: {self._folder} lost rows that were written. Is its disk failing?")
         at = 0
         for array in out:
@@ -109,7 +107,7 @@ class KeptBlocks:
         if self._given_up:
             return
         try:
-            self._moved(lambda file: _write(file, memory[: _in_pages(at)].data, number * self._size))
+            self._moved(lambda file: _write(file, memory[: in_pages(at)].data, number * self._size))
         except OSError as error:
             self._give_up(error)
         else:
@@ -122,9 +120,9 @@ class KeptBlocks:
         try:
             return move(file)
         except OSError as error:
-            if error.errno != errno.EINVAL or not flags & _PAST_CACHE:
+            if error.errno != errno.EINVAL or not flags & PAST_CACHE:
                 raise
-            fcntl.fcntl(file, fcntl.F_SETFL, flags & ~_PAST_CACHE)
+            fcntl.fcntl(file, fcntl.F_SETFL, flags & ~PAST_CACHE)
             return move(file)
 
     def _opened(self) -> int:
@@ -132,9 +130,9 @@ class KeptBlocks:
             if self._file is None:
                 self._owner = tempfile.TemporaryFile(dir=self._folder)
                 self._file = self._owner.fileno()
-                if _PAST_CACHE:
+                if PAST_CACHE:
                     try:
-                        fcntl.fcntl(self._file, fcntl.F_SETFL, fcntl.fcntl(self._file, fcntl.F_GETFL) | _PAST_CACHE)
+                        fcntl.fcntl(self._file, fcntl.F_SETFL, fcntl.fcntl(self._file, fcntl.F_GETFL) | PAST_CACHE)
                     except OSError as error:
                         if error.errno != errno.EINVAL:  # it can't, with this file system
                             raise
@@ -153,9 +151,7 @@ class KeptBlocks:
     def _aligned(self) -> npt.NDArray[np.uint8]:
         """This thread's memory for a block, at a page's begin."""
         if not hasattr(self._memory, "block"):
-            whole = np.empty(self._size + _PAGE, np.uint8)
-            first = -int(whole.__array_interface__["data"][0]) % _PAGE
-            self._memory.block = whole[first : first + self._size]
+            self._memory.block = aligned_bytes(self._size)
         block: npt.NDArray[np.uint8] = self._memory.block
         return block
 
@@ -165,7 +161,3 @@ def _write(file: int, data: memoryview, at: int) -> int:
     while done < len(data):  # a write may take less than it is given
         done += os.pwrite(file, data[done:], at + done)
     return done
-
-
-def _in_pages(size: int) -> int:
-    return -(-size // _PAGE) * _PAGE
