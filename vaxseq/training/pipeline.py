@@ -49,10 +49,14 @@ class Pipeline:
         """Whether batches hold targets."""
         return any(field.role == "target" for field in self.items.fields)
 
+    def maker_for(self, plan: BatchPlan) -> BatchMaker:
+        """What makes the plan's batches of arrays."""
+        # what is left of an epoch may need weights where the whole doesn't, or the other way round
+        return self.maker(plan.padded or replace(plan, start_item=0).padded)
+
     def loader(self, plan: BatchPlan, sequential: bool = False, *, warn: bool = True) -> Batches[Batch]:
         """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one."""
-        # what is left of an epoch may need weights where the whole doesn't, or the other way round
-        maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
+        maker = self.maker_for(plan)
         augmenter = None
         if self.augment is not None:
             augmenter = Augmenter(self.augment, plan, partial(rows_of, self.items, plan), self.pool)
@@ -85,7 +89,7 @@ class Pipeline:
         """A batch of the plan's shapes and types, of zeros: nothing is read. What ``augment`` changes isn't known."""
         rows = plan.rows(0, 1)
         arrays = [np.zeros((rows, *field.shape), field.dtype) for field in self.items.fields]
-        maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
+        maker = self.maker_for(plan)
         return maker.tensors(maker.arrays(Loaded(arrays, rows, 0, 0)))
 
 
