@@ -5,10 +5,11 @@ python tests/bench/bench_device.py --rows 20000 --size 1024 --rounds 1        # 
 
 Two networks, a small one and one of 50 million parameters, batches of 8,192 rows, shuffled. An epoch of ``fit`` for
 each way of feeding, in turn, round by round, so that a slow moment hits all; the median of the rounds counts. Beside
-the clock stands what waits: 1 - (a step on one batch that lies on the device) / (a step). ``device=None`` is before, Keras
-copies each batch when its step begins; ``device=`` is after. ``store="device"`` stands beside gathers from arrays on
-the device by the backend's own means, and on torch ours beside a DataLoader with workers and pinned memory, which takes
-whole batches by index. Without an accelerator the device is the processor: that shows that it runs, and what it costs.
+the clock stands what waits: 1 - (a step on one batch that lies on the device) / (a step). ``device=None`` is before,
+Keras copies each batch when its step begins; ``device=`` is after. ``store="device"`` stands beside gathers from
+arrays on the device by the backend's own means, and on torch ours beside a DataLoader with workers and pinned memory,
+which takes whole batches by index. Without an accelerator the device is the processor: that shows that it runs, and
+what it costs.
 """
 
 from __future__ import annotations
