@@ -51,8 +51,8 @@ def compact(
     """
     if isinstance(path, str) and is_url(path):
         raise OptionError(
-            f"compact: {shown(path)}: got a URL, expected a folder on a local disk. convert(vaxseq.open(url), other_url) "
-            "writes the same rows as few large fragments."
+            f"compact: {shown(path)}: got a URL, expected a folder on a local disk. "
+            "convert(vaxseq.open(url), other_url) writes the same rows as few large fragments."
         )
     target = Path(path)
     check_place(target)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.loading.loader import Batches, Loaded, Loader
+from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.row_cache import RowCache
 from vaxseq.loading.scatter import BucketReader, Way, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
@@ -71,7 +72,9 @@ class Pipeline:
             warn_of_cost(reader, index, plan, way)
         kept = None
         if way.kind == "in blocks" and way.folder is not None:
-            kept = KeptBlocks(way.folder, plan.n_items, plan.block_items, reader.row_bytes())
+            together = reader.rows_together // plan.block_items if isinstance(reader, FrameReader) else 1
+            size = plan.n_items, plan.block_items, reader.row_bytes()
+            kept = KeptBlocks(way.folder, *size, together=together)
         loader = partial(Loader, reader, index, plan, self.read_ahead, finish)
         make = partial(loader, cache=self._cache(plan, way), sequential=sequential, ordered=ordered, kept=kept)
         if self.pool is not None:
