@@ -16,12 +16,14 @@ from vaxseq.convert.forms.detection import FormDetector, Subject
 from vaxseq.convert.forms.sentinels import Spread, has_mark
 from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
+from vaxseq.convert.ranges import Range
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged_reader import Reread, staged_groups
 from vaxseq.dataset.notice import Notice
 
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
 _GLANCE = 1024  # distinct values that tell most text apart from numbers and times
+_FIRST_GLANCE = 64
 _EXAMPLES = 3
 MOST_FOOTERS = 3  # lines at the end that may be totals and remarks
 
@@ -40,11 +42,10 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
     for name, subject in subjects.items():
         if is_text(stage.types[name]) and (look := _glance(stage, name, subject)) is not None:
             looks[name] = look
-    marked = {
-        name for draft in stage.drafts for ranges in draft.ranges for name, both in ranges.items() if has_mark(*both)
-    }
+    ranges = [one for draft in stage.drafts for one in draft.ranges]
+    marked = {name for one in ranges for name, both in one.items() if has_mark(*both)}
     extremes = {
-        name: Extremes() for name in subjects
+        name: Extremes(*_whole_range(name, ranges)) for name in subjects
         if name in marked and (pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name]))
     }  # fmt: skip
     places: dict[tuple[str, str], list[PieceKey]] = {}
@@ -58,7 +59,10 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
                 for word in (*_examples(look), *look.marks().values()):
                     places.setdefault((name, word), keys)
         for name, one in extremes.items():
-            one.take(table[name], keys)
+            if one.alive:
+                one.take(table[name], keys)
+        if not any(one.alive for one in looks.values()) and not any(one.alive for one in extremes.values()):
+            break
     return _said(stage, subjects, looks, extremes, places, find)
 
 
@@ -66,8 +70,17 @@ def _glance(stage: Stage, name: str, subject: Subject) -> FormDetector | None:
     """A look at the first values; None when they are text and nothing else."""
     look = subject.look()
     values = _first_values(stage, name)
-    look.take(values, np.ones(len(values), np.int64))
-    return subject.look() if look.alive else None
+    for part in (values.slice(0, _FIRST_GLANCE), values.slice(_FIRST_GLANCE)):  # most text needs no more than the first
+        look.take(part, np.ones(len(part), np.int64))
+        if not look.alive:
+            return None
+    return subject.look()
+
+
+def _whole_range(name: str, ranges: Iterable[Mapping[str, Range]]) -> Range:
+    """From the least to the greatest value of a column, of its groups' ranges."""
+    own = [one[name] for one in ranges if name in one]
+    return min(low for low, _ in own), max(high for _, high in own)
 
 
 def _first_values(stage: Stage, name: str) -> pa.Array:
@@ -173,9 +186,16 @@ def _odd(notice: Notice) -> set[str]:
 class Extremes:
     """The smallest and largest number of a column, and how often a logger's mark of a missing value is one of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, low: float = float("-inf"), high: float = float("inf")) -> None:
+        """Of a column whose values lie from ``low`` to ``high``, marks among them."""
         self._spread = Spread()
+        self._range = low, high
         self.places: dict[float, list[PieceKey]] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether more of the column may say more."""
+        return self._spread.is_open(*self._range)
 
     def take(self, column: pa.ChunkedArray, keys: list[PieceKey]) -> None:
         """More of the column."""
