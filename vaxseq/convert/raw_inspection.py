@@ -19,7 +19,7 @@ from vaxseq.convert.lattice import is_text
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Piece, Request, Source
 from vaxseq.convert.readers.delimited import TextReader
-from vaxseq.convert.refinement import MOST_FOOTERS, Extremes, footers_told
+from vaxseq.convert.refinement import GLANCE, MOST_FOOTERS, Extremes, footers_told
 from vaxseq.dataset.notice import Notice, merged_options
 from vaxseq.dataset.schema import type_name
 from vaxseq.display.html import Heading
@@ -184,6 +184,8 @@ def _sampled(reader: TextReader, name: str, cells: pa.Array) -> _Sampled:
         return _Sampled(cells, kind, text.parse(cells, kind, reader.format)[0], None, None)
     look = subject.look()
     counted = pc.value_counts(present.drop_null())
+    if not subject.glance(counted.field("values").slice(0, GLANCE)):
+        return _Sampled(cells, kind, present, None, None)
     look.take(counted.field("values"), np.asarray(counted.field("counts")))
     if (decided := decide(look)) is not None:
         return _Sampled(cells, decided.kind, _read(present, decided), decided.form, None)

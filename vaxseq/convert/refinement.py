@@ -22,8 +22,7 @@ from vaxseq.convert.staged_reader import Reread, staged_groups
 from vaxseq.dataset.notice import Notice
 
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
-_GLANCE = 1024  # distinct values that tell most text apart from numbers and times
-_FIRST_GLANCE = 64
+GLANCE = 1024  # distinct values that tell most text apart from numbers and times
 _EXAMPLES = 3
 MOST_FOOTERS = 3  # lines at the end that may be totals and remarks
 
@@ -68,13 +67,7 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
 
 def _glance(stage: Stage, name: str, subject: Subject) -> FormDetector | None:
     """A look at the first values; None when they are text and nothing else."""
-    look = subject.look()
-    values = _first_values(stage, name)
-    for part in (values.slice(0, _FIRST_GLANCE), values.slice(_FIRST_GLANCE)):  # most text needs no more than the first
-        look.take(part, np.ones(len(part), np.int64))
-        if not look.alive:
-            return None
-    return subject.look()
+    return subject.look() if subject.glance(_first_values(stage, name)) else None
 
 
 def _whole_range(name: str, ranges: Iterable[Mapping[str, Range]]) -> Range:
@@ -85,13 +78,13 @@ def _whole_range(name: str, ranges: Iterable[Mapping[str, Range]]) -> Range:
 
 def _first_values(stage: Stage, name: str) -> pa.Array:
     if name in stage.coders:
-        return pa.array(stage.coders[name].values[:_GLANCE], pa.string())
+        return pa.array(stage.coders[name].values[:GLANCE], pa.string())
     for draft in stage.drafts:
         if draft.groups and is_text(draft.types[name]):
             values = (
                 stage.all_words(name) if pa.types.is_dictionary(draft.types[name]) else stage.first_batch(draft)[name]
             )
-            return pc.unique(values.slice(0, _GLANCE)).drop_null()
+            return pc.unique(values.slice(0, GLANCE)).drop_null()
     return pa.array([], pa.string())
 
 
