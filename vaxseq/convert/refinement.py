@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaxseq.convert.forms.day_numbers import FIRST, LAST, DayNumbers
 from vaxseq.convert.forms.detection import FormDetector, Subject
 from vaxseq.convert.forms.sentinels import Spread, has_mark
 from vaxseq.convert.forms.suggestion import Decided, decide, say
@@ -47,8 +48,11 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
         name: Extremes(*_whole_range(name, ranges)) for name in subjects
         if name in marked and (pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name]))
     }  # fmt: skip
+    days = {
+        name: DayNumbers() for name in subjects if pa.types.is_int64(stage.types[name]) and _may_be_days(name, ranges)
+    }
     places: dict[tuple[str, str], list[PieceKey]] = {}
-    wanted = [*looks, *extremes]
+    wanted = [*looks, *extremes, *days]
     drafts = [draft for draft in stage.drafts if draft.groups] if wanted else []
     for keys, table, _ in staged_groups(stage, drafts, reread, wanted):
         for name, look in looks.items():
@@ -60,9 +64,31 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
         for name, one in extremes.items():
             if one.alive:
                 one.take(table[name], keys)
-        if not any(one.alive for one in looks.values()) and not any(one.alive for one in extremes.values()):
+        for name, day in days.items():
+            if day.alive and not pa.types.is_null(table[name].type):
+                day.take(table[name].drop_null().to_numpy())
+                places.setdefault((name, str(day.first)), keys)
+        if not any(one.alive for some in (looks, extremes, days) for one in some.values()):
             break
-    return _said(stage, subjects, looks, extremes, places, find)
+    seen = _said(stage, subjects, looks, extremes, places, find)
+    for name, day in days.items():
+        if day.whole:
+            lines = find(name, [str(day.first)], places[name, str(day.first)])
+            seen.notices.append(of_days(name, subjects[name].source_name, tuple(lines)))
+    return seen
+
+
+def of_days(name: str, source_name: str, lines: tuple[str, ...]) -> Notice:
+    """A notice for whole numbers that are all days."""
+    return Notice(
+        name, "whole numbers that are all dates, as 20211231", lines, {"forms": {source_name: "compact"}}, True
+    )
+
+
+def _may_be_days(name: str, ranges: Iterable[Mapping[str, Range]]) -> bool:
+    """Whether all of a column's values lie where days do."""
+    own = [one[name] for one in ranges if name in one]
+    return bool(own) and all(low >= FIRST and high <= LAST for low, high in own)
 
 
 def _glance(stage: Stage, name: str, subject: Subject) -> FormDetector | None:
