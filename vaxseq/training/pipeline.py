@@ -12,6 +12,7 @@ import numpy.typing as npt
 from vaxseq.dataset.memory_limit import memory_allowed
 from vaxseq.errors import OptionError
 from vaxseq.loading.loader import Batches, Loaded, Loader
+from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.row_cache import RowCache
 from vaxseq.loading.scatter import BucketReader, Way, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
@@ -53,6 +54,11 @@ class Pipeline:
         """Whether batches hold targets."""
         return any(field.role == "target" for field in self.items.fields)
 
+    def maker_for(self, plan: BatchPlan) -> BatchMaker:
+        """What makes the plan's batches of arrays."""
+        # what is left of an epoch may need weights where the whole doesn't, or the other way round
+        return self.maker(plan.padded or replace(plan, start_item=0).padded)
+
     def loader(self, plan: BatchPlan, sequential: bool = False, *, warn: bool = True) -> Batches[Batch]:
         """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one.
 
@@ -60,8 +66,7 @@ class Pipeline:
             OptionError: a batch takes more memory than is allowed.
         """
         self._check_room(plan)
-        # what is left of an epoch may need weights where the whole doesn't, or the other way round
-        maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
+        maker = self.maker_for(plan)
         augmenter = None
         if self.augment is not None:
             augmenter = Augmenter(self.augment, plan, partial(rows_of, self.items, plan), self.pool)
@@ -76,7 +81,9 @@ class Pipeline:
             warn_of_cost(reader, index, plan, way)
         kept = None
         if way.kind == "in blocks" and way.folder is not None:
-            kept = KeptBlocks(way.folder, plan.n_items, plan.block_items, reader.row_bytes())
+            together = reader.rows_together // plan.block_items if isinstance(reader, FrameReader) else 1
+            size = plan.n_items, plan.block_items, reader.row_bytes()
+            kept = KeptBlocks(way.folder, *size, together=together)
         loader = partial(Loader, reader, index, plan, self.read_ahead, finish)
         make = partial(loader, cache=self._cache(plan, way), sequential=sequential, ordered=ordered, kept=kept)
         if self.pool is not None:
@@ -104,7 +111,7 @@ class Pipeline:
         """A batch of the plan's shapes and types, of zeros: nothing is read. What ``augment`` changes isn't known."""
         rows = plan.rows(0, 1)
         arrays = [np.zeros((rows, *field.shape), field.dtype) for field in self.items.fields]
-        maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
+        maker = self.maker_for(plan)
         return maker.tensors(maker.arrays(Loaded(arrays, rows, 0, 0)))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.checksums import CHUNK_BYTES
 from vaxseq.errors import FeatureTypeError, MissingValueError
 from vaxseq.expressions.values import Mask, Value, as_float
 from vaxseq.features.program.recipe import Field, Part, Recipe
@@ -44,8 +45,13 @@ class FrameReader:
 
     @property
     def worth_keeping(self) -> bool:
-        """Whether rows are quicker to read again from a file in which they lie whole."""
-        return self.source.on_disk
+        """Whether rows are quicker to read again from a file of this machine in which they lie whole."""
+        return self.source.on_disk or self.source.remote
+
+    @property
+    def rows_together(self) -> int:
+        """Rows of a column of four bytes that come at once, however few of them are asked for; 1 but for a URL."""
+        return CHUNK_BYTES // 4 if self.source.remote else 1
 
     def check(self) -> None:
         """Refuses to go on with a file that has changed since it was opened.
