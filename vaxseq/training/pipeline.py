@@ -9,6 +9,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.memory_limit import memory_allowed
+from vaxseq.errors import OptionError
 from vaxseq.loading.loader import Batches, Loaded, Loader
 from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.row_cache import RowCache
@@ -24,6 +26,8 @@ from vaxseq.training.augmenting import Augment
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.examples import Examples
 from vaxseq.training.slice_loader import SliceLoader
+
+_BESIDE_BYTES = 16  # of a row: which it is, and its weight
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,12 @@ class Pipeline:
         return self.maker(plan.padded or replace(plan, start_item=0).padded)
 
     def loader(self, plan: BatchPlan, sequential: bool = False, *, warn: bool = True) -> Batches[Batch]:
-        """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one."""
+        """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one.
+
+        Raises:
+            OptionError: a batch takes more memory than is allowed.
+        """
+        self._check_room(plan)
         maker = self.maker_for(plan)
         augmenter = None
         if self.augment is not None:
@@ -84,6 +93,16 @@ class Pipeline:
     def cache_bytes(self, plan: BatchPlan) -> int:
         """Of the rows that are kept in memory for the next epoch."""
         return self.items.index.n * self.items.reader.row_bytes() if self._cache(plan, self.way(plan)) else 0
+
+    def _check_room(self, plan: BatchPlan) -> None:
+        """Before a batch is made: NumPy would only name a shape."""
+        rows, allowed = plan.rows(0, 1) if plan.num_batches else 0, memory_allowed()
+        needed = rows * (self.items.reader.row_bytes() + _BESIDE_BYTES)
+        if allowed is not None and needed > allowed:
+            raise OptionError(
+                f"batch_size: a batch of {rows:,} rows takes {needed / 1e9:,.1f} GB, and memory allows "
+                f"{allowed / 1e9:,.1f} GB. Give a smaller one."
+            )
 
     def _cache(self, plan: BatchPlan, way: Way) -> RowCache | None:
         return self.items.cache if plan.shuffle == "global" and way.kind == "memory" else None

@@ -10,6 +10,7 @@ WHITESPACE = "whitespace"  # the option's value
 _RUN = re.compile(rb"[ \t]+")
 _EDGES = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
 _LEAST_SHARE = 0.95
+_EVIDENCE = 10  # lines that must agree
 
 
 def tabbed(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -38,3 +39,14 @@ def parted_by_blanks(head: bytes) -> int:
     lines = lines[next(place for place, line in enumerate(lines) if len(line.split()) == width) :]  # after a title
     numbers = [re.fullmatch(rb"[-+0-9.eE]+", word) is not None for line in lines[1:] for word in line.split()]
     return width if width > 1 and often >= max(_LEAST_SHARE * len(lines), 3) and sum(numbers) * 2 > len(numbers) else 0
+
+
+def surely_parted(head: bytes, width: int) -> bool:
+    r"""Whether every line of the first ones has so many fields between blanks, and they are no groups of thousands.
+
+    >>> surely_parted(b"1 2.5 3\n" * 20, 3), surely_parted(b"1 250 300\n" * 20, 3)
+    (True, False)
+    """
+    lines = [line.split() for line in head[: 1 << 16].splitlines()[:-1] if line.strip()]
+    grouped = all(re.fullmatch(rb"\d{3}", word) for words in lines[1:] for word in words[1:])
+    return width > 2 and len(lines) > _EVIDENCE and all(len(words) == width for words in lines) and not grouped

@@ -9,22 +9,30 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from vaxseq.convert.forms.units import is_unit
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
 
 _MOST_UNITS = 3
 _PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?$")
+_WHOLE = re.compile(r"[+-]?\d+$")
 _LONGEST_UNIT = 16
+_EVIDENCE = 10  # rows that must all agree before a layout is certain
+_MARKS = re.compile(r"[,;\t|]|\s+")
 
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """``stops``: the rows can't be read as they are; else they can, and the options make more of them."""
+    """``stops``: the rows can't be read as they are; else they can, and the options make more of them.
+
+    ``certain``: no other reading fits what was seen, and no line that may be a row is left out.
+    """
 
     message: str
     options: dict[str, Any]
     lines: tuple[int, ...]  # counted from 1
     stops: bool = False
     sure: bool = True  # the options lose no row
+    certain: bool = False
 
 
 def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None:
@@ -34,7 +42,7 @@ def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None
         return None
     if (found := _other_width(filled, whole=whole)) is not None:
         return found
-    for check in (_in_single_quotes, _header_below, _twice, _names_are_data, _text_above_numbers):
+    for check in (_in_single_quotes, _header_below, _twice, _names_are_data, _text_above_numbers, _words_again):
         if (found := check(filled)) is not None:
             return found
     return None
@@ -65,14 +73,73 @@ def _other_width(filled: Sequence[Record], *, whole: bool) -> Oddity | None:
         options: dict[str, Any] = {"names": names, **({"columns": names[:-1]} if behind else {})}
         said = f"the header names {first.width} columns, and the lines below it have {width} fields"
         return Oddity(said, options, (1, 2), True)
+    if (ragged := _ragged_header(filled, at, body)) is not None:
+        return ragged
     options = {"skip_rows": start.line, **({"skip_footer": footer} if footer else {})}
-    if sum(map(is_value, start.fields)) * 2 > width:
+    agreed = footer == 0 and at <= len(body) and _agree(body, width)
+    told = [cell for cell in start.fields if cell.strip()]
+    if sum(map(is_value, told)) * 2 > len(told):
         options["header"] = False
-    elif (more := diagnose(body)) is not None and set(more.options) <= {"units_rows", "header_rows"}:
-        options |= more.options
+        certain = agreed and all(map(is_value, told)) and not _goes_up(told) and not _named_above(filled[:at], width)
+    else:
+        certain = agreed and _is_header(start.fields, [one.fields for one in body[1:]])
+        if (more := diagnose(body)) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+            options |= more.options
+            certain &= more.certain
+        else:
+            certain &= more is None
     fields = "field" if first.width == 1 else "fields"
     said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
-    return Oddity(said, options, (first.line + 1, start.line + 1), True)
+    return Oddity(said, options, (first.line + 1, start.line + 1), True, certain=certain)
+
+
+def _agree(body: Sequence[Record], width: int) -> bool:
+    """Whether a header and enough rows below it have one width, all of them."""
+    return len(body) > _EVIDENCE and all(one.width == width for one in body)
+
+
+def _is_header(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a line can be nothing but the names of the columns: words that differ, above numbers or times."""
+    told = _said(fields)
+    names = [cell.strip() for cell in told[1:]]  # the first may be blank above row numbers
+    columns = [place for place in _value_columns(rows) if _has_values_alone(rows, place)]
+    differ = len({told[0].strip(), *names}) > len(names) if told else False
+    behind = any(not is_blank(cell) for row in rows for cell in row[len(told) :])
+    return differ and not behind and not any(map(is_value, told)) and not any(map(is_blank, names)) and columns != []
+
+
+def _has_values_alone(rows: Sequence[Sequence[str]], place: int) -> bool:
+    return all(is_value(row[place]) or is_blank(row[place]) for row in rows)
+
+
+def _named_above(lines: Sequence[Record], width: int) -> bool:
+    """Whether one of these lines may have the names of so many columns, parted by other marks."""
+    for one in lines:
+        words = [word for word in _MARKS.split(" ".join(one.fields).strip("# ")) if word]
+        if len(words) == width and not any(map(is_value, words)):
+            return True
+    return False
+
+
+def _ragged_header(filled: Sequence[Record], at: int, body: Sequence[Record]) -> Oddity | None:
+    """Names right above rows that go on with blank fields, or that do so themselves."""
+    head, rows = filled[at - 1], [one.fields for one in body if one.width == body[0].width]
+    names = [name.strip() for name in _said(head.fields)]
+    width = body[0].width
+    if head.width == width or not 1 < len(names) <= width or any(map(is_value, names)):
+        return None
+    if not any(map(is_value, body[0].fields)):
+        return None
+    if len({*names}) < len(names) or "" in names or not _value_columns([fields[: len(names)] for fields in rows]):
+        return None
+    if any(not is_blank(cell) for fields in rows for cell in fields[len(names) :]):
+        return None
+    options: dict[str, Any] = {"names": [*names, *(f"column_{place}" for place in range(len(names), width))]}
+    if head.line:
+        options["skip_rows"] = head.line
+    said = f"the header on line {head.line + 1} has {head.width} fields, the lines below {width}; the others are blank"
+    lines = head.line + 1, body[0].line + 1
+    return Oddity(said, options, lines, True, certain=at <= len(body) and _agree(body, width))
 
 
 def _header_below(filled: Sequence[Record]) -> Oddity | None:
@@ -85,6 +152,10 @@ def _header_below(filled: Sequence[Record]) -> Oddity | None:
     at = 1
     while padded and at < len(filled) - 1 and (filled[at].width != first.width or not _are_names(filled[at].fields)):
         at += 1
+    if padded and at == len(filled) - 1:
+        run = next(place for place in range(len(filled)) if all(one.width == first.width for one in filled[place:]))
+        body = filled[max(run, 1) :]
+        return _ragged_header(filled, max(run, 1), body) if len(body) > 1 else None
     second = filled[at]
     rows = [one.fields for one in filled[at + 1 :] if one.width == second.width]
     if first.width != second.width or not _are_names(second.fields):
@@ -92,12 +163,17 @@ def _header_below(filled: Sequence[Record]) -> Oddity | None:
     if not _value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :] if rows else []):
         return None
     options: dict[str, Any] = {"skip_rows": second.line}
+    certain = padded and at <= len(rows) and all(_is_padded(one.fields) for one in filled[:at])
+    certain &= _agree(filled[at:], second.width) and _is_header(second.fields, rows)
     if (more := diagnose(filled[at:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
         options |= more.options
+        certain &= more.certain
+    else:
+        certain &= more is None
     shown = ", ".join(second.fields[:4]) + (", ..." if second.width > 4 else "")
     return Oddity(
         f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
-        (first.line + 1, second.line + 1), any(one.width != first.width for one in filled[:at]),
+        (first.line + 1, second.line + 1), any(one.width != first.width for one in filled[:at]), certain=certain,
     )  # fmt: skip
 
 
@@ -144,8 +220,12 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
         if len(set(pairs)) == len(pairs):
             below = _text_above_numbers(filled[1:]) if len(filled) > 2 else None
             units = below.options if below is not None and "units_rows" in below.options else {}
+            rows = [one.fields for one in filled[2:]]
+            certain = _agree(filled[1:], second.width) and len(_value_columns(rows)) > 1 and not any(
+                is_blank(cell) for cell in second.fields[1:]
+            ) and (below is None or below.certain)  # fmt: skip
             return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
-                          (filled[0].line + 1, second.line + 1), True)  # fmt: skip
+                          (filled[0].line + 1, second.line + 1), True, certain=certain)  # fmt: skip
     return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True)
 
 
@@ -186,7 +266,26 @@ def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
     if sum(map(is_value, names)) * 2 < len(names):
         return None
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-    return Oddity(said, {"header": False}, (filled[0].line + 1,))
+    told = [name.strip() for name in names if name.strip()]
+    certain = (
+        _agree(filled, filled[0].width) and len(told) > 1 and all(map(is_value, names)) and not _goes_up(told[::-1])
+    )
+    certain &= any(not _WHOLE.match(name) for name in told) and all(
+        _has_values_alone(rows, place) for place in range(filled[0].width)
+    )
+    return Oddity(said, {"header": False}, (filled[0].line + 1,), certain=certain)
+
+
+def _words_again(filled: Sequence[Record]) -> Oddity | None:
+    """A first line in a table of words whose cells come below in their columns."""
+    names, rows = filled[0].fields, [one.fields for one in filled[1:] if one.width == filled[0].width]
+    if not rows or _value_columns(rows) or names in rows:
+        return None
+    again = [name for place, name in enumerate(names) if not is_blank(name) and any(r[place] == name for r in rows)]
+    if not again:
+        return None
+    said = f"the first line may be a row, not names: {', '.join(map(repr, again[:3]))} is a value in its column"
+    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=False)
 
 
 def _goes_up(names: Sequence[str]) -> bool:
@@ -225,8 +324,16 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
             {"units_rows": count},
             lines,
             sure=len(columns) > 1,
+            certain=_are_units(above, columns) and _agree([header, *filled[1 + count :]], header.width),
         )
     return None
+
+
+def _are_units(lines: Sequence[Record], columns: Sequence[int]) -> bool:
+    """Whether a line has units, known ones in most columns of numbers and times, and the lines below words alike."""
+    cells = [one.fields[place].strip("[]() ") for one in lines[:1] for place in columns if place < one.width]
+    told = [cell for cell in cells if not is_blank(cell)]
+    return len(lines) == 1 and len(columns) > 1 and len(told) > 1 and sum(map(is_unit, told)) * 2 > len(told)
 
 
 def _value_columns(rows: Sequence[Sequence[str]]) -> list[int]:

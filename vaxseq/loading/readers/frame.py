@@ -12,6 +12,7 @@ from vaxseq.errors import FeatureTypeError, MissingValueError
 from vaxseq.expressions.values import Mask, Value, as_float
 from vaxseq.features.program.recipe import Field, Part, Recipe
 from vaxseq.frame import Source, copy_runs
+from vaxseq.frame.watch import check_read
 from vaxseq.loading.readers.ranges import Rounding, check_whole, too_large
 
 Ids = npt.NDArray[np.int64]
@@ -107,6 +108,7 @@ class FrameReader:
                     holes = np.isnan(array[:, part.start : part.start + part.width]).any(axis=1)
                     if holes.any():
                         missing[part.name] = np.asarray(holes)
+        check_read(self.check)
         if missing:
             raise _missing_error(missing, fields, ids, rows)
         return arrays
