@@ -14,6 +14,7 @@ import pyarrow as pa
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.frame.direct_reads import SLACK_BYTES, FileRows, Mapping
+from vaxseq.frame.pages import aligned_bytes
 
 Ids = npt.NDArray[np.int64]
 
@@ -246,7 +247,7 @@ def by_piece(located: Located, layout: Layout) -> list[tuple[int, Ids, Ids]]:
 
 
 def _bytes(size: int) -> list[npt.NDArray[Any]]:
-    return [np.empty(size, np.uint8)]
+    return [aligned_bytes(size)]
 
 
 def _files(pieces: list[npt.NDArray[Any]], mapped: list[Mapping], past_cache: bool) -> list[FileRows] | None:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from vaxseq.errors import DatasetError
 
 _ALWAYS = 16  # so many files are looked at each time; more of them at most a tenth of the time
 _SHARE = 10
+
+
+_lost: set[str] = set()
+
+
+def pages_lost_of(path: str) -> None:
+    """Notes that a reader got zeros for what the file had lost meanwhile; other threads may have got them, too."""
+    _lost.add(path)
+
+
+def check_read(check: Callable[[], None]) -> None:
+    """After rows were read from a map: ``check``, which raises if their file has changed, if any has lost pages."""
+    if _lost:
+        check()
 
 
 class Mark(NamedTuple):
@@ -81,7 +95,7 @@ class Watch:
         Raises:
             DatasetError: naming the file.
         """
-        if len(self._marks) <= _ALWAYS:
+        if len(self._marks) <= _ALWAYS or _lost:
             for mark in self._marks:
                 mark.check()
             return

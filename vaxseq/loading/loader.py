@@ -327,7 +327,7 @@ class Loader(Generic[Made]):
     def _load_buffer(self, buffer: Buffer) -> Arrays:
         arrays, at = self._block_memory.arrays(buffer.stop - buffer.start), 0
         if self._kept is not None:
-            self._kept.load(buffer.parts(), arrays, self._read_blocks)
+            self._kept.load(buffer.parts(), arrays, self._read_blocks, buffer.numbered)
             return arrays
         if self._reader.from_files:
             self._read_blocks(buffer.parts(), arrays)
