@@ -87,7 +87,7 @@ moments = st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2030, 1, 1)).map(lam
 amounts = st.integers(-(10**9), 10**9).map(lambda cents: cents / 100)
 rows = st.lists(
     st.tuples(moments, st.none() | amounts, st.none() | st.integers(-(2**53), 2**53), st.booleans()),
-    min_size=3, max_size=12,
+    min_size=3, max_size=24,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import takewhile
@@ -12,9 +13,11 @@ import numpy as np
 
 from vaxseq.convert.layouts.blanks import WHITESPACE, parted_by_blanks, surely_parted
 from vaxseq.convert.layouts.delimiter import sniff, told
-from vaxseq.convert.layouts.diagnosis import Oddity, diagnose, different
+from vaxseq.convert.layouts.diagnosis import diagnose, different
 from vaxseq.convert.layouts.footer import last_lines
 from vaxseq.convert.layouts.head import Record, is_value, read_head, skipped
+from vaxseq.convert.layouts.oddity import Oddity
+from vaxseq.convert.layouts.preamble import names_in
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import bad_option
 from vaxseq.convert.readers.delimited import TextReader
@@ -23,6 +26,7 @@ from vaxseq.errors import SchemaError, SourceError
 
 _LOOK, _RECORDS = 1 << 16, 120  # bytes and records that a look at the layout takes
 _MOST_FOOTER = 50  # lines
+_JSON = re.compile(rb"\s*\[?\s*\{\s*\"[^\"\n]*\"\s*:")
 
 
 class HeadedReader(TextReader):
@@ -60,6 +64,10 @@ class HeadedReader(TextReader):
 
     def _laid_out(self, head: bytes) -> tuple[tuple[str, ...], dict[str, str], int, int]:
         """Sets the dialect; column names and units, and the offset and line number of the first record after them."""
+        if _JSON.match(head):
+            raise SourceError(
+                f"{self.where}: the text is JSON, not a table. Pass format='jsonl'.", options={"format": "jsonl"}
+            )
         mark, first = told(head) if self.set["delimiter"] is None else (None, 0)
         rest = head[first:]
         for _ in range(self.set["skip_rows"]):
@@ -84,11 +92,19 @@ class HeadedReader(TextReader):
         ends = bool(records) and not self._is_cut(head) and not head[records[-1].stop :].strip()
         kept = [records[at], *records[at + 1 + remarks :]] if remarks else records[at:]
         odd = diagnose(kept, whole=ends) if self._by_itself else None
+        if odd is not None and odd.options == {"header": False} and at:  # comments above may have the names
+            names = names_in(records[at - 1], records[at].width)
+            more = {"names": names} if names is not None else {}
+            odd = replace(odd, options={"skip_rows": records[at].line, **odd.options, **more})
         one = self.set["delimiter"] is None and len(found.names) == 1 and (odd is None or not odd.stops)
         if one and (width := parted_by_blanks(head)):
             said = f"one column, but blanks part nearly every line into {width} fields"
             if self._by_itself and self.set["skip_rows"] == 0 and surely_parted(head, width):
                 raise _PartedByBlanksError(f"blanks part every line into {width} fields")
+            if self._by_itself and any(one.width > 1 for one in records[at:]):
+                raise SchemaError(
+                    f"{self.where}: {said}. Pass delimiter='whitespace'.", options={"delimiter": WHITESPACE}
+                )
             self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
         elif odd is not None and odd.certain:
             self.set |= odd.options
