@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
-from queue import SimpleQueue
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,42 +16,25 @@ _END = object()
 def ahead(source: Iterator[T], count: int) -> Iterator[T]:
     """The same things in the same order; at most ``count`` are made that weren't asked for.
 
-    The thread begins with the first of them, and has ended when the iterator is at its end or closed. An error of the
-    source comes in its turn.
+    The thread begins with the first of them, and has ended when the iterator is at its end or closed. It holds the
+    source only while it makes something: an iterator that is forgotten in a circle of objects is collected, and the
+    thread ends with it. An error of the source comes in its turn.
     """
-    room = threading.Semaphore(count)
-    made: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-    closed = threading.Event()
+    worker: list[int] = []
 
-    def work() -> None:
-        while True:
-            room.acquire()
-            if closed.is_set():
-                return
-            try:
-                one: Any = next(source, _END)
-            except BaseException as error:  # noqa: BLE001 - whoever asks for the next thing gets it
-                made.put((_END, error))
-                return
-            made.put((one, None))
-            if one is _END:
-                return
-            del one  # or the thread would hold it while it waits for room
+    def make() -> Any:
+        worker[:] = [threading.get_ident()]
+        return next(source, _END)
 
-    worker = threading.Thread(target=work, daemon=True, name="vaxseq-device")
-    worker.start()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="vaxseq-device")
+    coming: deque[Future[Any]] = deque(pool.submit(make) for _ in range(count))
     try:
         while True:
-            one, error = made.get()
-            if error is not None:
-                raise error
+            coming.append(pool.submit(make))
+            one = coming.popleft().result()
             if one is _END:
                 return
-            room.release()
             yield one
             del one
     finally:
-        closed.set()
-        room.release()
-        if threading.current_thread() is not worker:  # who collects garbage may be any thread
-            worker.join()
+        pool.shutdown(wait=threading.get_ident() not in worker, cancel_futures=True)  # any thread may collect garbage

@@ -33,9 +33,11 @@ def placement(device: Any, cpu: bool) -> JaxDevices | None:
         mesh = distribution.device_mesh.backend_mesh
         replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         return JaxDevices(f"{mesh.size} {works_on.platform} devices", layout, replicated)
-    target = None if device == "auto" else _named(device)
-    found = works_on if target is None else target
-    return JaxDevices(f"{found.platform}:{found.id}", lambda _: target, target)
+    target = works_on if device == "auto" else _named(device)
+    name = f"{target.platform}:{target.id}"
+    if device == "auto" and target == jax.local_devices()[0]:
+        target = None  # where arrays go that may still follow others elsewhere; a device's name would bind them to it
+    return JaxDevices(name, lambda _: target, target)
 
 
 class JaxDevices:
