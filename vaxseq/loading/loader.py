@@ -110,6 +110,8 @@ class Batches(Protocol[Handed_co]):
     @property
     def finish(self) -> Callable[[Loaded], Handed_co]: ...
 
+    def expect(self, epoch: int, index: int) -> None: ...
+
     def batch(self, epoch: int, index: int) -> Handed_co: ...
 
 
@@ -185,6 +187,19 @@ class Loader(Generic[Made]):
                 self._ready = batches
                 return found
         return self.finish(self._load(epoch, index, 1)[0])
+
+    def expect(self, epoch: int, index: int) -> None:
+        """From this batch on, those of the epoch are asked for in turn.
+
+        Rows that have to be scattered are scattered for the first of them then, and none is gathered from all over the
+        data before.
+        """
+        if self._ordered is not None:
+            with self._lock:
+                if index == 0:
+                    self._next = epoch, 0
+                if self._next == (epoch, index):  # else it is in hand already
+                    self._turns = max(self._turns, _IN_ORDER_AFTER_BATCHES - 1)
 
     @property
     def gains_in_turn(self) -> bool:

@@ -219,6 +219,7 @@ class EpochDataset(Adapter):
             weighed = run.weighed(batches)
             return map(_with_use_for_weights, weighed) if run.evaluates else weighed
 
+        run.current.part.loader.expect(run.current.epoch, 0)
         return self._read(run.current, placement, finished)
 
     def _read(
