@@ -172,3 +172,33 @@ def test_json_under_another_name_is_told(tmp_path: Path) -> None:
         convert(source, tmp_path / "o.arrow", progress=False)
     options: dict[str, Any] = dict(told.value.options)
     assert convert(source, tmp_path / "o.arrow", progress=False, **options).n_rows == 2
+
+
+def test_carriage_returns_alone_end_lines(tmp_path: Path) -> None:
+    made, table = converted(tmp_path, ("PIER\nSerial,4711\nday,level,count\n" + ROWS).replace("\n", "\r"))
+    assert (table.column_names, table.num_rows) == (["day", "level", "count"], 12)
+    assert "skip_rows=2" in made.notices[0].message
+    content = ("day,level,count\n" + ROWS.replace("11.5", "many")).replace("\n", "\r")
+    made, table = converted(tmp_path, content, on_bad_rows="reject")
+    assert table["level"].to_pylist()[-1] == "many"
+    assert made.notices[0].lines == ("line 13: 'many'",)
+
+
+def test_a_header_of_numbers_above_row_numbers_stays_one(tmp_path: Path) -> None:
+    taken, table = settled(tmp_path, ",0.5,1.5,1.5\n" + "".join(f"{one},{one}.5,2.5,3.5\n" for one in range(12)))
+    assert taken == {"names": ["column_0", "0.5", "1.5", "1.5_2"]}
+    assert table.num_rows == 12
+
+
+def test_numbers_with_signs_and_leading_zeros_before_a_point(tmp_path: Path) -> None:
+    content = 'id,lat\n"007","+00.000"\n"008","-07.125"\n"009",""\n'
+    made, table = converted(tmp_path, content)
+    assert table.to_pydict() == {"id": ["007", "008", "009"], "lat": [0.0, -7.125, None]}
+    assert made.forms == {"lat": "decimal_point"}
+
+
+def test_what_blanks_part_goes_on_with_the_options_of_its_errors(tmp_path: Path) -> None:
+    rows = "".join(f"2021/01/{day:02d} 00:00 PIER PIER {day}.5 1 G\n" for day in range(1, 15))
+    taken, table = settled(tmp_path, rows)
+    assert taken == {"delimiter": "whitespace", "header": False}
+    assert (table.num_rows, table.num_columns) == (14, 7)

@@ -42,7 +42,7 @@ def parted_by_blanks(head: bytes) -> int:
         (at for number, at in enumerate(places) if len(places) - number >= _LEAST_SHARE * (len(counts) - at)), 0
     )  # after a title
     lines = [line for line in head[: 1 << 16].splitlines()[:_LINES] if line.strip()][most:]
-    numbers = [re.fullmatch(rb"[-+0-9.eE]+", word) is not None for line in lines[1:] for word in line.split()]
+    numbers = [re.fullmatch(rb"[-+0-9.eE:/]+", word) is not None for line in lines[1:] for word in line.split()]
     return width if width > 1 and len(lines) > 2 and sum(numbers) * 2 > len(numbers) else 0
 
 

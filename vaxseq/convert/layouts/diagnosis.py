@@ -57,7 +57,7 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
     said = f"column names must differ; got {double} twice"
     second = filled[1]
     told = [name for name in names if not is_blank(name)]
-    if sum(map(is_value, told)) * 2 > len(told):
+    if names[0] and sum(map(is_value, told)) * 2 > len(told):  # a blank one stands above row numbers
         return Oddity(said + ", and they are numbers", {"header": False}, (filled[0].line + 1,), True,
                       certain=_is_row(filled))  # fmt: skip
     if second.width == len(names) and not any(map(is_value, second.fields)):

@@ -22,7 +22,7 @@ from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import bad_option
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.dataset.notice import Notice
-from vaxseq.errors import SchemaError, SourceError
+from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
 _LOOK, _RECORDS = 1 << 16, 120  # bytes and records that a look at the layout takes
 _MOST_FOOTER = 50  # lines
@@ -59,7 +59,15 @@ class HeadedReader(TextReader):
         try:
             self._names, self._units, self.body_start, self.body_line = self._laid_out(self._head())
         except _PartedByBlanksError as parted:
-            HeadedReader.__init__(self, source, {**options, "delimiter": WHITESPACE})
+            taken = {"delimiter": WHITESPACE}
+            try:
+                HeadedReader.__init__(self, source, {**options, **taken})
+            except VaxseqError as error:
+                error.options = {**taken, **error.options} if error.options else {}
+                raise
+            self.notices = [
+                replace(one, options={**taken, **one.options}) if one.options else one for one in self.notices
+            ]
             self.notices.append(Notice(None, f"{parted}; read so, as with delimiter='whitespace'", (), {}, True))
 
     def _laid_out(self, head: bytes) -> tuple[tuple[str, ...], dict[str, str], int, int]:
