@@ -1,4 +1,4 @@
-"""A block shuffle beyond memory keeps what it read in short pieces: the same rows, each block read by columns once."""
+"""A block shuffle beyond memory keeps what it read: the same rows, each block read by columns once."""
 
 from __future__ import annotations
 
@@ -87,18 +87,6 @@ def test_the_way_and_its_bytes_are_told(data: str, tmp_path: Path, monkeypatch: 
         assert sequence.describe(seconds=0).scratch_bytes == 0
     monkeypatch.setattr("vaxseq.loading.scatter.strategy.room", lambda folder: size - 1)
     assert make(data).describe(seconds=0).scratch_bytes == 0
-
-
-def test_pieces_that_are_long_are_read_again_instead(
-    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = epochs(make(data), 2)
-    little_memory(monkeypatch, tmp_path)
-    monkeypatch.setattr("vaxseq.loading.readers.frame._LONG_PIECE_BYTES", 32 << 10)
-    sequence = make(data)
-    assert sequence.describe(seconds=0).scratch_bytes == 0
-    for one, other in zip(epochs(sequence, 2), expected, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("memory", ["1MB", None])

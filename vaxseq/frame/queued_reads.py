@@ -140,7 +140,7 @@ def _system() -> ctypes._NamedFuncPointer:
 
 
 def _address(array: npt.NDArray[np.generic]) -> int:
-    return int(array.__array_interface__["data"][0])
+    return int(array.ctypes.data)  # without the description of its type, that takes longer
 
 
 def _error() -> OSError:

@@ -45,14 +45,15 @@ class RowReader(RunReader, Protocol):
     """Arrays of rows, one for each field: new ones, or ``out``'s.
 
     ``chunk_bytes`` is how much it likes to read at once; with ``random_access`` a gather costs it no more than a read;
-    ``from_files``: memory can't hold what it reads from; ``worth_keeping``: what it read in runs of so many rows comes
-    quicker from a file in which rows lie whole.
+    ``from_files``: memory can't hold what it reads from; ``worth_keeping``: what it read comes quicker from a file in
+    which rows lie whole.
     """
 
     chunk_bytes: int
     random_access: bool
 
-    def worth_keeping(self, rows: int) -> bool: ...
+    @property
+    def worth_keeping(self) -> bool: ...
 
 
 class OrderedRows(Protocol):

@@ -25,6 +25,7 @@ class StoreReader:
 
     chunk_bytes = 4 << 20  # about what the caches hold until the training reads it
     random_access = True  # a row is one piece of memory, where the store fits into it
+    worth_keeping = False  # its rows lie whole
 
     def __init__(self, stored: StoreFile, fields: Iterable[Field]) -> None:
         fields = list(fields)
@@ -39,10 +40,6 @@ class StoreReader:
     def from_files(self) -> bool:
         """Whether memory can't hold the store, so that rows are read from its file."""
         return bool(self._files)
-
-    def worth_keeping(self, rows: int) -> bool:
-        """Never: a store's rows lie whole."""
-        return False
 
     def row_bytes(self) -> int:
         """Bytes of one row over all fields."""

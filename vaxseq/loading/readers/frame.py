@@ -18,7 +18,6 @@ Arrays = list[npt.NDArray[Any]]
 
 # a block's intermediate arrays stay in the processor's second-level cache
 _BLOCK_BYTES = 1 << 20
-_LONG_PIECE_BYTES = 64 << 10  # of a column: two thirds of what storage gives at most; half so long a piece gets half
 
 
 class FrameReader:
@@ -42,9 +41,10 @@ class FrameReader:
         """Whether memory can't hold the data's files, so that rows are read from them."""
         return self.source.from_files
 
-    def worth_keeping(self, rows: int) -> bool:
-        """Whether runs of so many rows are quicker to read again from a file in which rows lie whole."""
-        return self.source.on_disk and rows * self.row_bytes() < _LONG_PIECE_BYTES * len(self._columns)
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether rows are quicker to read again from a file in which they lie whole."""
+        return self.source.on_disk
 
     def check(self) -> None:
         """Refuses to go on with a file that has changed since it was opened.

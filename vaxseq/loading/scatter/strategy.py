@@ -27,13 +27,14 @@ _SHARDS_IN_MEMORY = 4
 class FileReader(ItemReader, Protocol):
     """A reader that tells whether it reads from files that memory can't hold.
 
-    ``worth_keeping``: whether what it read in runs of so many rows is quicker to read again from a file of its own.
+    ``worth_keeping``: whether what it read is quicker to read again from a file of its own, row by row.
     """
 
     @property
     def from_files(self) -> bool: ...
 
-    def worth_keeping(self, rows: int) -> bool: ...
+    @property
+    def worth_keeping(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def in_buffers(reader: FileReader, index: RowIndex, plan: BatchPlan) -> bool:
 
 
 def _in_blocks(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratch) -> Way:
-    if plan.shard_count == 1 and reader.worth_keeping(plan.block_items) and in_buffers(reader, index, plan):
+    if plan.shard_count == 1 and reader.worth_keeping and in_buffers(reader, index, plan):
         folder, _ = scratch_folder(scratch)
         need = kept_bytes(plan.n_items, plan.block_items, reader.row_bytes())
         if folder is not None and need <= room(folder):

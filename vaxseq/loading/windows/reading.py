@@ -98,6 +98,7 @@ class WindowReader:
     """
 
     random_access = True  # a buffer of windows would hold each row many times
+    worth_keeping = False  # so would a file
     chunk_bytes = 8 << 20  # several are held at once; larger ones leave the caches and are no quicker
 
     def __init__(self, parts: list[Part], order: list[tuple[int, int]], window: Window, index: WindowIndex) -> None:
@@ -117,10 +118,6 @@ class WindowReader:
     def from_files(self) -> bool:
         """Whether memory can't hold what the windows are read from."""
         return any(part.reader is not None and part.reader.from_files for part in self._parts)
-
-    def worth_keeping(self, rows: int) -> bool:
-        """Never: a file of windows would hold each row many times."""
-        return False
 
     def row_bytes(self) -> int:
         """Bytes of one window over all fields."""
