@@ -221,6 +221,7 @@ def test_the_command_line_takes_a_scheduler(tmp_path, two_workers: Cluster) -> N
                 "--shuffle-seed",
                 "1",
             ],
+            ["verify", f"{tmp_path}/a.arrow"],
         ):
             with pytest.raises(SystemExit) as ended:
                 main([*verb, "--scheduler", address])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -130,6 +131,23 @@ def dask(_: Any) -> Iterator[Executor]:
 
 
 @contextmanager
+def on_ray(_: Any) -> Iterator[Executor]:
+    """The reference's own recipe, on a Ray of this machine."""
+    ray = pytest.importorskip("ray")
+    page = Path(vs.__file__).parent / "reference" / "sources.md"
+    [recipe] = re.findall(r"^```python ray\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(recipe.partition("ray.init()")[0], names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # or it would leave a token in the home folder
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        try:
+            yield names["RayExecutor"]()
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
 def variable(_: Any) -> Iterator[None]:
     """Two processes that the environment asks for."""
     with pytest.MonkeyPatch.context() as patch:
@@ -137,7 +155,13 @@ def variable(_: Any) -> Iterator[None]:
         yield None
 
 
-EXECUTORS = {"threads": threads, "processes": pool_of_processes, "dask": dask, "VAXSEQ_WORKERS": variable}
+EXECUTORS = {
+    "threads": threads,
+    "processes": pool_of_processes,
+    "dask": dask,
+    "ray": on_ray,
+    "VAXSEQ_WORKERS": variable,
+}
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ ROOMS = {
     "reference": set(),
     "profile": {"training", "loading", "features", "frame", "expressions", "display"},
     "report": {"split", "features", "frame", "dataset", "expressions", "display"},
-    "training": {"store", "loading", "features", "frame", "plan", "display"},
+    "training": {"store", "loading", "features", "frame", "dataset", "plan", "display"},
     "store": {"loading", "features", "frame", "dataset", "plan", "expressions", "display"},
     "loading": {"features", "frame", "dataset", "plan", "expressions", "display"},
     "convert": {"frame", "dataset", "expressions", "display"},

@@ -1,6 +1,7 @@
 """Training from a bucket beside training from a local disk: rows a second by order, and bytes fetched over bytes used.
 
 python tests/bench/bench_bucket.py                  # 3 M rows of 20 bytes, 60 MB
+python tests/bench/bench_bucket.py --only global    # one order alone
 python tests/bench/bench_bucket.py --rows 60000     # does it run?
 
 The bucket is moto's S3 server, a Python process on loopback: what a request costs there is the server's own work, so
@@ -55,8 +56,8 @@ def epochs(where: str, order: str, cache_bytes: int | None) -> dict[str, Any]:
     total = 0.0
     for epoch in range(2):
         before, started = tuple(remote_file.fetched) if epoch else (0, 0), time.perf_counter()
-        for index in range(len(sequence)):
-            total += float(sequence.batch(epoch, index)[0][0, 0])
+        for x, _ in sequence:
+            total += float(x[0, 0])
         found["rows_s"].append(len(frame) / (time.perf_counter() - started))
         found["fetched"].append((remote_file.fetched[0] - before[0]) / (len(frame) * ROW_BYTES))
         found["requests"].append(remote_file.fetched[1] - before[1])
@@ -72,7 +73,7 @@ def apart(folder: Path, name: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def measure(rows: int, folder: Path) -> dict[str, Any]:
+def measure(rows: int, folder: Path, only: list[str]) -> dict[str, Any]:
     made = table(rows)
     fragment_bytes = max(rows * ROW_BYTES // 16, 1 << 20)
     local = folder / "numbers"
@@ -90,7 +91,7 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
         size = vs.verify("s3://lake/numbers", progress=False).size_bytes
         verify_s = time.perf_counter() - started
         orders = {}
-        for order in ORDERS:
+        for order in only:
             here = apart(folder, f"here {order}", str(local), order, "0")
             there = apart(folder, f"there {order}", "s3://lake/numbers", order, str(size // 2))
             assert here["sum"] == there["sum"], f"{order}: the bucket's batches differ"
@@ -121,6 +122,7 @@ def said(found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--only", nargs="*", choices=ORDERS, default=list(ORDERS), help="orders")
     parser.add_argument("--one", nargs=3, metavar=("WHERE", "ORDER", "CACHE_BYTES"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -128,7 +130,7 @@ def main() -> None:
         print(json.dumps(epochs(where, order, int(most) if "://" in where else None)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(given.rows, Path(folder))
+        found = measure(given.rows, Path(folder), given.only)
     print(said(found))
     print(json.dumps(found))
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vaxseq.convert import convert
 from vaxseq.display.html import Heading, table
 from vaxseq.display.progress import FileProgress
 from vaxseq.display.tables import Display, Head
@@ -46,12 +47,18 @@ def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
     assert harmless(capsys.readouterr().err)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("terminal")
+    pq.write_table(pa.table({EVIL: [1, 2], "w": [EVIL, "x"]}), folder / "a.parquet")
+    convert(folder / "a.parquet", folder / "o.arrow", progress=False)
+    return folder
+
+
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    pq.write_table(pa.table({EVIL: [1, 2], "w": [EVIL, "x"]}), "a.parquet")
-    assert vaxseq("convert", "a.parquet", "o.arrow", "--quiet").returncode == 0
-    return tmp_path
+def data(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(made)
+    return made
 
 
 @pytest.mark.slow

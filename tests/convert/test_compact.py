@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -68,3 +69,15 @@ def test_a_file_and_a_strange_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(vs.VaxseqError, match="no vaxseq manifest"):
         vs.compact(tmp_path / "mine", progress=False)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["mine", "x.arrow"]
+
+
+def test_a_url_is_refused_and_what_is_said_to_do_instead_works(lake) -> None:
+    for number in range(3):
+        vs.convert({"x": np.array([number])}, "memory://lake/d", append=number > 0, progress=False)
+    with pytest.raises(
+        vs.VaxseqError, match=r"compact: memory://lake/d: got a URL.*convert\(vaxseq.open\(url\), other_url"
+    ):
+        vs.compact("memory://lake/d", progress=False)
+    made = vs.convert(vs.open("memory://lake/d"), "memory://lake/one", progress=False)
+    assert len(made.fragments) == 1
+    assert vs.open("memory://lake/one").x.tolist() == [0, 1, 2]

@@ -372,6 +372,33 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch) -> None:
         convert(source, tmp_path / "p.arrow", progress=False)
 
 
+@pytest.mark.usefixtures("small_units")
+def test_a_disk_that_fills_keeps_what_was_written_before(tmp_path, monkeypatch) -> None:
+    import errno
+
+    from vaxseq.convert.writers.ipc import IpcFile
+
+    source = tmp_path / "a.csv"
+    source.write_text("i\n" + "".join(f"{i}\n" for i in range(600)))
+    whole = convert(source, tmp_path / "whole.arrow", progress=False)
+    real = IpcFile.append
+
+    def full(self, batch) -> None:
+        if len(self.blocks) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IpcFile, "append", full)
+        with pytest.raises(DatasetError, match="disk is full"):
+            convert(source, tmp_path / "o.arrow", progress=False)
+    journal = (tmp_path / "o.arrow.partial" / "journal.jsonl").read_text()
+    assert journal.count('"pieces"') == 3
+    made = convert(source, tmp_path / "o.arrow", progress=False)
+    assert (made.n_rows, made.ranges) == (600, whole.ranges)
+    assert table_of(made).equals(table_of(whole))
+
+
 def test_what_is_no_source_says_what_to_make_of_it(tmp_path):
     for given, remedy in (
         (5, "convert: got int, expected a dataset's path, a vaex, pandas"),

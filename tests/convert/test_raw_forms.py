@@ -254,6 +254,16 @@ def test_workers_and_sorting_see_the_same_forms(tmp_path: Path) -> None:
     assert sorted(table["x"].to_pylist()) == list(range(301))
 
 
+@pytest.mark.usefixtures("small_units")
+@pytest.mark.parametrize("mark", ["-9999", "9999"])
+def test_a_mark_of_a_missing_value_far_down_is_told(tmp_path: Path, mark: str) -> None:
+    near = ["999", *(str(i % 400) for i in range(500)), "998"]  # 999 is a mark elsewhere, and none among these
+    source = written(tmp_path, "i;x\n" + "".join(f"{i};{x}\n" for i, x in enumerate([*near, mark, *near])))
+    (notice,) = convert(source, tmp_path / "o.arrow", progress=False).notices
+    assert f"{mark} in 1 of 1,005 rows; all others lie between 0 and 998" in notice.message
+    assert notice.lines == (f"line 504: '{mark}'",)
+
+
 def test_options_lead_to_the_end(tmp_path: Path) -> None:
     content = "t;price;on\n1/2/2021;$1,250.00;Y\n3/4/2021;$2.50;N\n5/6/2021;-;N\n"
     taken, table = settled(tmp_path, content)

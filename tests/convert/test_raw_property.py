@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.convert.raw_text import converted, merged_options_of
+from vaxseq.convert.forms.marks import SENTINELS
 from vaxseq.dataset.notice import merged_options
 from vaxseq.errors import VaxseqError
 
@@ -84,10 +85,10 @@ SENTINEL = "-9999"
 MISSING = ["", "NA", " NA ", "-", "n/a", "NaN", "None", SENTINEL, "?", "null"]
 YES_NO = {"bool": ("true", "false"), "words": ("yes", "no"), "switch": ("On", "Off"), "Ja": ("Ja", "Nein")}
 moments = st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2030, 1, 1)).map(lambda t: t.replace(microsecond=0))
-amounts = st.integers(-(10**9), 10**9).map(lambda cents: cents / 100)
+amounts = st.integers(-(10**9), 10**9).map(lambda cents: cents / 100).filter(lambda amount: amount not in SENTINELS)
 rows = st.lists(
     st.tuples(moments, st.none() | amounts, st.none() | st.integers(-(2**53), 2**53), st.booleans()),
-    min_size=3, max_size=12,
+    min_size=3, max_size=24,
 )  # fmt: skip
 
 

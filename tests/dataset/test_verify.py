@@ -16,7 +16,7 @@ from vaxseq.cli import main
 from vaxseq.convert import stage
 from vaxseq.convert.readers import delimited
 from vaxseq.dataset import checksums
-from vaxseq.dataset.checksums import CHUNK_BYTES, ChunkChecksums, check_seal
+from vaxseq.dataset.checksums import CHUNK_BYTES, ChunkChecksums, StretchChecksums, check_seal
 from vaxseq.errors import DatasetError, SourceNotFoundError
 
 FLIPS = int(os.environ.get("VAXSEQ_TEST_FLIPS", "50"))  # by kind of file
@@ -164,6 +164,37 @@ def test_pieces_of_any_size_give_the_same_sums(tmp_path: Path, sizes: list[int])
         copied = sums.copy()
         copied.add(b"more")
     assert sums.chunks() == ChunkChecksums.of(tmp_path / "x", len(content)).chunks()
+
+
+@pytest.mark.parametrize("start", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 5])
+@pytest.mark.parametrize("size", [0, 3, CHUNK_BYTES, 3 * CHUNK_BYTES + 9])
+def test_what_a_writer_hashed_of_a_stretch_is_not_read_again(tmp_path: Path, start: int, size: int) -> None:
+    content = np.random.default_rng(0).bytes(start + size + CHUNK_BYTES)
+    (tmp_path / "x").write_bytes(content)
+    stretch = StretchChecksums(start)
+    for at in range(start, start + size, 10_007):
+        stretch.add(content[at : min(at + 10_007, start + size)])
+    known = stretch.chunks()
+    assert set(known) == {
+        number for number in range(9) if number * CHUNK_BYTES >= start and (number + 1) * CHUNK_BYTES <= start + size
+    }
+    read: list[int] = []
+    found = ChunkChecksums.of(tmp_path / "x", len(content), read.append, known)
+    assert found.chunks() == ChunkChecksums.of(tmp_path / "x", len(content)).chunks()
+    assert sum(read) == len(content) - len(known) * CHUNK_BYTES
+
+
+def test_columns_of_hdf5_are_hashed_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    of = checksums._chunks_of
+    monkeypatch.setattr(
+        checksums, "_chunks_of", lambda path, start, stop: read.append(stop - start) or of(path, start, stop)
+    )
+    rows = np.arange(ROWS)
+    more = {"flag": rows % 3 == 0, "pair": pa.FixedSizeListArray.from_arrays(np.arange(2.0 * ROWS), 2)}
+    vs.convert(pa.table({**table().to_pydict(), **more}), tmp_path / "o.hdf5", progress=False)
+    assert sum(read) < 0.4 * os.path.getsize(tmp_path / "o.hdf5")  # where two datasets meet
+    assert check_seal(tmp_path / "o.hdf5") == []
 
 
 def test_a_file_s_sums_are_the_same_whoever_reads_them_and_end_where_it_ends(tmp_path, monkeypatch) -> None:

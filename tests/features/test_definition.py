@@ -205,20 +205,20 @@ def test_a_window_block_that_cannot_be(block: str, message: str) -> None:
     ],
 )
 def test_yaml_that_is_refused(text: str, message: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(DefinitionError, match=message):
         FeatureSet.from_text(text)
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
 
 
 def test_a_yaml_bomb_is_refused_at_once() -> None:
     bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(DefinitionError, match="an alias"):
         FeatureSet.from_text(bomb)
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 def test_plain_scalars_are_those_of_yaml_1_2() -> None:

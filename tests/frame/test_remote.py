@@ -214,6 +214,18 @@ def test_a_torn_block_and_a_draft_of_a_killed_process_are_removed(tmp_path) -> N
     assert blocks_in(tmp_path / "c") <= 1000
 
 
+def test_room_is_made_among_its_own_files_only(tmp_path) -> None:
+    others = [tmp_path / "c" / name for name in ("photos/a.jpg", "bb/thesis.txt")]
+    for one in others:
+        one.parent.mkdir(parents=True)
+        one.write_bytes(b"mine" * 500)
+    cache = BlockCache(tmp_path / "c", 1000)
+    for number in range(30):
+        cache.put(f"bb{number}", bytes(100))
+    assert [one.read_bytes() for one in others] == [b"mine" * 500] * 2
+    assert cache.get("bb0") is None and cache.get("bb29") == bytes(100)
+
+
 WRITER = """
 import sys
 from pathlib import Path

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -14,11 +16,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from prepared import PreparedPython
 
 import vaxseq as vs
 from vaxseq.errors import DatasetError
 from vaxseq.frame import Source
-from vaxseq.frame.mapped_files import map_file
+from vaxseq.frame.file_maps import map_file
 from vaxseq.frame.watch import Mark, Watch
 
 TARGETS = ["d.arrow", "d.hdf5", "folder"]
@@ -107,6 +110,76 @@ except vs.VaxseqError as error:
     assert (done.returncode, done.stdout[:4]) == (0, "said"), done.stderr
 
 
+CUT_WHILE_READ = """
+import os, shutil, sys
+import numpy as np
+import vaxseq as vs
+from vaxseq.errors import DatasetError
+from vaxseq.frame.watch import Mark
+
+way, whole, path = sys.argv[1:]
+shutil.copy(whole, path)
+file = path
+looked, cut = Mark.check, None
+
+def check_and_cut(mark):
+    looked(mark)
+    if mark.path == cut:
+        os.truncate(cut, 100_000)  # between the look and the read
+
+Mark.check = check_and_cut
+frame = vs.open(path)
+held = frame.a.values
+sequence = vs.Sequence(frame, inputs=["a"], batch_size=1000, read_ahead=2 * (way == "ahead"))
+if way == "store":
+    file = path + ".h5"
+    vs.materialize(path, None, file, inputs=["a"], progress=False)
+    sequence = vs.Sequence(path, inputs=["a"], batch_size=1000, store=file, read_ahead=0)
+cut = file if way != "held" else None
+try:
+    if way == "vaex":
+        frame.mean("a")
+    elif way == "held":
+        os.truncate(file, 100_000)
+        np.asarray(held).sum()
+    else:
+        [sequence.batch(0, number) for number in range(300, len(sequence))]
+    print("no error")
+except DatasetError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="another system's signals")
+@pytest.mark.parametrize("suffix", ["arrow", "hdf5"])
+@pytest.mark.parametrize("way", ["in order", "ahead", "store", "vaex", "held"])
+def test_a_file_that_is_cut_while_it_is_read_is_an_error(
+    tmp_path: Path, keras_python: PreparedPython, suffix: str, way: str
+) -> None:
+    path, _ = written(tmp_path, f"whole.{suffix}", 400_000)
+    done = keras_python.run(["-c", CUT_WHILE_READ, way, str(path), str(tmp_path / f"d.{suffix}")])
+    assert done.returncode == 0, done.stderr
+    expected = rf"{tmp_path}/d.{suffix}(.h5)?: was cut short( while it was read|: got 100,000 bytes)"
+    assert re.match(expected, done.stdout), done.stdout + done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another system's signals")
+def test_the_fault_of_another_s_map_is_its_own(tmp_path: Path, python: PreparedPython) -> None:
+    path, _ = written(tmp_path, "d.arrow")
+    code = (
+        "import mmap, sys, vaxseq as vs\n"
+        "frame = vs.open(sys.argv[1])\n"
+        "with open(sys.argv[2], 'w+b') as file:\n"
+        "    file.write(b'x' * 10_000), file.flush()\n"
+        "    other = mmap.mmap(file.fileno(), 10_000)\n"
+        "    file.truncate(0)\n"
+        "    other[9_000]\n"
+    )
+    assert python.run(["-c", code, str(path), str(tmp_path / "other")]).returncode == -signal.SIGBUS
+
+
 def test_an_append_leaves_an_open_frame_alone(tmp_path: Path) -> None:
     path, _ = written(tmp_path, "folder")
     frame = vs.open(path)
@@ -173,7 +246,7 @@ def test_many_files_are_looked_at_a_tenth_of_the_time(tmp_path: Path) -> None:
     watch = Watch(Mark.of(str(tmp_path / str(number))) for number in range(40))
     watch.check()
     (tmp_path / "7").write_bytes(b"xx")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
 
     def look() -> None:
         while time.monotonic() < deadline:

@@ -117,13 +117,19 @@ def test_a_rank_reads_its_blocks_and_gathers_no_row(
 
 
 @pytest.mark.slow
-@given(st.integers(1, 3000), st.integers(1, 20), st.integers(1, 9), st.sampled_from(["it can", "set", "move"]))
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 20),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.sampled_from(["it can", "set", "move"]),
+)
 def test_a_block_is_read_once_and_kept_as_it_was(
-    tmp_path_factory: Any, rows: int, blocks: int, buffer_blocks: int, refused: str
+    tmp_path_factory: Any, rows: int, blocks: int, buffer_blocks: int, together: int, refused: str
 ) -> None:
     block_rows = -(-rows // blocks)
     x, y = np.random.default_rng(0).random((rows, 3), np.float32), np.arange(rows)
-    kept, read = KeptBlocks(tmp_path_factory.getbasetemp(), rows, block_rows, 12 + 8), []
+    kept, read = KeptBlocks(tmp_path_factory.getbasetemp(), rows, block_rows, 12 + 8, together=together), []
 
     def by_columns(blocks: list[Block], out: Arrays) -> None:
         read.extend(block.number for block in blocks)
@@ -138,7 +144,7 @@ def test_a_block_is_read_once_and_kept_as_it_was(
             for number in range(epoch == 0, order.n_buffers):  # the first epoch was begun by another run
                 buffer = order.buffer(number)
                 out = [np.empty((buffer.stop - buffer.start, 3), np.float32), np.empty(buffer.stop - buffer.start, int)]
-                kept.load(buffer.parts(), out, by_columns)
+                kept.load(buffer.parts(), out, by_columns, buffer.numbered)
                 positions = buffer.positions(buffer.start, buffer.stop)
                 places = buffer.places(buffer.start, buffer.stop)
                 np.testing.assert_array_equal(out[0][places], x[positions])
@@ -196,7 +202,7 @@ def test_a_disk_that_fills_up_is_told_and_rows_go_on_by_columns(
 
 def test_rows_that_a_disk_loses_are_told(tmp_path: Path) -> None:
     kept, out = KeptBlocks(tmp_path, 100, 50, 8), [np.arange(50)]
-    kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None)
+    kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None, lambda numbers: [])
     os.ftruncate(kept._opened(), 0)
     with pytest.raises(ScratchError, match="lost rows that were written. Is its disk failing"):
-        kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None)
+        kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None, lambda numbers: [])

@@ -146,11 +146,11 @@ def test_a_rank_with_nothing_left_gets_a_full_batch_of_weight_zero():
 
 def test_a_thousand_million_rows_cost_nothing_to_plan():
     tracemalloc.start()
-    begun = time.perf_counter()
+    begun = time.thread_time()
     rows = AllRows(10**9)
     plan = BatchPlan(rows.n, 1024, shuffle="global", seed=1)
     found = rows.select(plan.positions(0, plan.num_batches // 2, 4).positions)
-    took = time.perf_counter() - begun
+    took = time.thread_time() - begun
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(found) == 4096

@@ -182,10 +182,10 @@ def test_half_of_a_hundred_million_rows_in_14_mb_at_a_cost_without_position():
     def cost(at: int) -> float:
         best = np.inf
         for _ in range(20):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             index.ids(at, at + 1024)
             index.select(np.arange(at, at + 1024))
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.thread_time() - begun)
         return best
 
     assert cost(index.n - 2000) < 3 * cost(0)  # a scan from the first row would be thousands of times

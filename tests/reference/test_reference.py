@@ -34,8 +34,16 @@ from vaxseq.reference import page, topics
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "vaxseq" / "reference"
 # run by processes of their own: tests/training/sharded_training.py, tests/training/test_service.py,
-# tests/features/test_packaged_steps.py
-ELSEWHERE = {"python ddp", "python processes", "python mirrored", "python workers", "python service", "python package"}
+# tests/features/test_packaged_steps.py, tests/test_executors.py
+ELSEWHERE = {
+    "python ddp",
+    "python processes",
+    "python mirrored",
+    "python workers",
+    "python service",
+    "python package",
+    "python ray",
+}
 
 
 def blocks(topic: str, language: str) -> list[str]:

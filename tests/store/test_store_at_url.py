@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +120,40 @@ def test_s3_killed_and_with_faults(frame, tmp_path, forkserver, monkeypatch) -> 
         on_machine("two", monkeypatch, tmp_path)
         assert bits(vs.materialize(frame, None, "s3://lake/features.h5", **PLAIN)) == bits(made)
         assert Proxy.done
+
+
+def test_copies_are_bounded_and_those_in_use_stay(frame, lake, tmp_path, monkeypatch) -> None:
+    urls = [f"memory://lake/{name}.h5" for name in "abc"]
+    made = [vs.materialize(frame, None, url, **PLAIN) for url in urls[:2]]
+    size = os.path.getsize(made[0].path)
+    monkeypatch.setattr(at_url, "_MOST_BYTES", int(2.5 * size))
+    made.append(vs.materialize(frame, None, urls[2], **PLAIN))
+    assert all(os.path.exists(one.path) for one in made), "this process has used all of them"
+    at_url._in_use.clear()  # as if it had ended
+    for age, one in enumerate(made):
+        os.utime(Path(one.path).parent / "used", (1000 - age, 1000 - age))  # the last one for longest
+    options = {"inputs": ["x"], "targets": "y", "batch_size": 100}
+    assert len(vs.Sequence(frame, store=urls[2], **options)) == 50  # in use, and now used last
+    assert [os.path.exists(one.path) for one in made] == [True, False, True]
+    assert len(vs.Sequence(frame, store=urls[1], **options)) == 50  # fetched anew, and the first one goes
+    assert [os.path.exists(one.path) for one in made] == [False, True, True]
+
+
+def test_another_process_s_copy_stays(frame, lake, tmp_path, monkeypatch) -> None:
+    made = vs.materialize(frame, None, URL, **PLAIN)
+    folder = Path(made.path).parent
+    at_url._in_use.clear()
+    program = (
+        f"import fcntl; file = open({str(folder / 'used')!r}); fcntl.flock(file, fcntl.LOCK_SH); print(1, flush=True)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"{program}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    monkeypatch.setattr(at_url, "_MOST_BYTES", 0)
+    at_url._make_room(folder.parent)
+    assert os.path.exists(made.path)
+    holder.communicate(b"\n")
+    at_url._make_room(folder.parent)
+    assert sorted(one.name for one in folder.iterdir()) == ["lock", "used"]

@@ -204,7 +204,7 @@ def test_threads_end_with_the_object():
     assert readers()
     del data
     gc.collect()
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while readers():
         assert time.monotonic() < limit, "the read-ahead threads outlive their Sequence"
         time.sleep(0.02)

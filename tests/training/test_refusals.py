@@ -121,6 +121,12 @@ def test_complex_columns_and_empty_frames_are_refused_by_name():
         Sequence(vaex.from_arrays(x=np.zeros(0)), inputs=["x"])
 
 
+def test_a_batch_beyond_the_memory_is_refused_before_it_is_made():
+    with pytest.raises(OptionError, match="batch_size: a batch of 10,000,000,000 rows takes .* GB, and memory"):
+        sequence(batch_size=10**10, pad=True)
+    assert len(sequence(batch_size=10**12)) == 1  # of the rows that there are
+
+
 def test_padding_counts_in_no_metric_and_no_prediction():
     found = []
     for pad in (False, True):

@@ -1,4 +1,4 @@
-"""``--scheduler``: a Dask cluster as the executor that convert, fit and materialize take."""
+"""``--scheduler``: a Dask cluster as the executor that convert, fit, materialize and verify take."""
 
 from __future__ import annotations
 

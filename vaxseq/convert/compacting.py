@@ -13,6 +13,7 @@ from vaxseq.convert.journal import Journal, boot, locked
 from vaxseq.convert.planning import working_folder
 from vaxseq.convert.run import FRAGMENT_BYTES, convert
 from vaxseq.convert.target import check_place, check_replaceable, check_work
+from vaxseq.dataset.addresses import is_url, shown
 from vaxseq.dataset.manifest import Manifest
 from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
 
@@ -36,7 +37,7 @@ def compact(
 
     Raises:
         SourceNotFoundError: nothing is there.
-        OptionError: the dataset is one file.
+        OptionError: the dataset is one file, or at a URL.
         DatasetError: no dataset of ours, a damaged one, or one that is being written.
 
     >>> import tempfile, pyarrow as pa
@@ -48,6 +49,11 @@ def compact(
     ...     len(made.fragments), made.n_rows
     (1, 5)
     """
+    if isinstance(path, str) and is_url(path):
+        raise OptionError(
+            f"compact: {shown(path)}: got a URL, expected a folder on a local disk. "
+            "convert(vaxseq.open(url), other_url) writes the same rows as few large fragments."
+        )
     target = Path(path)
     check_place(target)
     work = working_folder(target)

@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert import text
+from vaxseq.convert.forms.day_numbers import DayNumbers
 from vaxseq.convert.forms.detection import FormDetector, read_column
 from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Piece, Request, Source
 from vaxseq.convert.readers.delimited import TextReader
-from vaxseq.convert.refinement import MOST_FOOTERS, Extremes, footers_told
+from vaxseq.convert.refinement import GLANCE, MOST_FOOTERS, Extremes, footers_told, of_days
 from vaxseq.dataset.notice import Notice, merged_options
 from vaxseq.dataset.schema import type_name
 from vaxseq.display.html import Heading
@@ -150,6 +151,8 @@ def as_arguments(options: Mapping[str, Any]) -> str:
     for key, value in options.items():
         if key == "on_bad_rows":
             parts.append(f"--on-bad-rows {value}")
+        elif key == "format":
+            parts.append(f"--format {value}")
         elif key == "columns":
             parts.append(f"--columns {shlex.quote(','.join(value))}")
         else:
@@ -184,6 +187,8 @@ def _sampled(reader: TextReader, name: str, cells: pa.Array) -> _Sampled:
         return _Sampled(cells, kind, text.parse(cells, kind, reader.format)[0], None, None)
     look = subject.look()
     counted = pc.value_counts(present.drop_null())
+    if not subject.glance(counted.field("values").slice(0, GLANCE)):
+        return _Sampled(cells, kind, present, None, None)
     look.take(counted.field("values"), np.asarray(counted.field("counts")))
     if (decided := decide(look)) is not None:
         return _Sampled(cells, decided.kind, _read(present, decided), decided.form, None)
@@ -205,6 +210,11 @@ def _tell(columns: Mapping[str, _Sampled]) -> None:
             extremes = Extremes()
             extremes.take(pa.chunked_array([one.values]), [])
             one.notice = next(iter(extremes.notices(name, name, len(one.values), lambda _, cells, __: cells)), None)
+            days = DayNumbers()
+            if pa.types.is_int64(one.kind):
+                days.take(one.values.drop_null().to_numpy())
+            if days.whole:
+                one.notice = of_days(name, name, (str(days.first),))
 
 
 def _read(cells: pa.Array, decided: Decided) -> pa.Array:

@@ -12,16 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaxseq.convert.forms.day_numbers import FIRST, LAST, DayNumbers
 from vaxseq.convert.forms.detection import FormDetector, Subject
 from vaxseq.convert.forms.sentinels import Spread, has_mark
 from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
+from vaxseq.convert.ranges import Range
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged_reader import Reread, staged_groups
 from vaxseq.dataset.notice import Notice
 
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
-_GLANCE = 1024  # distinct values that tell most text apart from numbers and times
+GLANCE = 1024  # distinct values that tell most text apart from numbers and times
 _EXAMPLES = 3
 MOST_FOOTERS = 3  # lines at the end that may be totals and remarks
 
@@ -40,15 +42,17 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
     for name, subject in subjects.items():
         if is_text(stage.types[name]) and (look := _glance(stage, name, subject)) is not None:
             looks[name] = look
-    marked = {
-        name for draft in stage.drafts for ranges in draft.ranges for name, both in ranges.items() if has_mark(*both)
-    }
+    ranges = [one for draft in stage.drafts for one in draft.ranges]
+    marked = {name for one in ranges for name, both in one.items() if has_mark(*both)}
     extremes = {
-        name: Extremes() for name in subjects
+        name: Extremes(*_whole_range(name, ranges)) for name in subjects
         if name in marked and (pa.types.is_int64(stage.types[name]) or pa.types.is_float64(stage.types[name]))
     }  # fmt: skip
+    days = {
+        name: DayNumbers() for name in subjects if pa.types.is_int64(stage.types[name]) and _may_be_days(name, ranges)
+    }
     places: dict[tuple[str, str], list[PieceKey]] = {}
-    wanted = [*looks, *extremes]
+    wanted = [*looks, *extremes, *days]
     drafts = [draft for draft in stage.drafts if draft.groups] if wanted else []
     for keys, table, _ in staged_groups(stage, drafts, reread, wanted):
         for name, look in looks.items():
@@ -58,27 +62,55 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
                 for word in (*_examples(look), *look.marks().values()):
                     places.setdefault((name, word), keys)
         for name, one in extremes.items():
-            one.take(table[name], keys)
-    return _said(stage, subjects, looks, extremes, places, find)
+            if one.alive:
+                one.take(table[name], keys)
+        for name, day in days.items():
+            if day.alive and not pa.types.is_null(table[name].type):
+                day.take(table[name].drop_null().to_numpy())
+                places.setdefault((name, str(day.first)), keys)
+        if not any(one.alive for some in (looks, extremes, days) for one in some.values()):
+            break
+    seen = _said(stage, subjects, looks, extremes, places, find)
+    for name, day in days.items():
+        if day.whole:
+            lines = find(name, [str(day.first)], places[name, str(day.first)])
+            seen.notices.append(of_days(name, subjects[name].source_name, tuple(lines)))
+    return seen
+
+
+def of_days(name: str, source_name: str, lines: tuple[str, ...]) -> Notice:
+    """A notice for whole numbers that are all days."""
+    return Notice(
+        name, "whole numbers that are all dates, as 20211231", lines, {"forms": {source_name: "compact"}}, True
+    )
+
+
+def _may_be_days(name: str, ranges: Iterable[Mapping[str, Range]]) -> bool:
+    """Whether all of a column's values lie where days do."""
+    own = [one[name] for one in ranges if name in one]
+    return bool(own) and all(low >= FIRST and high <= LAST for low, high in own)
 
 
 def _glance(stage: Stage, name: str, subject: Subject) -> FormDetector | None:
     """A look at the first values; None when they are text and nothing else."""
-    look = subject.look()
-    values = _first_values(stage, name)
-    look.take(values, np.ones(len(values), np.int64))
-    return subject.look() if look.alive else None
+    return subject.look() if subject.glance(_first_values(stage, name)) else None
+
+
+def _whole_range(name: str, ranges: Iterable[Mapping[str, Range]]) -> Range:
+    """From the least to the greatest value of a column, of its groups' ranges."""
+    own = [one[name] for one in ranges if name in one]
+    return min(low for low, _ in own), max(high for _, high in own)
 
 
 def _first_values(stage: Stage, name: str) -> pa.Array:
     if name in stage.coders:
-        return pa.array(stage.coders[name].values[:_GLANCE], pa.string())
+        return pa.array(stage.coders[name].values[:GLANCE], pa.string())
     for draft in stage.drafts:
         if draft.groups and is_text(draft.types[name]):
             values = (
                 stage.all_words(name) if pa.types.is_dictionary(draft.types[name]) else stage.first_batch(draft)[name]
             )
-            return pc.unique(values.slice(0, _GLANCE)).drop_null()
+            return pc.unique(values.slice(0, GLANCE)).drop_null()
     return pa.array([], pa.string())
 
 
@@ -173,9 +205,16 @@ def _odd(notice: Notice) -> set[str]:
 class Extremes:
     """The smallest and largest number of a column, and how often a logger's mark of a missing value is one of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, low: float = float("-inf"), high: float = float("inf")) -> None:
+        """Of a column whose values lie from ``low`` to ``high``, marks among them."""
         self._spread = Spread()
+        self._range = low, high
         self.places: dict[float, list[PieceKey]] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether more of the column may say more."""
+        return self._spread.is_open(*self._range)
 
     def take(self, column: pa.ChunkedArray, keys: list[PieceKey]) -> None:
         """More of the column."""

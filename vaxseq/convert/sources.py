@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from vaxseq.convert import archives, storage
-from vaxseq.convert.readers import readers
+from vaxseq.convert.readers import readers, streams
 from vaxseq.convert.readers.base import Source
 from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.memory import MemoryReader
@@ -20,6 +20,8 @@ from vaxseq.convert.readers.streams import bare_suffix
 from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
 from vaxseq.dataset.remote_folder import fragment_abouts, read_manifest
 from vaxseq.errors import DatasetError, OptionError, SourceError, SourceNotFoundError, did_you_mean
+
+_LOOK = 1 << 12  # bytes that tell text
 
 
 def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
@@ -141,9 +143,12 @@ def _source(path: str, format_name: str | None, root: str | None) -> Source:
     found = format_name or _format_of(path)
     if found is None:
         known = sorted({suffix for reader in readers().values() for suffix in reader.suffixes})
+        text = not storage.is_url(path) and b"\0" not in streams.first_bytes(path, _LOOK)
+        remedy = "It is text: pass format='csv' if that is a table." if text else "Pass format=."
         raise SourceError(
             f"{storage.shown(path)}: unknown format; got suffix {Path(path).suffix!r}, expected one of {known}. "
-            "Pass format=."
+            f"{remedy}",
+            options={"format": "csv"} if text else None,
         )
     if archives.parts(path) is not None and not readers()[found].is_text:
         raise SourceError(

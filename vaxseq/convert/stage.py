@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,25 @@ class Draft:
         return pa.schema(list(self.types.items()))
 
 
+Block = tuple[int, int, int]  # of an IPC file: (offset, metadata size, body size)
+
+
+@dataclass(slots=True)
+class _Writing:
+    """A group of pieces that the writing thread is at, and its line of the journal, which says where it will stand."""
+
+    draft: Draft
+    pieces: list[PieceKey]
+    rows: int
+    line: dict[str, Any]
+    written: Future[tuple[list[Block], int, dict[str, Range]]]
+
+
 class Stage:
-    """Appends pieces in order. After a kill, ``Stage`` on the same folder stands behind the last journaled group."""
+    """Appends pieces in order. After a kill, ``Stage`` on the same folder stands behind the last journaled group.
+
+    A thread writes a group while the next one is read; the group is journaled when it is written.
+    """
 
     def __init__(self, folder: Path, key: str, types: dict[str, pa.DataType], fixed: frozenset[str],
     draft_bytes: int | None,
@@ -66,6 +84,8 @@ class Stage:
         self._held: list[tuple[PieceKey, Finished]] = []
         self._held_rows = self._held_bytes = 0
         self._file: IpcFile | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vaxseq-stage")
+        self._writing: _Writing | None = None
         self._journaled_values: dict[str, int] = {}
         self._given_up: dict[str, Coder] = {}  # of columns with too many values: earlier drafts still hold codes
         self._journal = Journal(folder)
@@ -142,42 +162,45 @@ class Stage:
                 self.coders[name] = Coder()
 
     def flush(self) -> None:
-        """Writes what is held as record batches and a journal line."""
+        """Gives what is held to the thread that writes it as record batches; it is journaled after that."""
+        self._settle()
         if not self._held:
             return
         table = self._joined()
-        draft = self._draft_for(table.schema)
-        assert self._file is not None
-        before = len(self._file.blocks)
-        for start in range(0, table.num_rows, MAX_BATCH_ROWS):
-            for batch in table.slice(start, MAX_BATCH_ROWS).combine_chunks().to_batches():
-                self._file.append(batch)  # several where a column has more than 2 GB of text
-        added = self._file.blocks[before:]
-        keys = [key for key, _ in self._held]
-        group = (keys, table.num_rows, len(added))
-        draft.groups.append(group)
-        draft.ranges.append(ranges_in(table))  # while the rows are at hand
-        draft.blocks = self._file.blocks
-        draft.length, draft.rows = self._file.length, draft.rows + table.num_rows
+        draft, file = self._draft_for(table.schema)
         rejects = [reject for _, one in self._held for reject in one.rejects]
         self._rejects_length += log_rejects(self.folder, self._rejects_length, rejects)
         self.rejected += len(rejects)
         self.dropped += sum(one.dropped for _, one in self._held)
-        self._journal.add({
-            "draft": len(self.drafts) - 1, "pieces": keys, "rows": table.num_rows, "blocks": added,
-            "length": draft.length,
-            "values": self._new_values(), "next": self.next, "rejected": len(rejects),
-            "rejects_length": self._rejects_length,
+        keys = [key for key, _ in self._held]
+        line = {
+            "draft": len(self.drafts) - 1, "pieces": keys, "rows": table.num_rows, "values": self._new_values(),
+            "next": self.next, "rejected": len(rejects), "rejects_length": self._rejects_length,
             "dropped": self.dropped, "types": {name: type_name(kind) for name, kind in self.types.items()},
-            "ranges": draft.ranges[-1],
-        })  # fmt: skip
+        }  # fmt: skip
+        written = self._thread.submit(_write, file, table)
+        self._writing = _Writing(draft, keys, table.num_rows, line, written)
         self._held = []
         self._held_rows = self._held_bytes = 0
         if time.monotonic() - self._synced > _SYNC_S:
             self.sync()
 
+    def _settle(self) -> None:
+        """Waits until the last group is written, and journals it. Raises what the writing met, such as a full disk."""
+        if (group := self._writing) is None:
+            return
+        self._writing = None
+        blocks, length, ranges = group.written.result()
+        draft = group.draft
+        draft.groups.append((group.pieces, group.rows, len(blocks)))
+        draft.ranges.append(ranges)
+        draft.blocks += blocks
+        draft.length, draft.rows = length, draft.rows + group.rows
+        self._journal.add({**group.line, "blocks": blocks, "length": length, "ranges": ranges})
+
     def sync(self) -> None:
-        """Makes the journaled rows survive a power cut."""
+        """Makes the rows that were flushed survive a power cut."""
+        self._settle()
         if self._file is not None and self.drafts:
             self._file.sync()
             self._journal.add({"synced": self.next})
@@ -228,7 +251,7 @@ class Stage:
         """Puts a piece, parsed again, in its place."""
         self._held = [(held, finished if held == key else one) for held, one in self._held]
 
-    def _draft_for(self, schema: pa.Schema) -> Draft:
+    def _draft_for(self, schema: pa.Schema) -> tuple[Draft, IpcFile]:
         """The last draft when it has these types and room; a new one otherwise."""
         draft = self.drafts[-1] if self.drafts else None
         full = draft is not None and self._draft_bytes is not None and draft.length >= self._draft_bytes
@@ -246,7 +269,7 @@ class Stage:
         elif self._file is None:
             self._file = IpcFile(self.folder / draft.name, draft.schema(), draft.blocks, draft.length, draft.sums)
             draft.sums = self._file.sums
-        return draft
+        return draft, self._file
 
     def _new_values(self) -> dict[str, list[str]]:
         found = {}
@@ -286,7 +309,10 @@ class Stage:
             self._given_up[name] = self.coders.pop(name)
 
     def close(self) -> None:
-        """Leaves the drafts as they are."""
+        """Leaves the drafts as they are, every group that was written journaled."""
+        if self._writing is not None and self._writing.written.exception() is None:  # else another one is on its way
+            self._settle()
+        self._thread.shutdown()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -298,16 +324,24 @@ class Stage:
 
     def first_batch(self, draft: Draft) -> pa.RecordBatch:
         """The first rows of a draft that has no dictionary columns among those that are asked of it."""
-        with pa.OSFile(str(self.folder / draft.name)) as file:
-            offset, metadata, body = draft.blocks[0]
-            file.seek(offset)
-            message = pa.ipc.read_message(pa.py_buffer(file.read(metadata + body)))
+        with pa.memory_map(str(self.folder / draft.name)) as file:
+            file.seek(draft.blocks[0][0])
+            message = pa.ipc.read_message(file)
         codes = [(name, pa.int32() if pa.types.is_dictionary(kind) else kind) for name, kind in draft.types.items()]
         return pa.ipc.read_record_batch(message, pa.schema(codes))
 
     def size_bytes(self) -> int:
         """Bytes of all drafts."""
         return sum(os.path.getsize(self.folder / draft.name) for draft in self.drafts)
+
+
+def _write(file: IpcFile, table: pa.Table) -> tuple[list[Block], int, dict[str, Range]]:
+    """Appends the rows; gives their record batches, the file's length behind them, and their ranges."""
+    before = len(file.blocks)
+    for start in range(0, table.num_rows, MAX_BATCH_ROWS):
+        for batch in table.slice(start, MAX_BATCH_ROWS).combine_chunks().to_batches():
+            file.append(batch)  # several where a column has more than 2 GB of text
+    return file.blocks[before:], file.length, ranges_in(table)  # the rows are at hand
 
 
 def _as_text(column: pa.ChunkedArray) -> list[pa.Array]:

@@ -85,7 +85,7 @@ class BlockCache:
         """Removes what wasn't used for longest, and a killed process's drafts; the bytes that are left."""
         found = []
         for folder in self._folder.iterdir():
-            for path in folder.iterdir() if folder.is_dir() else ():
+            for path in folder.glob(f"{folder.name}*") if len(folder.name) == 2 else ():  # ours, as _path names them
                 if path.name.endswith(_DRAFT):  # nobody writes one while we hold the lock
                     path.unlink()
                     continue

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import xxhash
@@ -70,22 +71,54 @@ class ChunkChecksums:
         return [*self._done, self._open.intdigest()] if self._filled else list(self._done)
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], length: int, told: Callable[[int], None] | None = None) -> ChunkChecksums:
-        """Of a file's first bytes, or all of a shorter one. Threads share them: one reads while another hashes."""
+    def of(
+        cls,
+        path: str | os.PathLike[str],
+        length: int,
+        told: Callable[[int], None] | None = None,
+        known: Mapping[int, int] = MappingProxyType({}),
+    ) -> ChunkChecksums:
+        """Of a file's first bytes, or all of a shorter one. Threads share them: one reads while another hashes.
+
+        Chunks that are ``known``, number to hash, aren't read.
+        """
         made = cls()
-        whole = length - length % CHUNK_BYTES
-        calls = ((path, at, min(at + _STRETCH_BYTES, whole)) for at in range(0, whole, _STRETCH_BYTES))
+        found = dict(known)
+        stretches = list(_unknown(length // CHUNK_BYTES, known))
+        calls = ((path, start * CHUNK_BYTES, stop * CHUNK_BYTES) for start, stop in stretches)
         with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-            for found in in_turn(pool, _chunks_of, calls, where=os.fspath(path)):
-                made._done += found
-                made.length += len(found) * CHUNK_BYTES
+            hashes = in_turn(pool, _chunks_of, calls, where=os.fspath(path))
+            for (start, _), chunks in zip(stretches, hashes, strict=True):
+                found |= enumerate(chunks, start)
                 if told is not None:
-                    told(len(found) * CHUNK_BYTES)
+                    told(len(chunks) * CHUNK_BYTES)
+        made._done = [found[number] for number in range(length // CHUNK_BYTES) if number in found]
+        made.length = len(made._done) * CHUNK_BYTES
         for part in _parts(path, made.length, length):
             made.add(part)
             if told is not None:
                 told(len(part))
         return made
+
+
+class StretchChecksums:
+    """The hashes of a file's chunks that lie whole in one stretch of it, as the stretch is written from its start."""
+
+    def __init__(self, start: int) -> None:
+        self._before = -start % CHUNK_BYTES  # up to the first whole chunk
+        self._first = -(-start // CHUNK_BYTES)
+        self._sums = ChunkChecksums()
+
+    def add(self, content: bytes | memoryview) -> None:
+        """The stretch's next bytes."""
+        view = memoryview(content).cast("B")
+        skipped = min(self._before, len(view))
+        self._before -= skipped
+        self._sums.add(view[skipped:])
+
+    def chunks(self) -> dict[int, int]:
+        """The hash of each chunk that is full, by its number in the file."""
+        return dict(enumerate(self._sums.chunks()[: self._sums.length // CHUNK_BYTES], self._first))
 
 
 def seal_of(sums: ChunkChecksums, tail: bytes) -> bytes:
@@ -97,9 +130,12 @@ def seal_of(sums: ChunkChecksums, tail: bytes) -> bytes:
     return body + _END.pack(xxhash.xxh3_64_intdigest(body), length, _MAGIC)
 
 
-def seal_file(path: str | os.PathLike[str]) -> None:
-    """Appends the seal to a finished file whose format allows bytes behind its end."""
-    sums = ChunkChecksums.of(path, os.path.getsize(path))
+def seal_file(path: str | os.PathLike[str], known: Mapping[int, int] = MappingProxyType({})) -> None:
+    """Appends the seal to a finished file whose format allows bytes behind its end.
+
+    What its writer knows of its chunks, as StretchChecksums tells it, isn't read again.
+    """
+    sums = ChunkChecksums.of(path, os.path.getsize(path), known=known)
     with open(path, "r+b") as file:
         file.seek(0, os.SEEK_END)
         file.write(seal_of(sums, b""))
@@ -204,6 +240,16 @@ def _had_one(read: Read, size: int) -> bool:
     """Whether a mark of a seal is anywhere in the file's last part: then it was sealed, and is damaged."""
     begins = range(max(size - (1 << 26), 0), size, _STRETCH_BYTES)
     return any(_MAGIC[:-1] in read(at, min(at + _STRETCH_BYTES, size)) for at in begins)
+
+
+def _unknown(count: int, known: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """The chunks, from and to, that aren't known: as many at a time as one thread reads."""
+    start = 0
+    for number in range(count + 1):
+        if number == count or number in known or number - start == _STRETCH_BYTES // CHUNK_BYTES:
+            if start < number:
+                yield start, number
+            start = number + 1 if number in known else number
 
 
 def _chunks_of(path: str | os.PathLike[str], start: int, stop: int) -> list[int]:

@@ -1,17 +1,8 @@
-"""Mapped files as vaex datasets that keep no file open, and that know when their file has changed.
-
-A mapping outlives its file's descriptor, but Python's ``mmap`` and Arrow's ``memory_map`` keep one each, so that a
-dataset of a thousand fragments would need a thousand.
-"""
+"""Mapped files as vaex datasets that keep no file open, and that know when their file has changed."""
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-import os
-import weakref
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -20,38 +11,8 @@ from vaex.arrow.dataset import DatasetArrowIPCFile
 from vaex.hdf5.dataset import Hdf5MemoryMapped
 
 from vaxseq.frame.arrays import ArrayColumn, is_array
+from vaxseq.frame.file_maps import map_file
 from vaxseq.frame.watch import Mark
-
-_FAILED = ctypes.c_void_p(-1).value
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = [
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_longlong,
-    ]  # fmt: skip
-    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    return libc
-
-
-def map_file(path: str) -> tuple[memoryview, Mark]:
-    """A file's bytes, mapped until nobody holds a part of them, and what the file was at that moment."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        mark = Mark.of(path, file)
-        if not mark.size:
-            return memoryview(b""), mark
-        address = _libc().mmap(None, mark.size, mmap.PROT_READ, mmap.MAP_SHARED, file, 0)
-    finally:
-        os.close(file)
-    if address == _FAILED:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
-    owner = (ctypes.c_char * mark.size).from_address(address)
-    weakref.finalize(owner, _libc().munmap, address, mark.size).atexit = False
-    return memoryview(owner).toreadonly().cast("B"), mark
 
 
 @vaex.dataset.register

@@ -64,6 +64,11 @@ class Source:
         return self._maker.on_disk
 
     @property
+    def remote(self) -> bool:
+        """Whether its files are in an object store."""
+        return self._maker.remote
+
+    @property
     def opens_elsewhere(self) -> bool:
         """Whether it lies in files or in a store, where another process finds it as well."""
         return self._watch.watches or self._maker.remote

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from vaxseq.errors import DatasetError
 
-_ALWAYS = 16  # so many files are looked at each time; more of them at most a tenth of the time
+_FEW = 16  # files; to look at more of them takes at most a tenth of the time
 _SHARE = 10
+_PAUSE_S = 20e-6  # by file, of a few: a look takes a tenth of that
+
+
+_lost: set[str] = set()
+
+
+def pages_lost_of(path: str) -> None:
+    """Notes that a reader got zeros for what the file had lost meanwhile; other threads may have got them, too."""
+    _lost.add(path)
+
+
+def check_read(check: Callable[[], None]) -> None:
+    """After rows were read from a map: ``check``, which raises if their file has changed, if any has lost pages."""
+    if _lost:
+        check()
 
 
 class Mark(NamedTuple):
@@ -76,19 +91,19 @@ class Watch:
         return bool(self._marks)
 
     def check(self) -> None:
-        """Refuses to go on when one of the files has changed.
+        """Refuses to go on when one of the files has changed; a look a moment ago is enough.
 
         Raises:
             DatasetError: naming the file.
         """
-        if len(self._marks) <= _ALWAYS:
-            for mark in self._marks:
-                mark.check()
-            return
         started = time.monotonic()
-        if started >= self._next:
-            for mark in self._marks:
-                mark.check()
+        if started < self._next and not _lost:
+            return
+        for mark in self._marks:
+            mark.check()
+        if len(self._marks) <= _FEW:
+            self._next = started + _PAUSE_S * len(self._marks)
+        else:
             self._next = time.monotonic() + _SHARE * (time.monotonic() - started)
 
 

@@ -100,8 +100,12 @@ class Buffer:
 
     def parts(self) -> list[Block]:
         """Its blocks, ascending, as positions to read."""
-        starts, stops = self._begin(self.blocks), self._begin(self.blocks + 1)
-        return [Block(*one) for one in zip(self.blocks.tolist(), starts.tolist(), stops.tolist(), strict=True)]
+        return self.numbered(self.blocks)
+
+    def numbered(self, numbers: Positions) -> list[Block]:
+        """Any blocks of the data, by their numbers."""
+        starts, stops = self._begin(numbers), self._begin(numbers + 1)
+        return [Block(*one) for one in zip(numbers.tolist(), starts.tolist(), stops.tolist(), strict=True)]
 
     def _begin(self, blocks: Positions) -> Positions:
         """The first position of these blocks."""

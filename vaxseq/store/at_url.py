@@ -1,11 +1,17 @@
-"""A packed store at a URL: one file there, and a copy of it in the cache folder, which is what is mapped and read."""
+"""A packed store at a URL: one file there, and a copy of it in the cache folder, which is what is mapped and read.
+
+A process holds a lock on the copies that it has used until it ends. Of those that nobody holds, the ones that weren't
+used for longest go when all together take more than a bound.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from vaxseq.dataset.addresses import shown
 from vaxseq.dataset.cache import cache_folder
@@ -16,10 +22,14 @@ from vaxseq.dataset.objects import About, about, fetch_file
 from vaxseq.dataset.remote_folder import check_folder
 from vaxseq.dataset.url_copies import explaining, folder_name
 from vaxseq.errors import SourceNotFoundError, StoreError
+from vaxseq.frame.remote import CACHE_BYTES
 from vaxseq.store.file import StoreFile, read
 
 Make = Callable[[Path, bool], StoreFile]  # path, overwrite
 _DRAFT = ".fetched"
+_MOST_BYTES = CACHE_BYTES  # of copies, as of blocks; one in use stays, however large it is
+
+_in_use: dict[Path, IO[str]] = {}
 
 
 def store_at_url(url: str, fingerprints: dict[str, str], make: Make, *, overwrite: bool = False) -> StoreFile:
@@ -32,6 +42,12 @@ def store_at_url(url: str, fingerprints: dict[str, str], make: Make, *, overwrit
         SourceError: the store at the URL doesn't answer, or refuses.
     """
     check_folder(url)
+    stored = _stored(url, fingerprints, make, overwrite)
+    _make_room(cache_folder() / "stores")
+    return stored
+
+
+def _stored(url: str, fingerprints: dict[str, str], make: Make, overwrite: bool) -> StoreFile:
     with _held(url) as path, explaining(path, f"the copy of {shown(url)}."):
         there = None if overwrite else _fetched(url, path)
         if there is not None:
@@ -57,7 +73,45 @@ def _held(url: str) -> Iterator[Path]:
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _use(folder)
         yield folder / (Path(url.rpartition("/")[2]).stem + ".h5")
+
+
+def _use(folder: Path) -> None:
+    """Until this process ends, nobody removes what is in the folder."""
+    if folder not in _in_use or not (folder / "used").exists():
+        _in_use[folder] = open(folder / "used", "a")
+        fcntl.flock(_in_use[folder], fcntl.LOCK_SH)
+    os.utime(_in_use[folder].fileno())
+
+
+def _make_room(stores: Path) -> None:
+    """Removes copies until the rest takes the bytes allowed: what wasn't used for longest, and nothing in use."""
+    found = []
+    for folder in stores.iterdir():
+        with suppress(FileNotFoundError):  # another process has just replaced or removed one
+            size = sum(one.stat().st_size for one in folder.iterdir())
+            found.append(((folder / "used").stat().st_mtime_ns, size, folder))
+    total = sum(size for _, size, _ in found)
+    for _, size, folder in sorted(found):
+        if total <= _MOST_BYTES:
+            return
+        if size and _removed(folder):
+            total -= size
+
+
+def _removed(folder: Path) -> bool:
+    """Whether nobody used or made the copy, and it is gone."""
+    with open(folder / "lock", "a") as lock, open(folder / "used", "a") as used:
+        try:
+            for one in (lock, used):
+                fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        for path in folder.iterdir():
+            if path.name not in ("lock", "used"):
+                path.unlink()
+    return True
 
 
 def _fetched(url: str, path: Path) -> Path | None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from vaxseq.errors import SourceNotFoundError, StoreError
 from vaxseq.features.program.recipe import Field
 from vaxseq.frame.direct_reads import FileRows, exceeds_memory, outgrows_cache
-from vaxseq.frame.mapped_files import map_file
+from vaxseq.frame.file_maps import map_file
 from vaxseq.frame.watch import Mark
 
 VERSION = 1

@@ -13,6 +13,7 @@ from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Field
 from vaxseq.frame.direct_reads import FileRows
 from vaxseq.frame.reading_threads import at_once
+from vaxseq.frame.watch import Watch, check_read
 from vaxseq.loading.readers.frame import Arrays, take_rows, take_runs
 from vaxseq.store.file import StoreFile
 
@@ -32,7 +33,7 @@ class StoreReader:
         arrays = {(field.role, field.name): array for field, array in zip(stored.fields, stored.arrays(), strict=True)}
         self.arrays: list[npt.NDArray[Any]] = [arrays[field.role, field.name] for field in fields]
         self._files = stored.files(fields)
-        self.check = stored.mark.check  # raises if the file has changed
+        self.check = Watch([stored.mark]).check  # raises if the file has changed
         self.random_access = not self._files
         self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self.arrays)
 
@@ -57,10 +58,10 @@ class StoreReader:
         if self._files:
             return self._ranges([(start, stop)], out)
         if out is None:
-            return [array[start:stop].copy() for array in self.arrays]
+            return self._checked([array[start:stop].copy() for array in self.arrays])
         for array, place in zip(self.arrays, out, strict=True):
             place[...] = array[start:stop]
-        return out
+        return self._checked(out)
 
     def runs(self, starts: npt.NDArray[np.int64], length: int, *, out: Arrays | None = None) -> Arrays:
         """Store rows start, ..., start + length - 1 for each of ``starts``, end to end."""
@@ -69,7 +70,7 @@ class StoreReader:
             return self._ranges([(start, start + length) for start in starts.tolist()], out)
         if self._files or out is not None:
             return self.gather((starts[:, None] + np.arange(length)).reshape(-1), out=out)
-        taken = [take_runs(array, starts, length) for array in self.arrays]
+        taken = self._checked([take_runs(array, starts, length) for array in self.arrays])
         return [array.reshape(-1, *array.shape[2:]) for array in taken]
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays:
@@ -78,7 +79,14 @@ class StoreReader:
         if self._files:
             return self._from_files(len(row_ids), out, lambda file, place: file.gather(row_ids, place))
         places = self.empty(len(row_ids)) if out is None else out
-        return [take_rows(array, row_ids, out=place) for array, place in zip(self.arrays, places, strict=True)]
+        return self._checked(
+            [take_rows(array, row_ids, out=place) for array, place in zip(self.arrays, places, strict=True)]
+        )
+
+    def _checked(self, read: Arrays) -> Arrays:
+        """What was read from the map of a file that is still as it was."""
+        check_read(self.check)
+        return read
 
     def _ranges(self, ranges: list[tuple[int, int]], out: Arrays | None) -> Arrays:
         """Rows of several ranges, end to end: parts of them from storage at once."""

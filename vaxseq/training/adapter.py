@@ -49,15 +49,16 @@ class Adapter(keras.utils.PyDataset, DataAdapter):
 
         ``super_batch``: Keras 3.16 takes so many at once, stacked, when it makes several steps in one execution.
         """
-        batches = self._batches_for(_asked(self))
-        return _stacked(batches, super_batch) if super_batch else batches
+        if not super_batch:
+            return self._batches_for(_asked(self))
+        return _stacked(self._batches_for(_asked(self), stacked=True), super_batch)
 
     def get_torch_dataloader(self) -> Iterator[Any]:
         """The batches of the pass that begins, on the device that Keras works on."""
         return _on_device(self._batches_for(_asked(self)))
 
     def get_tf_dataset(self) -> Any:
-        """A tf.data.Dataset, which Keras asks for once and walks once a pass."""
+        """What Keras asks for once and walks once a pass: a tf.data.Dataset, or tensors on a device."""
         return self._dataset_for(_asked(self))
 
     def on_epoch_begin(self) -> None:
@@ -82,7 +83,8 @@ class Adapter(keras.utils.PyDataset, DataAdapter):
         rows = self._last_batch_rows()
         return None if rows == self.batch_size else rows
 
-    def _batches_for(self, asked: PassRequest | None) -> Iterator[Any]:
+    def _batches_for(self, asked: PassRequest | None, *, stacked: bool = False) -> Iterator[Any]:
+        """``stacked``: Keras puts several of them together in the host's memory."""
         raise NotImplementedError
 
     def _dataset_for(self, asked: PassRequest | None) -> Any:
@@ -201,6 +203,12 @@ def has_default_step(model: Any) -> bool:
         return False
     owners = [one for one in type(model).__mro__ if "train_step" in vars(one) or "compute_loss" in vars(one)]
     return all(one.__module__.startswith("keras.") for one in owners)
+
+
+def has_strategy(iterator: EpochIterator) -> bool:
+    """On TensorFlow, whether a strategy divides batches among devices."""
+    strategy = getattr(iterator, "_distribute_strategy", None)
+    return strategy is not None and type(strategy).__name__ != "_DefaultDistributionStrategy"
 
 
 def refuse_auto_sharding() -> None:

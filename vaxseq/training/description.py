@@ -17,6 +17,7 @@ from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.store import StoreReader
 from vaxseq.training.batches import Batch
+from vaxseq.training.device_feed import DeviceFeed
 from vaxseq.training.examples import Examples
 from vaxseq.training.pipeline import Pipeline
 from vaxseq.training.slice_loader import SliceLoader
@@ -55,6 +56,8 @@ class Description(Shown):
             order that memory can't hold, from a few rows read, scattered and gathered: an epoch under way.
         scratch_bytes: of a scattered order, on the disk.
         first_batch_s: seconds until the rows of an order that memory can't hold begin to come; else None.
+        device: where fit, evaluate and predict have their batches, put there ahead; None: in the host's memory.
+        device_bytes: held there beside the batch in use.
     """
 
     rows: int
@@ -75,6 +78,8 @@ class Description(Shown):
     expected_s: float | None
     scratch_bytes: int = 0
     first_batch_s: float | None = None
+    device: str | None = None
+    device_bytes: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
@@ -97,6 +102,8 @@ class Description(Shown):
             ("bytes", f"{_size(self.epoch_bytes)}, {_size(self.batch_bytes)} a batch"),
             ("memory", f"{_size(self.memory_bytes)} of batches, {_size(self.index_bytes)} of row index"),
         ]
+        if self.device is not None:
+            rows.append(("device", f"{self.device}, {_size(self.device_bytes)}"))
         if self.expected_s is not None:
             rows.append(("time", f"{_duration(self.expected_s)} to read, as measured now"))
         if self.first_batch_s is not None:
@@ -108,7 +115,9 @@ class Description(Shown):
         return Display("", (Heading("Sequence"), Heading("")), tuple(rows), (), self.to_dict())
 
 
-def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan, *, seconds: float) -> Description:
+def describe(
+    served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan, feed: DeviceFeed, *, seconds: float
+) -> Description:
     """See `Sequence.describe`."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
         raise OptionError(f"describe seconds: got {seconds!r}, expected a time of at least 0")
@@ -125,6 +134,8 @@ def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan
     )
     sizes, _ = plan.sizes(plan.num_batches - 1, 1)
     held = min(plan.num_batches, loader.chunk_batches * (1 + bool(pipeline.read_ahead)))
+    batch_bytes = plan.batch_size * loader.row_bytes
+    placement = feed.for_keras()
     return Description(
         rows=served.source.n_rows,
         left_out=dict(_left_out(served, items)),
@@ -137,13 +148,15 @@ def describe(served: Query, items: Examples, pipeline: Pipeline, plan: BatchPlan
         arrays=arrays,
         order=f"shuffled ({plan.shuffle}), seed {plan.seed}" if plan.shuffle else "the data's",
         way=str(chosen) if chosen.scratch_bytes or chosen.kind == "one by one" else way_of(loader, items, plan),
-        batch_bytes=plan.batch_size * loader.row_bytes,
+        batch_bytes=batch_bytes,
         epoch_bytes=((plan.num_batches - 1) * plan.batch_size + int(sizes[0])) * loader.row_bytes,
         memory_bytes=held * plan.batch_size * loader.row_bytes + pipeline.cache_bytes(plan),
         index_bytes=items.nbytes,
         expected_s=expected_s,
         scratch_bytes=chosen.scratch_bytes,
         first_batch_s=None if cost is None else cost.first_batch_s,
+        device=None if placement is None else feed.said(placement, batch_bytes),
+        device_bytes=0 if placement is None else feed.device_bytes(batch_bytes),
     )
 
 

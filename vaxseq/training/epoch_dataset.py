@@ -12,8 +12,11 @@ import numpy as np
 from vaxseq.errors import OptionError
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
-from vaxseq.training.adapter import Adapter, PassRequest, purpose_of, run_of, running_call
+from vaxseq.training.adapter import Adapter, PassRequest, has_strategy, purpose_of, run_of, running_call
+from vaxseq.training.backend import keras
 from vaxseq.training.batches import Batch
+from vaxseq.training.device_feed import DeviceFeed
+from vaxseq.training.devices import Placement
 from vaxseq.training.epochs import Epochs, Pass
 from vaxseq.training.joining import Joining
 from vaxseq.training.keras_run import Run
@@ -32,6 +35,8 @@ class EpochDataset(Adapter):
 
     A subclass may override ``__getitem__`` to change batches; every way of reading goes through it then.
     """
+
+    _device = DeviceFeed()
 
     def __init__(self, *, workers: int = 0, use_multiprocessing: bool = False) -> None:
         if workers > 1 or use_multiprocessing:
@@ -70,9 +75,12 @@ class EpochDataset(Adapter):
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the next epoch, in order; each new iterator is a new epoch."""
+        return self._next_epoch(self._device.for_loops())
+
+    def _next_epoch(self, placement: Placement | None = None) -> Iterator[Batch]:
         begun = self._epochs.begin()
         self._joining.reads(begun)
-        return self._through(begun)
+        return self._read(begun, placement)
 
     def __len__(self) -> int:
         return self._epochs.num_batches
@@ -129,13 +137,17 @@ class EpochDataset(Adapter):
         self._epochs.seek(found)
 
     def to_torch(self) -> Any:
-        """A torch DataLoader over the same batches in the same order; each pass over it is the next epoch."""
-        return torch_loader(lambda: iter(self), lambda: len(self))
+        """A torch DataLoader over the same batches in the same order; each pass over it is the next epoch.
+
+        Where Keras works on torch and ``device`` names one, the batches are there.
+        """
+        torch = keras.backend.backend() == "torch"
+        return torch_loader(lambda: iter(self) if torch else self._next_epoch(), lambda: len(self))
 
     def to_tf(self) -> Any:
         """A tf.data.Dataset over the same batches in the same order; each pass over it is the next epoch."""
         return tf_dataset(
-            lambda: iter(self), self._looked_at(self._plan), None if self._epochs.rest_is_due else len(self)
+            self._next_epoch, self._looked_at(self._plan), None if self._epochs.rest_is_due else len(self)
         )
 
     @property
@@ -164,16 +176,25 @@ class EpochDataset(Adapter):
     def _epoch_ends(self) -> None:
         self._epochs.end()
 
-    def _batches_for(self, asked: PassRequest | None) -> Iterator[Batch]:
+    def _batches_for(self, asked: PassRequest | None, *, stacked: bool = False) -> Iterator[Batch]:
         if asked is None:
             return self._lazily(self.__iter__)
         run = self._run(asked.iterator)
         if asked.purpose == "look":
             return self._lazily(lambda: run.weighed(iter(self._looked_at(self._plan))))
-        return self._lazily(lambda: self._batches_of(run))
+        return self._lazily(lambda: self._batches_of(run, None if stacked else self._device.for_keras()))
 
     def _dataset_for(self, asked: PassRequest | None) -> Any:
         run = None if asked is None else self._run(asked.iterator)
+        if asked is not None and run is not None:
+            placement = None
+            if not has_strategy(asked.iterator):
+                placement = self._device.for_keras()
+            else:
+                self._device.refuse_division()
+            if placement is not None:
+                run.check(asked)
+                return _Walks(lambda: self._batches_of(run, placement))
         evaluates = asked is not None and asked.purpose in ("evaluate", "predict")
         looked_at = self._looked_at(self._epochs.evaluation_plan if evaluates else self._plan)
         if asked is not None and run is not None and asked.purpose == "fit":
@@ -181,18 +202,36 @@ class EpochDataset(Adapter):
             looked_at = list(run.weighed(iter(looked_at)))
         if evaluates:
             looked_at = [_with_use_for_weights(batch) for batch in looked_at]
-        return tf_dataset(lambda: iter(self) if run is None else self._batches_of(run), looked_at, None)
+        return tf_dataset(lambda: self._next_epoch() if run is None else self._batches_of(run), looked_at, None)
 
     def _run(self, iterator: Any) -> Run:
         return run_of(iterator, lambda: Run(self._epochs, self._joining, has_targets=self._pipeline.has_targets))
 
-    def _batches_of(self, run: Run) -> Iterator[Batch]:
+    def _batches_of(self, run: Run, placement: Placement | None = None) -> Iterator[Batch]:
         if run.looks:
             return run.weighed(iter(self._looked_at(self._plan)))
         if run.current is None:  # asked for without a beginning
-            return iter(self)
-        batches = run.weighed(self._through(run.current))
-        return map(_with_use_for_weights, batches) if run.evaluates else batches
+            return self._next_epoch(placement)
+        if placement is not None and self._device.resident is not None and run.has_class_weight:
+            raise OptionError("fit(class_weight=): with store='device' give class_weight to the Sequence.")
+
+        def finished(batches: Iterator[Batch]) -> Iterator[Batch]:
+            weighed = run.weighed(batches)
+            return map(_with_use_for_weights, weighed) if run.evaluates else weighed
+
+        run.current.part.loader.expect(run.current.epoch, 0)
+        return self._read(run.current, placement, finished)
+
+    def _read(
+        self,
+        one: Pass,
+        placement: Placement | None,
+        change: Callable[[Iterator[Batch]], Iterator[Batch]] = lambda batches: batches,
+    ) -> Iterator[Batch]:
+        """The batches of a pass, ``change`` done to them, in the host's memory or where ``placement`` has them."""
+        if placement is None:
+            return change(self._through(one))
+        return one.counted(self._device.batches(one, placement, lambda: self._made(one), change))
 
     def _looked_at(self, plan: BatchPlan) -> list[Batch]:
         """Batches of the shapes and types to come; read only if these may change on the way, and once."""
@@ -211,11 +250,15 @@ class EpochDataset(Adapter):
 
     def _through(self, one: Pass) -> Iterator[Batch]:
         """The batches of a pass, by way of a subclass's ``__getitem__`` if it has one."""
-        return one.batches() if self._plain else self._by_getitem(one)
+        return one.batches() if self._plain else one.counted(self._made(one))
 
-    def _by_getitem(self, one: Pass) -> Iterator[Batch]:
+    def _made(self, one: Pass) -> Iterator[Batch]:
+        """The same, uncounted."""
+        if self._plain:
+            load = one.part.loader.batch
+            yield from (load(one.epoch, index) for index in range(one.part.plan.num_batches))
+            return
         for index in range(one.part.plan.num_batches):
-            one.reads = index + 1
             self._read_for.served = one
             try:
                 batch = self[index]
@@ -230,6 +273,16 @@ class EpochDataset(Adapter):
 
     def _last_batch_rows(self) -> int:
         return self._plan.rows(self._plan.num_batches - 1, 1)
+
+
+class _Walks:
+    """What Keras walks once a pass on TensorFlow, where batches are tensors already: each walk is a pass."""
+
+    def __init__(self, walk: Callable[[], Iterator[Batch]]) -> None:
+        self._walk = walk
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._walk()
 
 
 def _standard(batch: Any) -> Any:

@@ -34,10 +34,19 @@ class Pass:
 
     def batches(self) -> Iterator[Batch]:
         """The batches in order; each counts as read when it is asked for."""
-        load, epoch = self.part.loader.batch, self.epoch
+        loader, epoch = self.part.loader, self.epoch
+        load = loader.batch
         for index in range(self.part.plan.num_batches):
             self.reads = index + 1
             yield load(epoch, index)
+            if index == 0:  # who only looks at the first one doesn't have an epoch scattered
+                loader.expect(epoch, 1)
+
+    def counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The pass's batches as they come from elsewhere, maybe ahead; each counts as read when it is asked for."""
+        for index in range(self.part.plan.num_batches):
+            self.reads = index + 1
+            yield next(batches)
 
     def has(self, index: int) -> bool:
         """Whether a batch was read."""

@@ -63,6 +63,11 @@ class Run:
         self._begun = True
         expect(asked.iterator, self.current.part.plan.num_batches)
 
+    @property
+    def has_class_weight(self) -> bool:
+        """Whether fit was given weights of classes."""
+        return self._class_weight is not None
+
     def weighed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches with the weights that fit's ``class_weight`` asks for."""
         return batches if self._class_weight is None else map(self._weighed, batches)

@@ -9,7 +9,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.memory_limit import memory_allowed
+from vaxseq.errors import OptionError
 from vaxseq.loading.loader import Batches, Loaded, Loader
+from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.row_cache import RowCache
 from vaxseq.loading.scatter import BucketReader, Way, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
@@ -23,6 +26,8 @@ from vaxseq.training.augmenting import Augment
 from vaxseq.training.batches import Batch, BatchMaker
 from vaxseq.training.examples import Examples
 from vaxseq.training.slice_loader import SliceLoader
+
+_BESIDE_BYTES = 16  # of a row: which it is, and its weight
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,19 @@ class Pipeline:
         """Whether batches hold targets."""
         return any(field.role == "target" for field in self.items.fields)
 
-    def loader(self, plan: BatchPlan, sequential: bool = False, *, warn: bool = True) -> Batches[Batch]:
-        """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one."""
+    def maker_for(self, plan: BatchPlan) -> BatchMaker:
+        """What makes the plan's batches of arrays."""
         # what is left of an epoch may need weights where the whole doesn't, or the other way round
-        maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
+        return self.maker(plan.padded or replace(plan, start_item=0).padded)
+
+    def loader(self, plan: BatchPlan, sequential: bool = False, *, warn: bool = True) -> Batches[Batch]:
+        """What loads the plan's batches, in any order, or only ``sequential`` epochs one by one.
+
+        Raises:
+            OptionError: a batch takes more memory than is allowed.
+        """
+        self._check_room(plan)
+        maker = self.maker_for(plan)
         augmenter = None
         if self.augment is not None:
             augmenter = Augmenter(self.augment, plan, partial(rows_of, self.items, plan), self.pool)
@@ -67,7 +81,9 @@ class Pipeline:
             warn_of_cost(reader, index, plan, way)
         kept = None
         if way.kind == "in blocks" and way.folder is not None:
-            kept = KeptBlocks(way.folder, plan.n_items, plan.block_items, reader.row_bytes())
+            together = reader.rows_together // plan.block_items if isinstance(reader, FrameReader) else 1
+            size = plan.n_items, plan.block_items, reader.row_bytes()
+            kept = KeptBlocks(way.folder, *size, together=together)
         loader = partial(Loader, reader, index, plan, self.read_ahead, finish)
         make = partial(loader, cache=self._cache(plan, way), sequential=sequential, ordered=ordered, kept=kept)
         if self.pool is not None:
@@ -78,6 +94,16 @@ class Pipeline:
         """Of the rows that are kept in memory for the next epoch."""
         return self.items.index.n * self.items.reader.row_bytes() if self._cache(plan, self.way(plan)) else 0
 
+    def _check_room(self, plan: BatchPlan) -> None:
+        """Before a batch is made: NumPy would only name a shape."""
+        rows, allowed = plan.rows(0, 1) if plan.num_batches else 0, memory_allowed()
+        needed = rows * (self.items.reader.row_bytes() + _BESIDE_BYTES)
+        if allowed is not None and needed > allowed:
+            raise OptionError(
+                f"batch_size: a batch of {rows:,} rows takes {needed / 1e9:,.1f} GB, and memory allows "
+                f"{allowed / 1e9:,.1f} GB. Give a smaller one."
+            )
+
     def _cache(self, plan: BatchPlan, way: Way) -> RowCache | None:
         return self.items.cache if plan.shuffle == "global" and way.kind == "memory" else None
 
@@ -85,7 +111,7 @@ class Pipeline:
         """A batch of the plan's shapes and types, of zeros: nothing is read. What ``augment`` changes isn't known."""
         rows = plan.rows(0, 1)
         arrays = [np.zeros((rows, *field.shape), field.dtype) for field in self.items.fields]
-        maker = self.maker(plan.padded or replace(plan, start_item=0).padded)
+        maker = self.maker_for(plan)
         return maker.tensors(maker.arrays(Loaded(arrays, rows, 0, 0)))
 
 

@@ -34,10 +34,13 @@ from vaxseq.training.balancing import draws_of, targets_of
 from vaxseq.training.batches import BatchMaker, named_arrays
 from vaxseq.training.class_weights import ClassWeights, class_weights
 from vaxseq.training.description import Description, describe
+from vaxseq.training.device_feed import DeviceFeed, check_resident
+from vaxseq.training.devices import check_device
 from vaxseq.training.epoch_dataset import EpochDataset
 from vaxseq.training.examples import Examples, examples_of
 from vaxseq.training.joining import vector
 from vaxseq.training.pipeline import Pipeline, rows_of
+from vaxseq.training.resident import Resident
 from vaxseq.training.shards import shard_of
 
 if TYPE_CHECKING:
@@ -83,7 +86,9 @@ class Sequence(Shown, EpochDataset):
             with this process and work on batches ahead. 0: in the threads that read ahead.
         store: a packed store's file, or its URL (see ``materialize``), made there when it isn't there yet, or "auto"
             for one in the cache folder: the features are computed once, and read at the memory's pace. A store that was
-            made from other data, rows or features is refused. Batches follow the store's order of rows.
+            made from other data, rows or features is refused. Batches follow the store's order of rows. Or "device":
+            the final rows are kept on the device, if they fit into half of its free memory, and batches are gathered
+            there, in the same order.
         read_ahead: batches prepared ahead in a background thread, rounded up to whole chunks; 0 for none. A store's
             batches in order are copied when asked for: that takes less time than a thread's help. Never more than
             256 MB at once, or one chunk.
@@ -135,18 +140,23 @@ class Sequence(Shown, EpochDataset):
         scratch: str | os.PathLike[str] | None = "auto",
         workers: int = 0,
         use_multiprocessing: bool = False,
+        device: Any = "auto",
     ) -> None:
         self._options: dict[str, Any] = {
             "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
             "where": where, "rows": rows, "window": window, "shuffle": shuffle, "seed": seed, "shard": shard,
             "drop_remainder": drop_remainder, "pad": pad, "on_missing": on_missing, "class_weight": class_weight,
             "balance": balance, "augment": augment, "augment_workers": augment_workers, "store": store,
-            "read_ahead": read_ahead, "scratch": scratch,
+            "read_ahead": read_ahead, "scratch": scratch, "device": device,
         }  # fmt: skip
         super().__init__(workers=workers, use_multiprocessing=use_multiprocessing)
         if isinstance(read_ahead, bool) or read_ahead < 0 or read_ahead != int(read_ahead):
             raise OptionError(f"read_ahead: got {read_ahead!r}, expected a number of batches, 0 for none")
         check_scratch(scratch)
+        check_device(device)
+        on_device = store == "device"
+        if on_device:
+            check_resident(augment, device)
         served = Query(
             frame,
             fitted,
@@ -163,7 +173,7 @@ class Sequence(Shown, EpochDataset):
         if window is None and fitted is not None and fitted.window is not None:
             window = Window(**fitted.window)
         plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
-        self._items = examples_of(served, store, plain, window)
+        self._items = examples_of(served, None if on_device else store, plain, window)
         self._recipe = replace(served.recipe, fields=self._items.fields)
         classes = _classes(fitted, self._recipe)
         draws: Resampling | None = None
@@ -202,6 +212,7 @@ class Sequence(Shown, EpochDataset):
             _pool(augment, augment_workers),
             scratch,
         )
+        self._device = DeviceFeed(device, Resident(pipeline) if on_device else None)
         self._serve(pipeline, plan, partial(_content, served, window, self._items))
 
     def _class_weights(self, wanted: Mapping[Any, float] | None, classes: Any, served: Query) -> ClassWeights | None:
@@ -261,7 +272,7 @@ class Sequence(Shown, EpochDataset):
         >>> told.rows, told.items, told.left_out, told.num_batches
         (10, 7, {'where=x > 2': 3}, 2)
         """
-        return describe(self._served, self._items, self._pipeline, self._plan, seconds=seconds)
+        return describe(self._served, self._items, self._pipeline, self._plan, self._device, seconds=seconds)
 
     def show(self, rows: int = 3, *, index: int = 0, epoch: int = 0) -> Display:
         """The first rows of a batch as a table, raw values beside what the model gets.
@@ -372,6 +383,9 @@ class Sequence(Shown, EpochDataset):
             lines.append(("expected", str(cost)))
         held = "a batch" if chunk == 1 else f"a chunk of {chunk} batches"
         lines.append(("memory", f"{size:.1f} MB {held}, index {items.nbytes / 1e6:.1f} MB"))
+        batch_bytes = plan.batch_size * self._epochs.whole.loader.row_bytes
+        if (placement := self._device.for_keras()) is not None:
+            lines.append(("device", self._device.said(placement, batch_bytes)))
         return lines
 
     @cached_property

@@ -27,6 +27,9 @@ class SliceLoader:
         self._num_batches, self._size = plan.num_batches, plan.batch_size
         self._first, self._step = plan.start_item + plan.shard_index * plan.batch_size, plan.step_items
 
+    def expect(self, epoch: int, index: int) -> None:
+        """Any order of asking is as quick."""
+
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch ``index`` of an epoch, counted from its end if negative."""
         if not 0 <= index < self._num_batches:

@@ -10,10 +10,10 @@ import numpy as np
 from vaxseq.errors import OptionError
 from vaxseq.training.backend import keras
 from vaxseq.training.batches import Batch
+from vaxseq.training.joined_batches import joined
 from vaxseq.training.torch_dataset import imported
 
 _AHEAD = 2  # batches
-_TOGETHER, _TOGETHER_BYTES = 64, 8 << 20  # batches that enter at once: each time costs a millisecond
 
 
 def tf_dataset(passes: Callable[[], Iterator[Batch]], looked_at: list[Batch], length: int | None) -> Any:
@@ -37,9 +37,8 @@ def tf_dataset(passes: Callable[[], Iterator[Batch]], looked_at: list[Batch], le
         for same in zip(*leaves, strict=True)
         for dims in [list(zip(*(leaf.shape[1:] for leaf in same), strict=True))]
     )
-    room = max(1, min(_TOGETHER, _TOGETHER_BYTES // max(1, sum(leaf.nbytes for leaf in leaves[0]))))
     chunks = tf.data.Dataset.from_generator(
-        lambda: _chunks(passes(), room), output_signature=(tf.TensorSpec((), tf.int64), signature)
+        lambda: _chunks(passes()), output_signature=(tf.TensorSpec((), tf.int64), signature)
     ).prefetch(1)
 
     def cut(size: Any, arrays: Any) -> Any:
@@ -61,30 +60,9 @@ def tf_dataset(passes: Callable[[], Iterator[Batch]], looked_at: list[Batch], le
     return batches if length is None else batches.apply(tf.data.experimental.assert_cardinality(length))
 
 
-def _chunks(batches: Iterator[Batch], room: int) -> Iterator[tuple[np.int64, tuple[Any, ...]]]:
-    """Neighbouring batches end to end, and how long each is: few at first, so that the first one comes soon."""
-    held: list[list[Any]] = []
-    size = 2
-    for batch in batches:
-        leaves = [_array(leaf) for leaf in keras.tree.flatten(batch)]
-        if held and not _alike(held[0], leaves):
-            yield _joined(held)
-            held = []
-        held.append(leaves)
-        if len(held) >= min(size, room):
-            yield _joined(held)
-            held, size = [], 2 * size
-    if held:
-        yield _joined(held)
-
-
-def _joined(held: list[list[Any]]) -> tuple[np.int64, tuple[Any, ...]]:
-    together = held[0] if len(held) == 1 else [np.concatenate(one) for one in zip(*held, strict=True)]
-    return np.int64(len(held[0][0])), tuple(together)
-
-
-def _alike(one: list[Any], other: list[Any]) -> bool:
-    return all(a.shape == b.shape for a, b in zip(one, other, strict=True))
+def _chunks(batches: Iterator[Batch]) -> Iterator[tuple[np.int64, tuple[Any, ...]]]:
+    leaves = ([_array(leaf) for leaf in keras.tree.flatten(batch)] for batch in batches)
+    return ((np.int64(size), arrays) for size, arrays in joined(leaves))
 
 
 def _array(leaf: Any) -> Any:

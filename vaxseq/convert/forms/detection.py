@@ -16,6 +16,7 @@ from vaxseq.convert.forms.sentinels import Spread
 from vaxseq.convert.lattice import EXACT_INTEGER, join
 
 _MOST_ODD = 20  # distinct values that don't fit; more of them are another kind of column
+_FIRST = 64
 _LEAST_SHARE = 0.9  # of the cells that must fit, so that the others are worth a word
 _NO_MARKS = pa.nulls(0, pa.string())  # pa.array would import pandas
 _PLAIN = {".": r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$", ",": r"^[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?$"}
@@ -34,6 +35,7 @@ class Candidate:
     sides: set[bool] = field(default_factory=set)
     odd: dict[str, int] = field(default_factory=dict)  # cells that don't fit, and how often they come
     alive: bool = True
+    lost: bool = False  # whatever comes after
     spread: Spread = field(default_factory=Spread)
     words: dict[float, str] = field(default_factory=dict)  # how its marks of missing values are written
     travel: float = 0.0  # seconds between each time and the next, all together
@@ -46,7 +48,7 @@ class Candidate:
         kind = join(self.kind, found.values.type) if fits.any() else self.kind
         affix = found.affix if self.fitting == 0 else self.affix
         if kind is None or (fits.any() and self.fitting and found.affix != self.affix):
-            self.alive = False  # two kinds of time, or two units
+            self.alive, self.lost = False, True  # two kinds of time, or two units
             return
         self.kind, self.affix, self.loose = kind, affix, self.loose or found.loose
         self.fitting += int(counts[fits].sum())
@@ -69,8 +71,8 @@ class Candidate:
                 break
         misfits = sum(self.odd.values())
         rounds = pa.types.is_floating(self.kind) and self.largest >= EXACT_INTEGER
-        few = len(self.odd) <= _MOST_ODD and misfits <= max((1 - _LEAST_SHARE) * (misfits + self.fitting), 1)
-        self.alive = few and not rounds
+        self.lost = rounds or len(self.odd) > _MOST_ODD
+        self.alive = not self.lost and misfits <= max((1 - _LEAST_SHARE) * (misfits + self.fitting), 1)
 
     def _follow(self, times: pa.Array) -> None:
         whole = times.cast(pa.timestamp("s", getattr(times.type, "tz", None)), safe=False)
@@ -106,6 +108,11 @@ class FormDetector:
     def alive(self) -> bool:
         """Whether some form may still be the column's."""
         return any(one.alive for one in self.candidates)
+
+    @property
+    def lost(self) -> bool:
+        """Whether no form can be the column's, whatever its other values are."""
+        return all(one.lost for one in self.candidates)
 
     def take(self, values: pa.Array, counts: npt.NDArray[np.int64]) -> None:
         """More distinct values and how often each comes."""
@@ -180,6 +187,15 @@ class Subject:
     delimiter: str
     of: tuple[str, ...]
     words: bool
+
+    def glance(self, values: pa.Array) -> bool:
+        """Whether some form may be the column's, by its first distinct values: most text needs a few of them."""
+        for part in (values.slice(0, _FIRST), values):
+            look = self.look()
+            look.take(part, np.ones(len(part), np.int64))
+            if look.lost:
+                return False
+        return look.alive
 
     def look(self) -> FormDetector:
         """A new look at it."""

@@ -47,13 +47,20 @@ class Spread:
         >>> spread.far()
         [-9999.0]
         """
+        return [one for one in self.counts if self.is_far(one)]
+
+    def is_far(self, one: float) -> bool:
+        """Whether a mark lies far from all other values; once it doesn't, no further value makes it so."""
         spread = self.high - self.low
-        return [
-            one for one in self.counts
-            if spread >= 0
-            and ((one < 0 and (self.low >= 0 or self.low - one > spread))
-                 or (one > 0 and one - self.high > max(spread, 1)))
-        ]  # fmt: skip
+        if spread < 0:
+            return False
+        if one < 0:
+            return self.low >= 0 or self.low - one > spread
+        return one - self.high > max(spread, 1)
+
+    def is_open(self, low: float, high: float) -> bool:
+        """Whether some mark from ``low`` to ``high`` may still turn out to be far."""
+        return self.low > self.high or any(low <= one <= high and self.is_far(one) for one in SENTINELS)
 
     def told(self, marks: list[float], words: list[str], rows: int) -> str:
         """What a notice says of them."""

@@ -27,7 +27,7 @@ class WrittenNumbers(Form):
             return nothing_of(cells)
         grouped = [rf"[1-9]\d{{0,2}}(?:{one}\d{{3}})+" for one in self.groups]
         whole_part = "(?:" + "|".join([r"0|[1-9]\d*", *grouped]) + ")"
-        shaped = pc.match_substring_regex(found.digits, rf"^(?:{whole_part}(?:{self.point}\d*)?|{self.point}\d+)$")
+        shaped = pc.match_substring_regex(found.digits, rf"^(?:{whole_part}(?:{self.point}\d*)?|\d*{self.point}\d+)$")
         fits = found.fits & np.asarray(shaped)
         digits = pc.replace_substring_regex(found.digits, "|".join(self.groups), "")
         if self.mark != ".":

@@ -10,6 +10,8 @@ WHITESPACE = "whitespace"  # the option's value
 _RUN = re.compile(rb"[ \t]+")
 _EDGES = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
 _LEAST_SHARE = 0.95
+_LINES = 200
+_EVIDENCE = 10  # lines that must agree
 
 
 def tabbed(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -31,10 +33,25 @@ def tabbed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def parted_by_blanks(head: bytes) -> int:
     """How many fields nearly all lines have when blanks part them; 0 where that tells nothing."""
-    lines = [line for line in head[: 1 << 16].splitlines()[:100] if line.strip()]
-    if len(lines) < 3:
+    counts = [len(line.split()) for line in head[: 1 << 16].splitlines()[:_LINES] if line.strip()]
+    if len(counts) < 3:
         return 0
-    width, often = Counter(len(line.split()) for line in lines).most_common(1)[0]
-    lines = lines[next(place for place, line in enumerate(lines) if len(line.split()) == width) :]  # after a title
-    numbers = [re.fullmatch(rb"[-+0-9.eE]+", word) is not None for line in lines[1:] for word in line.split()]
-    return width if width > 1 and often >= max(_LEAST_SHARE * len(lines), 3) and sum(numbers) * 2 > len(numbers) else 0
+    width = Counter(counts).most_common(1)[0][0]
+    places = [place for place, count in enumerate(counts) if count == width]
+    most = next(
+        (at for number, at in enumerate(places) if len(places) - number >= _LEAST_SHARE * (len(counts) - at)), 0
+    )  # after a title
+    lines = [line for line in head[: 1 << 16].splitlines()[:_LINES] if line.strip()][most:]
+    numbers = [re.fullmatch(rb"[-+0-9.eE:/]+", word) is not None for line in lines[1:] for word in line.split()]
+    return width if width > 1 and len(lines) > 2 and sum(numbers) * 2 > len(numbers) else 0
+
+
+def surely_parted(head: bytes, width: int) -> bool:
+    r"""Whether every line of the first ones has so many fields between blanks, and they are no groups of thousands.
+
+    >>> surely_parted(b"1 2.5 3\n" * 20, 3), surely_parted(b"1 250 300\n" * 20, 3)
+    (True, False)
+    """
+    lines = [line.split() for line in head[: 1 << 16].splitlines()[:-1] if line.strip() and line[:1] != b"#"]
+    grouped = all(re.fullmatch(rb"\d{3}", word) for words in lines[1:] for word in words[1:])
+    return width > 2 and len(lines) > _EVIDENCE and all(len(words) == width for words in lines) and not grouped

@@ -5,26 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
+from vaxseq.convert.forms.units import is_unit
+from vaxseq.convert.layouts.evidence import agree, goes_up, has_values_alone, is_axis, value_columns
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
+from vaxseq.convert.layouts.oddity import Oddity
+from vaxseq.convert.layouts.preamble import header_below, next_table, other_width
 
 _MOST_UNITS = 3
-_PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?$")
+_WHOLE = re.compile(r"[+-]?\d+$")
 _LONGEST_UNIT = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Oddity:
-    """``stops``: the rows can't be read as they are; else they can, and the options make more of them."""
-
-    message: str
-    options: dict[str, Any]
-    lines: tuple[int, ...]  # counted from 1
-    stops: bool = False
-    sure: bool = True  # the options lose no row
+_MOST_HEADERS = 4
+_RDB = re.compile(r"\d{1,3}[sdnSDN]$")  # widths and kinds of columns below the names of USGS's files
 
 
 def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None:
@@ -32,87 +24,15 @@ def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None
     filled = [one for one in records if one.stop > one.start]
     if len(filled) < 2:
         return None
-    if (found := _other_width(filled, whole=whole)) is not None:
-        return found
-    for check in (_in_single_quotes, _header_below, _twice, _names_are_data, _text_above_numbers):
+    checks = (
+        lambda lines: other_width(lines, diagnose, whole=whole), _in_single_quotes, _many_headers,
+        lambda lines: header_below(lines, diagnose), next_table, _twice, _names_are_data,
+        _text_above_numbers, _words_again,
+    )  # fmt: skip
+    for check in checks:
         if (found := check(filled)) is not None:
             return found
     return None
-
-
-def _other_width(filled: Sequence[Record], *, whole: bool) -> Oddity | None:
-    """Lines before the header: they have other widths than what follows."""
-    first, rest = filled[0], filled[1:]
-    widths = Counter(one.width for one in rest)
-    remarks = widths.pop(1, 0) if first.width == 1 else 0  # of these there may be more than of rows
-    width, often = widths.most_common(1)[0] if widths else (0, 0)
-    if width < 2 or width == first.width or often < 2:
-        return None
-    at = next(place for place, one in enumerate(filled) if place and one.width == width)
-    body = filled[at:]
-    while whole and body[-1].width != width:
-        body = body[:-1]
-    if sum(one.width == width for one in body) < 0.9 * len(body):
-        return None
-    if remarks >= often and not _value_columns([one.fields for one in body[1:] if one.width == width]):
-        return None  # sentences, some of them with commas
-    start, footer = filled[at], len(filled) - at - len(body)
-    if at == 1 and width == first.width + 1 and any(map(is_value, start.fields)):
-        rows = [one.fields for one in rest if one.width == width]
-        behind = all(is_blank(fields[-1]) for fields in rows)
-        names = [*first.fields, "rest"] if behind else ["row", *first.fields]
-        names = [name.strip() or f"column_{i}" for i, name in enumerate(names)]
-        options: dict[str, Any] = {"names": names, **({"columns": names[:-1]} if behind else {})}
-        said = f"the header names {first.width} columns, and the lines below it have {width} fields"
-        return Oddity(said, options, (1, 2), True)
-    options = {"skip_rows": start.line, **({"skip_footer": footer} if footer else {})}
-    if sum(map(is_value, start.fields)) * 2 > width:
-        options["header"] = False
-    elif (more := diagnose(body)) is not None and set(more.options) <= {"units_rows", "header_rows"}:
-        options |= more.options
-    fields = "field" if first.width == 1 else "fields"
-    said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
-    return Oddity(said, options, (first.line + 1, start.line + 1), True)
-
-
-def _header_below(filled: Sequence[Record]) -> Oddity | None:
-    """A first line with values in it, or of a word and blank fields, above one of names alone, of the same width."""
-    first = filled[0]
-    padded = _is_padded(first.fields)
-    values = [is_value(cell) for cell in first.fields]
-    if not padded and (not any(values) or all(values)):
-        return None
-    at = 1
-    while padded and at < len(filled) - 1 and (filled[at].width != first.width or not _are_names(filled[at].fields)):
-        at += 1
-    second = filled[at]
-    rows = [one.fields for one in filled[at + 1 :] if one.width == second.width]
-    if first.width != second.width or not _are_names(second.fields):
-        return None
-    if not _value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :] if rows else []):
-        return None
-    options: dict[str, Any] = {"skip_rows": second.line}
-    if (more := diagnose(filled[at:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
-        options |= more.options
-    shown = ", ".join(second.fields[:4]) + (", ..." if second.width > 4 else "")
-    return Oddity(
-        f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
-        (first.line + 1, second.line + 1), any(one.width != first.width for one in filled[:at]),
-    )  # fmt: skip
-
-
-def _is_padded(fields: Sequence[str]) -> bool:
-    """Whether a line has less to say than fields: all that is behind the first few is blank, as spreadsheets pad."""
-    return len(fields) > 2 and len(_said(fields)) * 2 <= len(fields)
-
-
-def _said(fields: Sequence[str]) -> Sequence[str]:
-    """The fields without blank ones at the end."""
-    return fields[: max((place + 1 for place, cell in enumerate(fields) if cell.strip()), default=0)]
-
-
-def _are_names(fields: Sequence[str]) -> bool:
-    return not _is_padded(fields) and not any(is_value(cell) or is_blank(cell) for cell in _said(fields))
 
 
 def _in_single_quotes(filled: Sequence[Record]) -> Oddity | None:
@@ -137,16 +57,37 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
     said = f"column names must differ; got {double} twice"
     second = filled[1]
     told = [name for name in names if not is_blank(name)]
-    if sum(map(is_value, told)) * 2 > len(told):
-        return Oddity(said + ", and they are numbers", {"header": False}, (filled[0].line + 1,), True)
+    if names[0] and sum(map(is_value, told)) * 2 > len(told):  # a blank one stands above row numbers
+        return Oddity(said + ", and they are numbers", {"header": False}, (filled[0].line + 1,), True,
+                      certain=_is_row(filled))  # fmt: skip
     if second.width == len(names) and not any(map(is_value, second.fields)):
         pairs = list(zip(_filled_forward(names), second.fields, strict=True))
         if len(set(pairs)) == len(pairs):
             below = _text_above_numbers(filled[1:]) if len(filled) > 2 else None
             units = below.options if below is not None and "units_rows" in below.options else {}
+            rows = [one.fields for one in filled[2:]]
+            certain = agree(filled[1:], second.width) and len(value_columns(rows)) > 1 and not any(
+                is_blank(cell) for cell in second.fields[1:]
+            ) and (below is None or below.certain)  # fmt: skip
             return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
-                          (filled[0].line + 1, second.line + 1), True)  # fmt: skip
+                          (filled[0].line + 1, second.line + 1), True, certain=certain)  # fmt: skip
     return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True)
+
+
+def _many_headers(filled: Sequence[Record]) -> Oddity | None:
+    """More than two lines of names, above a blank one; each begins with a word."""
+    blank = next((at for at, one in enumerate(filled) if not any(cell.strip() for cell in one.fields)), 0)
+    if not 2 < blank < _MOST_HEADERS or len(filled) < blank + 3:
+        return None
+    heads, rows = [one.fields for one in filled[:blank]], [one.fields for one in filled[blank + 1 :]]
+    width = filled[0].width
+    if any(len(one) != width for one in (*heads, *rows)) or any(is_value(one[0]) or is_blank(one[0]) for one in heads):
+        return None
+    if len({*zip(*heads, strict=True)}) < width or not is_value(rows[0][0]) or not value_columns(rows):
+        return None
+    first = filled[0].line + 1
+    said = f"the names stand in {blank} lines, {first} to {filled[blank - 1].line + 1}, above a blank one"
+    return Oddity(said, {"header_rows": blank + 1}, (first,), True)
 
 
 def _filled_forward(names: Sequence[str]) -> list[str]:
@@ -180,23 +121,33 @@ def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
     names, rows = filled[0].fields, [one.fields for one in filled[1:] if one.width == filled[0].width]
     if not rows:
         return None
-    columns = _value_columns(rows)
-    if not columns or not all(is_value(names[place]) for place in columns) or _goes_up(names):
+    columns = value_columns(rows)
+    if not columns or not all(is_value(names[place]) for place in columns) or goes_up(names):
         return None
     if sum(map(is_value, names)) * 2 < len(names):
         return None
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-    return Oddity(said, {"header": False}, (filled[0].line + 1,))
+    return Oddity(said, {"header": False}, (filled[0].line + 1,), certain=_is_row(filled))
 
 
-def _goes_up(names: Sequence[str]) -> bool:
-    """Whether names are an axis: years, hours; or wind speeds beside a name that is one."""
-    numbers = [float(name) for name in names if _PLAIN.match(name.strip())]
-    steps = {b - a for a, b in pairwise(numbers)}
-    if len(numbers) < 3 or min(steps) <= 0:
-        return False
-    named = any(name.strip() and not is_value(name) for name in names)
-    return named or (len(steps) == 1 and all(number.is_integer() for number in numbers))
+def _is_row(filled: Sequence[Record]) -> bool:
+    """Whether the first line can be nothing but a row: numbers or times as below, a fraction or time among them."""
+    names, rows = filled[0].fields, [one.fields for one in filled[1:]]
+    alike = agree(filled, len(names)) and all(has_values_alone(rows, place) for place in range(len(names)))
+    told = len(names) > 1 and all(map(is_value, names)) and any(not _WHOLE.match(name.strip()) for name in names)
+    return alike and told and not is_axis(names)
+
+
+def _words_again(filled: Sequence[Record]) -> Oddity | None:
+    """A first line in a table of words whose cells come below in their columns."""
+    names, rows = filled[0].fields, [one.fields for one in filled[1:] if one.width == filled[0].width]
+    if not rows or value_columns(rows) or names in rows:
+        return None
+    again = [name for place, name in enumerate(names) if not is_blank(name) and any(r[place] == name for r in rows)]
+    if not again:
+        return None
+    said = f"the first line may be a row, not names: {', '.join(map(repr, again[:3]))} is a value in its column"
+    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=False)
 
 
 def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
@@ -204,7 +155,7 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
     header = filled[0]
     for count in range(1, min(_MOST_UNITS, len(filled) - 2) + 1):
         above, rows = filled[1 : 1 + count], [one.fields for one in filled[1 + count :] if one.width == header.width]
-        columns = _value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :]) if rows else []
+        columns = value_columns(rows[min(_MOST_UNITS, len(rows) - 1) :]) if rows else []
         if not columns:
             return None
         cells = [one.fields[place] for one in above for place in columns if place < one.width]
@@ -215,6 +166,8 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
         told = sum(any(not is_blank(one.fields[place]) for one in above if place < one.width) for place in columns)
         if told * 2 < len(columns) or not _all_values(rows[:2], columns):
             continue
+        if not any(cell.strip() for cell in filled[1 + count].fields) and len(filled) > 3 + count:
+            count += 1  # a blank line under them
         lines = tuple(one.line + 1 for one in above)
         shown = ", ".join(above[0].fields[:4]) + (", ..." if above[0].width > 4 else "")
         blank = any(not name.strip() for place, name in enumerate(header.fields) if place in columns)
@@ -225,18 +178,18 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
             {"units_rows": count},
             lines,
             sure=len(columns) > 1,
+            certain=_are_units(above, columns) and agree([header, *filled[1 + count :]], header.width),
         )
     return None
 
 
-def _value_columns(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Columns that have numbers or times and nothing else in most of these rows."""
-    found = []
-    for place in range(len(rows[0]) if rows else 0):
-        cells = [row[place] for row in rows if not is_blank(row[place])]
-        if cells and sum(map(is_value, cells)) >= 0.8 * len(cells):
-            found.append(place)
-    return found
+def _are_units(lines: Sequence[Record], columns: Sequence[int]) -> bool:
+    """Whether a line has units, known ones in most columns of numbers and times, and the lines below words alike."""
+    cells = [one.fields[place].strip("[]() ") for one in lines[:1] for place in columns if place < one.width]
+    told = [cell for cell in cells if not is_blank(cell)]
+    if told and all(map(_RDB.match, told)):
+        return True
+    return len(lines) == 1 and len(columns) > 1 and len(told) > 1 and sum(map(is_unit, told)) * 2 > len(told)
 
 
 def _all_values(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:

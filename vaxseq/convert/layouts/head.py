@@ -9,7 +9,7 @@ from dataclasses import dataclass
 Fields = list[str]
 _NUMBER = re.compile(r"(?:[+-]?(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?\s*%?|\(\d[\d.,' ]*\))$")
 _TIME = re.compile(
-    r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:T ]|$)|\d{1,2}[- ]?[A-Za-z]{3,9}[- ]?\d{2,4}\b"
+    r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:T]| (?=[\dAPap])|$)|\d{1,2}[- ]?[A-Za-z]{3,9}[- ]?\d{2,4}\b"
     r"|[A-Z][a-z]{2,8}\.? \d{1,2}, ?\d{4}\b|\d{8}[T_ :-]\d{4}|\d{4}-?W\d{2}"
 )
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "--", "?"))

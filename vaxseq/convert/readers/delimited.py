@@ -65,9 +65,10 @@ class TextReader(Reader):
             raise bad_option(
                 self.where, "encoding", self.set["encoding"], "an encoding's name, like 'latin-1'"
             ) from error
-        as_it_is = plain and self.set.get("delimiter") != WHITESPACE
         packed = streams.is_compressed(self.source.path) or archives.parts(self.source.path) is not None
         self._is_plain_file = not packed and not storage.is_url(self.source.path)
+        self._old_ends = self._is_plain_file and plain and _has_old_ends(self.source.path)
+        as_it_is = plain and self.set.get("delimiter") != WHITESPACE and not self._old_ends
         self.splittable = as_it_is and self._is_plain_file
         self._file = streams.FileBytes(self.source.path) if self.splittable else None
         self._held = (0, np.empty(0, np.uint8))
@@ -158,6 +159,8 @@ class TextReader(Reader):
         """The text from its start, as UTF-8."""
         chunks = streams.chunks(self.source.path or "", self.set["encoding"])
         footer = int(self.set.get("skip_footer", 0))
+        if self._old_ends:
+            chunks = (chunk.replace(b"\r", b"\n") for chunk in chunks)
         if self.set.get("delimiter") == WHITESPACE:
             chunks = tabbed(chunks)
         return without_footer(chunks, footer) if footer else chunks
@@ -303,6 +306,12 @@ class TextReader(Reader):
             lines += int(np.count_nonzero(self._bytes(start, min(start + (1 << 20), piece.start)) == 10))
         self._known_line = (piece.start, lines)
         return lines + 1
+
+
+def _has_old_ends(path: str) -> bool:
+    """Whether lines end as they did on a Mac once: with a carriage return alone."""
+    head = streams.first_bytes(path, _FOOTER)
+    return b"\r" in head[:-1] and b"\n" not in head
 
 
 def _checked_forms(where: str, given: Any) -> dict[str, str]:

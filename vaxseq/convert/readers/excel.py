@@ -14,6 +14,7 @@ import pyarrow as pa
 from vaxseq.convert import storage
 from vaxseq.convert.readers.base import Piece, TypedReader, Unit, bad_option
 from vaxseq.convert.readers.nesting import check_distinct
+from vaxseq.convert.readers.xlsb_extent import xlsb_extent
 from vaxseq.dataset.notice import Notice
 from vaxseq.errors import MissingExtraError, SchemaError, SourceError, SourceNotFoundError, VaxseqError
 
@@ -21,6 +22,7 @@ _ROWS = 1 << 16
 _MOST_ROWS, _MOST_CELLS = 1 << 20, 100_000_000
 _DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 _WIDE, _ROW = re.compile(rb"\br=[\"']([A-Z]{2,3})\d"), re.compile(rb"\br=[\"'][A-Z]{1,3}(\d{1,7})[\"']")
+_BINARY_SHEET = re.compile(r"xl/worksheets/(?!binaryIndex).*\.bin")
 _BLOCK_BYTES, _LONGEST_MATCH = 1 << 20, 16
 _SHOWN = 3
 
@@ -80,10 +82,7 @@ class ExcelReader(TypedReader):
             return
         with zipfile.ZipFile(file) as package:
             for name in package.namelist():
-                width = max((_column_number(one[1]) for one in _found(package, name, _WIDE)), default=0)
-                if width * _MOST_ROWS <= _MOST_CELLS:
-                    continue
-                height = max((int(one[1]) for one in _found(package, name, _ROW)), default=0)
+                height, width = _extent(package, name)
                 if width * height > _MOST_CELLS:
                     raise SourceError(
                         f"{self.where}: {name} reaches over {height:,} rows and {width:,} columns; expected up to "
@@ -133,6 +132,16 @@ class ExcelReader(TypedReader):
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
         texts = [text for _, text in super().locate(piece, rows)]
         return [(self._numbers[piece.start + row], text) for row, text in zip(rows, texts, strict=True)]
+
+
+def _extent(package: zipfile.ZipFile, name: str) -> tuple[int, int]:
+    """Rows and columns that a member's cells reach over; (0, 0) where they can't be too many."""
+    if _BINARY_SHEET.fullmatch(name):
+        return xlsb_extent(package, name)
+    width = max((_column_number(one[1]) for one in _found(package, name, _WIDE)), default=0)
+    if width * _MOST_ROWS <= _MOST_CELLS:
+        return 0, 0
+    return max((int(one[1]) for one in _found(package, name, _ROW)), default=0), width
 
 
 def _found(package: zipfile.ZipFile, name: str, pattern: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:

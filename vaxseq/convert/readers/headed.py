@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import takewhile
@@ -10,19 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from vaxseq.convert.layouts.blanks import WHITESPACE, parted_by_blanks
+from vaxseq.convert.layouts.blanks import WHITESPACE, parted_by_blanks, surely_parted
 from vaxseq.convert.layouts.delimiter import sniff, told
-from vaxseq.convert.layouts.diagnosis import Oddity, diagnose, different
+from vaxseq.convert.layouts.diagnosis import diagnose, different
 from vaxseq.convert.layouts.footer import last_lines
 from vaxseq.convert.layouts.head import Record, is_value, read_head, skipped
+from vaxseq.convert.layouts.oddity import Oddity
+from vaxseq.convert.layouts.preamble import names_in
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import bad_option
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.dataset.notice import Notice
-from vaxseq.errors import SchemaError, SourceError
+from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
-_LOOK, _RECORDS = 1 << 16, 60  # bytes and records that a look at the layout takes
+_LOOK, _RECORDS = 1 << 16, 120  # bytes and records that a look at the layout takes
 _MOST_FOOTER = 50  # lines
+_JSON = re.compile(rb"\s*\[?\s*\{\s*\"[^\"\n]*\"\s*:")
 
 
 class HeadedReader(TextReader):
@@ -50,34 +54,73 @@ class HeadedReader(TextReader):
             if self.set[key] is not None and (not isinstance(self.set[key], kinds) or not self.set[key]):
                 raise bad_option(self.where, key, self.set[key], "a list of names" if key == "names" else "text")
         quote, escape = self.set["quote"], self.set["escape"]
-        byte = (ord(quote) if quote else None, ord(escape) if escape else None)
-        head = self._head()
+        self._bytes_of_marks = (ord(quote) if quote else None, ord(escape) if escape else None)
+        self._header: bytes | None = None
+        try:
+            self._names, self._units, self.body_start, self.body_line = self._laid_out(self._head())
+        except _PartedByBlanksError as parted:
+            taken = {"delimiter": WHITESPACE}
+            try:
+                HeadedReader.__init__(self, source, {**options, **taken})
+            except VaxseqError as error:
+                error.options = {**taken, **error.options} if error.options else {}
+                raise
+            self.notices = [
+                replace(one, options={**taken, **one.options}) if one.options else one for one in self.notices
+            ]
+            self.notices.append(Notice(None, f"{parted}; read so, as with delimiter='whitespace'", (), {}, True))
+
+    def _laid_out(self, head: bytes) -> tuple[tuple[str, ...], dict[str, str], int, int]:
+        """Sets the dialect; column names and units, and the offset and line number of the first record after them."""
+        if _JSON.match(head):
+            raise SourceError(
+                f"{self.where}: the text is JSON, not a table. Pass format='jsonl'.", options={"format": "jsonl"}
+            )
         mark, first = told(head) if self.set["delimiter"] is None else (None, 0)
         rest = head[first:]
         for _ in range(self.set["skip_rows"]):
             rest = rest.partition(b"\n")[2]
         given = "\t" if self.set["delimiter"] == WHITESPACE else self.set["delimiter"] or mark
-        self.dialect = scan.Dialect(ord(given or sniff(rest or head, self.source.path or "", quote)), *byte)
-        self._header: bytes | None = None
-        self._names, self._units, self.body_start, self.body_line = self._read_header(head, first)
+        sniffed = given or sniff(rest or head, self.source.path or "", self.set["quote"])
+        self.dialect = scan.Dialect(ord(sniffed), *self._bytes_of_marks)
+        return self._read_header(head, first)
 
     def names(self) -> tuple[str, ...]:
         return self._names
 
     def _read_header(self, head: bytes, first: int) -> tuple[tuple[str, ...], dict[str, str], int, int]:
-        """Column names and units, and the offset and line number of the first record after them."""
+        """The same of a known dialect."""
         records = self._first_records(head, first)
         at = self._before(records, head)
+        remarks = self._below_header(records[at:], head)
         found = read_head(
             records[at:], header=self.set["header"], header_rows=self.set["header_rows"],
             units_rows=self.set["units_rows"], names=self.set["names"],
         )  # fmt: skip
         ends = bool(records) and not self._is_cut(head) and not head[records[-1].stop :].strip()
-        odd = diagnose(records[at:], whole=ends) if self._by_itself else None
+        kept = [records[at], *records[at + 1 + remarks :]] if remarks else records[at:]
+        odd = diagnose(kept, whole=ends) if self._by_itself else None
+        if odd is not None and odd.options == {"header": False} and at:  # comments above may have the names
+            names = names_in(records[at - 1], records[at].width)
+            more = {"names": names} if names is not None else {}
+            odd = replace(odd, options={"skip_rows": records[at].line, **odd.options, **more})
         one = self.set["delimiter"] is None and len(found.names) == 1 and (odd is None or not odd.stops)
         if one and (width := parted_by_blanks(head)):
             said = f"one column, but blanks part nearly every line into {width} fields"
+            if self._by_itself and self.set["skip_rows"] == 0 and surely_parted(head, width):
+                raise _PartedByBlanksError(f"blanks part every line into {width} fields")
+            if self._by_itself and any(one.width > 1 for one in records[at:]):
+                raise SchemaError(
+                    f"{self.where}: {said}. Pass delimiter='whitespace'.", options={"delimiter": WHITESPACE}
+                )
             self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
+        elif odd is not None and odd.certain:
+            self.set |= odd.options
+            shown = ", ".join(f"{key}={value!r}" for key, value in odd.options.items())
+            lines = tuple(f"line {line}" for line in odd.lines)
+            shown += ", the lines above it left out" if "skip_rows" in odd.options else ""
+            self.notices.append(Notice(None, f"{odd.message}; read so, as with {shown}", lines, {}, lossless=True))
+            return self._laid_out(head)
         elif odd is not None:
             self._tell(odd)
         named = at < len(records) and found.header is records[at] and self.set["comment"] is None
@@ -89,9 +132,22 @@ class HeadedReader(TextReader):
             self._header = head[found.header.start : found.header.stop]
         taken = [one for one in records[at:] if one.stop > one.start][: found.before]
         start = records[at].start if at < len(records) else len(head)
+        if remarks:
+            taken = records[at : at + 1 + remarks]
+            told = f"the lines below the header that begin with # were left out: {records[at + 1].line + 1} to "
+            self.notices.append(Notice(None, f"{told}{taken[-1].line + 1}", (), {}, lossless=True))
         if taken:
             start = self._after(head, taken[-1].stop)
         return found.names, found.units, start, head[:start].count(b"\n")
+
+    def _below_header(self, records: list[Record], head: bytes) -> int:
+        """How many records right below the header are remarks: they begin with # and have another width."""
+        if not self._by_itself or self.set["comment"] is not None or len(records) < 3 or records[0].width < 2:
+            return 0
+        width = records[0].width
+        found = [*takewhile(lambda one: head[one.start : one.start + 1] == b"#" and one.width != width, records[1:])]
+        rest = records[1 + len(found) :]
+        return len(found) if rest and all(one.width in (0, width) for one in rest) else 0
 
     @property
     def _by_itself(self) -> bool:
@@ -213,3 +269,7 @@ class HeadedReader(TextReader):
             "delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
             "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
         }  # fmt: skip
+
+
+class _PartedByBlanksError(Exception):
+    """The fields of the text are parted by blanks, which it must be opened for."""

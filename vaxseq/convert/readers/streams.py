@@ -71,7 +71,7 @@ class FileBytes:
 
     def __getitem__(self, part: slice) -> npt.NDArray[np.uint8]:
         start, stop, _ = part.indices(self._length)
-        found = np.empty(max(stop - start, 0), np.uint8)
+        found = np.frombuffer(pa.allocate_buffer(max(stop - start, 0)), np.uint8)  # of memory that is used again
         try:
             with open(self._path, "rb", buffering=0) as file:
                 read = fill(file.fileno(), found.data, start)

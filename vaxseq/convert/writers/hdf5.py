@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.writers.base import Tables, Writer
 from vaxseq.convert.writers.behind import WriteBehind
-from vaxseq.dataset.checksums import seal_file
+from vaxseq.dataset.checksums import StretchChecksums, seal_file
 from vaxseq.dataset.hdf5_probe import trust
 from vaxseq.dataset.schema import array_shape, type_name
 from vaxseq.errors import SchemaError
@@ -91,7 +91,8 @@ class Hdf5Writer(Writer):
                 behind.grew(table.nbytes)
             for part in parts:
                 part.finish()
-        seal_file(path)
+            sums = {number: one for part in parts for number, one in part.checksums()}
+        seal_file(path, sums)
         trust(path)
 
 
@@ -130,12 +131,35 @@ def _in_order(parent: h5py.Group, name: str) -> h5py.Group:
     return parent[name]
 
 
+class _Dataset:
+    """A contiguous dataset that is filled from the front, and hashed while its values are in the cache."""
+
+    def __init__(self, group: h5py.Group, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+        made = group.create_dataset(name, shape, dtype, track_times=False)
+        self.attrs, self._made, self._filled = made.attrs, made, 0
+        if made.size:  # a contiguous dataset has no place in the file before a value is written
+            first = (0,) * len(shape)
+            made[first] = made[first]
+        self._sums = StretchChecksums(made.id.get_offset() or 0)
+
+    def append(self, values: npt.NDArray[Any]) -> None:
+        """The next values along the first axis."""
+        values = np.ascontiguousarray(values, self._made.dtype)
+        if values.size:
+            self._made[self._filled : self._filled + len(values)] = values
+            self._filled += len(values)
+            self._sums.add(values.view(np.uint8).data)
+
+    def checksums(self) -> dict[int, int]:
+        return self._sums.chunks()
+
+
 class _Column:
-    """One column's datasets, filled from the front."""
+    """One column's datasets."""
 
     def __init__(self, group: h5py.Group, field: pa.Field, rows: int, missing: bool, text_bytes: int) -> None:
         self.group, self.name, self.type, self.rows = group, field.name, field.type, rows
-        self.at = 0
+        self._datasets: list[_Dataset] = []
         self.make(missing, text_bytes)
 
     def make(self, missing: bool, text_bytes: int) -> None:
@@ -145,7 +169,6 @@ class _Column:
         for chunk in column.chunks:
             if len(chunk):
                 self.put(chunk)
-                self.at += len(chunk)
 
     def put(self, chunk: pa.Array) -> None:
         raise NotImplementedError
@@ -153,13 +176,14 @@ class _Column:
     def finish(self) -> None:
         return
 
-    def dataset(self, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
-        made = self.group.create_dataset(name, shape, dtype, track_times=False)
-        if made.size:
-            made[(0,) * len(shape)] = made[
-                (0,) * len(shape)
-            ]  # a contiguous dataset has no place in the file before this
-        return made
+    def checksums(self) -> Iterator[tuple[int, int]]:
+        """The hash of each chunk of the file that only one of its datasets fills."""
+        for one in self._datasets:
+            yield from one.checksums().items()
+
+    def dataset(self, name: str, shape: tuple[int, ...], dtype: Any) -> _Dataset:
+        self._datasets.append(_Dataset(self.group, name, shape, dtype))
+        return self._datasets[-1]
 
 
 class _Numbers(_Column):
@@ -175,9 +199,9 @@ class _Numbers(_Column):
     def put(self, chunk: pa.Array) -> None:
         values, absent = _flat(chunk)
         shape = (len(chunk), *array_shape(self.type)[0])
-        self.data[self.at : self.at + len(chunk)] = values.reshape(shape)
+        self.data.append(values.reshape(shape))
         if self.mask is not None:
-            self.mask[self.at : self.at + len(chunk)] = absent.reshape(shape)
+            self.mask.append(absent.reshape(shape))
 
 
 def _flat(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
@@ -202,8 +226,8 @@ class _Text(_Column):
         self.data = self.dataset("data", (max(text_bytes, 1),), "S1")
         self.data.attrs["dtype"] = "str"
         self.offsets = self.dataset("indices", (self.rows + 1,), "i4" if text_bytes < 2**31 else "i8")
-        self.offsets[0] = 0
-        self.end = 0
+        self.offsets.append(np.zeros(1))
+        self.at = self.end = 0  # rows, bytes
         self.bits = np.zeros(self.rows, bool) if missing else None
 
     def put(self, chunk: pa.Array) -> None:
@@ -211,17 +235,17 @@ class _Text(_Column):
         raw = np.frombuffer(words.buffers()[1], np.int64, len(words) + 1, words.offset * 8)
         first, last = int(raw[0]), int(raw[-1])
         if words.buffers()[2] is not None and last > first:
-            self.data[self.end : self.end + last - first] = np.frombuffer(words.buffers()[2], "S1", last - first, first)
-        self.offsets[self.at + 1 : self.at + 1 + len(words)] = raw[1:] - first + self.end
+            self.data.append(np.frombuffer(words.buffers()[2], "S1", last - first, first))
+        self.offsets.append(raw[1:] - first + self.end)
         self.end += last - first
         if self.bits is not None:
             self.bits[self.at : self.at + len(words)] = np.asarray(words.is_valid(), dtype=bool)
+        self.at += len(words)
 
     def finish(self) -> None:
         if self.bits is not None:  # one bit a row, least significant first, as in Arrow
             packed = np.packbits(self.bits, bitorder="little")
-            bitmap = self.dataset("null_bitmap", packed.shape, "u1")
-            bitmap[:] = packed
+            self.dataset("null_bitmap", packed.shape, "u1").append(packed)
 
 
 class _Encoded(_Column):
@@ -229,6 +253,7 @@ class _Encoded(_Column):
         self.group.attrs["type"] = "dictionary_encoded"
         indices = self.group.create_group("indices")
         self.codes = _Numbers(indices, pa.field("indices", pa.int32()), self.rows, False, 0)
+        self._datasets = self.codes._datasets
         self.words: pa.Array = pa.array([], pa.string())
 
     def put(self, chunk: pa.Array) -> None:

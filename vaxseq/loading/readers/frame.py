@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.checksums import CHUNK_BYTES
 from vaxseq.errors import FeatureTypeError, MissingValueError
 from vaxseq.expressions.values import Mask, Value, as_float
 from vaxseq.features.program.recipe import Field, Part, Recipe
 from vaxseq.frame import Source, copy_runs
+from vaxseq.frame.watch import check_read
 from vaxseq.loading.readers.ranges import Rounding, check_whole, too_large
 
 Ids = npt.NDArray[np.int64]
@@ -43,8 +45,13 @@ class FrameReader:
 
     @property
     def worth_keeping(self) -> bool:
-        """Whether rows are quicker to read again from a file in which they lie whole."""
-        return self.source.on_disk
+        """Whether rows are quicker to read again from a file of this machine in which they lie whole."""
+        return self.source.on_disk or self.source.remote
+
+    @property
+    def rows_together(self) -> int:
+        """Rows of a column of four bytes that come at once, however few of them are asked for; 1 but for a URL."""
+        return CHUNK_BYTES // 4 if self.source.remote else 1
 
     def check(self) -> None:
         """Refuses to go on with a file that has changed since it was opened.
@@ -101,6 +108,7 @@ class FrameReader:
                     holes = np.isnan(array[:, part.start : part.start + part.width]).any(axis=1)
                     if holes.any():
                         missing[part.name] = np.asarray(holes)
+        check_read(self.check)
         if missing:
             raise _missing_error(missing, fields, ids, rows)
         return arrays

@@ -27,7 +27,10 @@ from vaxseq.loading.readers.frame import Arrays
 from vaxseq.loading.scatter.buckets import as_bytes
 from vaxseq.plan.shuffle import Block
 
+Numbered = Callable[[npt.NDArray[np.int64]], list[Block]]
+
 _log = logging.getLogger("vaxseq")
+_GROUPS_BYTES = 32 << 20  # of blocks that come together, read at once
 
 
 def kept_bytes(rows: int, block_rows: int, row_bytes: int) -> int:
@@ -38,11 +41,14 @@ def kept_bytes(rows: int, block_rows: int, row_bytes: int) -> int:
 class KeptBlocks:
     """A file without a name, so that nothing is left of it, in which each block of up to ``block_rows`` has its place.
 
-    A block's fields lie one behind the other. Thread-safe.
+    A block's fields lie one behind the other. Thread-safe. Of a source that fetches so many blocks ``together``, those
+    that come with the ones that are wanted are kept as well.
     """
 
-    def __init__(self, folder: Path, rows: int, block_rows: int, row_bytes: int) -> None:
-        self._folder, self._row_bytes = folder, row_bytes
+    def __init__(self, folder: Path, rows: int, block_rows: int, row_bytes: int, *, together: int = 1) -> None:
+        self._folder, self._row_bytes, self._together = folder, row_bytes, together
+        self._groups = max(1, _GROUPS_BYTES // max(1, together * block_rows * row_bytes))
+        self._reading = threading.Lock()
         self._size = in_pages(block_rows * row_bytes)
         self._there = np.zeros(-(-rows // block_rows), bool)
         self._memory = threading.local()
@@ -50,14 +56,24 @@ class KeptBlocks:
         self._file: int | None = None
         self._given_up = False
 
-    def load(self, blocks: list[Block], out: Arrays, read: Callable[[list[Block], Arrays], None]) -> None:
+    def load(
+        self, blocks: list[Block], out: Arrays, read: Callable[[list[Block], Arrays], None], numbered: Numbered
+    ) -> None:
         """The rows of these blocks, end to end, into arrays; what isn't kept yet is read, and kept from now on.
+
+        ``numbered`` tells blocks by their numbers.
 
         Raises:
             ScratchError: what was written can't be read.
         """
         stops = np.cumsum([block.stop - block.start for block in blocks]).tolist()
         places = [[array[low:high] for array in out] for low, high in zip([0, *stops[:-1]], stops, strict=True)]
+<<<<<<< HEAD
+=======
+        if self._together > 1 and not self._given_up:
+            self._keep_together([block.number for block in blocks], out, read, numbered)
+        there = [bool(self._there[block.number]) for block in blocks]
+>>>>>>> main
         jobs: list[Callable[[], None]] = []
         for known, some in groupby(range(len(blocks)), lambda number: bool(self._there[blocks[number].number])):
             numbers = list(some)
@@ -68,6 +84,52 @@ class KeptBlocks:
             jobs += [partial(move, blocks[number].number, places[number]) for number in numbers]
         at_once(jobs)
 
+<<<<<<< HEAD
+=======
+    def _read(
+        self, lacking: list[tuple[Block, Arrays]], whole: Arrays | None, read: Callable[[list[Block], Arrays], None]
+    ) -> list[Callable[[], None]]:
+        """Reads blocks all at once, into ``whole`` if that is their place; returns what is left to do."""
+        rows = sum(block.stop - block.start for block, _ in lacking)
+        came = [np.empty((rows, *one.shape[1:]), one.dtype) for one in lacking[0][1]] if whole is None else whole
+        read([block for block, _ in lacking], came)
+        jobs: list[Callable[[], None]] = []
+        at = 0
+        for block, place in lacking:
+            size = block.stop - block.start
+            parts = [array[at : at + size] for array in came]
+            at += size
+            if whole is None:
+                for part, array in zip(parts, place, strict=True):
+                    array[...] = part
+            jobs.append(partial(self._keep, block.number, place))
+        return jobs
+
+    def _keep_together(
+        self, wanted: list[int], like: Arrays, read: Callable[[list[Block], Arrays], None], numbered: Numbered
+    ) -> None:
+        """Keeps what comes with the blocks that are wanted, these among it: one thread at a time, so nothing twice."""
+        with self._reading:
+            groups = sorted({number // self._together for number in wanted if not self._there[number]})
+            for low in range(0, len(groups), self._groups):
+                numbers = np.concatenate(
+                    [
+                        np.arange(one * self._together, (one + 1) * self._together)
+                        for one in groups[low:][: self._groups]
+                    ]
+                )
+                numbers = numbers[numbers < len(self._there)]
+                blocks = numbered(numbers[~self._there[numbers]])
+                sizes = [block.stop - block.start for block in blocks]
+                came = [np.empty((sum(sizes), *one.shape[1:]), one.dtype) for one in like]
+                read(blocks, came)
+                ends = np.cumsum(sizes).tolist()
+                at_once(
+                    partial(self._keep, block.number, [array[end - size : end] for array in came])
+                    for block, size, end in zip(blocks, sizes, ends, strict=True)
+                )
+
+>>>>>>> main
     def _fetch(self, number: int, out: Arrays) -> None:
         assert self._file is not None
         size = sum(array.nbytes for array in out)

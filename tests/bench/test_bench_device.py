@@ -1,0 +1,30 @@
+"""The benchmark of devices runs, small, on the backend that is set."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+@pytest.mark.backend
+def test_every_way_is_in_the_table() -> None:
+    script = Path(__file__).with_name("bench_device.py")
+    backend = os.environ["KERAS_BACKEND"]
+    small = ["--rows", "2048", "--size", "512", "--rounds", "1", "--workers", "1", "--networks", "small"]
+    command = [sys.executable, "-W", "ignore", str(script), *small, "--backends", backend]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])[backend]["small"]
+    ways = {"one batch on the device", "device=None", "device=", "store='device'", "arrays on the device"}
+    assert set(found) == ways | ({"DataLoader, pinned"} if backend == "torch" else set())
+    for way, one in found.items():
+        assert f"| {way} |" in done.stdout
+        assert one["step_ms"] > 0
+        assert 0 <= one["waiting"] < 1

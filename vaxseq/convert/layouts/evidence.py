@@ -1,0 +1,72 @@
+"""What rows and the lines above them show: names, values, axes, enough lines that agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from vaxseq.convert.layouts.head import Record, is_blank, is_value
+
+EVIDENCE = 10  # rows that must all agree before a layout is certain
+_PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?$")
+
+
+def agree(body: Sequence[Record], width: int) -> bool:
+    """Whether a header and enough rows below it have one width, all of them."""
+    return len(body) > EVIDENCE and all(one.width == width for one in body)
+
+
+def is_header(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a line can be nothing but the names of the columns: words that differ, above numbers or times."""
+    told = filled_fields(fields)
+    names = [cell.strip() for cell in told[1:]]  # the first may be blank above row numbers
+    columns = [place for place in value_columns(rows) if has_values_alone(rows, place)]
+    differ = len({told[0].strip(), *names}) > len(names) if told else False
+    behind = any(not is_blank(cell) for row in rows for cell in row[len(told) :])
+    return differ and not behind and not any(map(is_value, told)) and not any(map(is_blank, names)) and columns != []
+
+
+def has_values_alone(rows: Sequence[Sequence[str]], place: int) -> bool:
+    return all(is_value(row[place]) or is_blank(row[place]) for row in rows)
+
+
+def is_padded(fields: Sequence[str]) -> bool:
+    """Whether a line has less to say than fields: all that is behind the first few is blank, as spreadsheets pad."""
+    return len(fields) > 2 and len(filled_fields(fields)) * 2 <= len(fields)
+
+
+def filled_fields(fields: Sequence[str]) -> Sequence[str]:
+    """The fields without blank ones at the end."""
+    return fields[: max((place + 1 for place, cell in enumerate(fields) if cell.strip()), default=0)]
+
+
+def are_names(fields: Sequence[str]) -> bool:
+    return not is_padded(fields) and not any(is_value(cell) or is_blank(cell) for cell in filled_fields(fields))
+
+
+def goes_up(names: Sequence[str]) -> bool:
+    """Whether names are an axis: years, hours; or wind speeds beside a name that is one."""
+    numbers = [float(name) for name in names if _PLAIN.match(name.strip())]
+    steps = {b - a for a, b in pairwise(numbers)}
+    if len(numbers) < 3 or min(steps) <= 0:
+        return False
+    named = any(name.strip() and not is_value(name) for name in names)
+    return named or (len(steps) == 1 and all(number.is_integer() for number in numbers))
+
+
+def is_axis(names: Sequence[str]) -> bool:
+    """Whether three numbers or more go up, or down: they may be the names of columns, as wavelengths are."""
+    numbers = [float(name) for name in names if _PLAIN.match(name.strip())]
+    steps = [b - a for a, b in pairwise(numbers)]
+    return len(numbers) > 2 and (min(steps) > 0 or max(steps) < 0)
+
+
+def value_columns(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Columns that have numbers or times and nothing else in most of these rows."""
+    found = []
+    for place in range(len(rows[0]) if rows else 0):
+        cells = [row[place] for row in rows if not is_blank(row[place])]
+        if cells and sum(map(is_value, cells)) >= 0.8 * len(cells):
+            found.append(place)
+    return found

@@ -1,0 +1,21 @@
+"""Something odd about a file's first lines, and the options that set it right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """``stops``: the rows can't be read as they are; else they can, and the options make more of them.
+
+    ``certain``: no other reading fits what was seen, and no line that may be a row is left out.
+    """
+
+    message: str
+    options: dict[str, Any]
+    lines: tuple[int, ...]  # counted from 1
+    stops: bool = False
+    sure: bool = True  # the options lose no row
+    certain: bool = False
