@@ -206,7 +206,8 @@ def by_size(options: argparse.Namespace) -> None:
     for name, paces in found.items():
         steps = [max(a / b, b / a) for a, b in pairwise(paces)]
         shown = ", ".join(f"{times:g}: {pace / 1e6:.2f}" for times, pace in zip(options.times, paces, strict=True))
-        print(f"{name:20} M rows/s by data/memory {shown}; all {max(paces) / min(paces):.1f}, a step {max(steps, default=1):.1f}")
+        step = max(steps, default=1)
+        print(f"{name:20} M rows/s by data/memory {shown}; all {max(paces) / min(paces):.1f}, a step {step:.1f}")
     print(json.dumps({"rows": options.rows, "sizes": options.times, "rows_s": found}))
 
 

@@ -63,7 +63,7 @@ class BlockReader:
         """The rows of a buffer's blocks, end to end."""
         arrays, at = self._memory.arrays(buffer.stop - buffer.start), 0
         if self._kept is not None:
-            self._kept.load(buffer.parts(), arrays, self._read)
+            self._kept.load(buffer.parts(), arrays, self._read, buffer.numbered)
         elif self._reader.from_files:
             self._read(buffer.parts(), arrays)
         else:

@@ -322,38 +322,6 @@ class Loader(Generic[Made]):
                 at += high - low
         return arrays
 
-<<<<<<< HEAD
-=======
-    def _load_buffer(self, buffer: Buffer) -> Arrays:
-        arrays, at = self._block_memory.arrays(buffer.stop - buffer.start), 0
-        if self._kept is not None:
-            self._kept.load(buffer.parts(), arrays, self._read_blocks, buffer.numbered)
-            return arrays
-        if self._reader.from_files:
-            self._read_blocks(buffer.parts(), arrays)
-            return arrays
-        for low, high in buffer.ranges():
-            self._range(low, high, [array[at : at + high - low] for array in arrays])
-            at += high - low
-        return arrays
-
-    def _read_blocks(self, blocks: list[Block], out: Arrays) -> None:
-        """Blocks end to end: those that are runs of rows all at once."""
-        at = 0
-        for length, some in groupby(blocks, lambda block: block.stop - block.start):
-            group = list(some)
-            rows = length * len(group)
-            spans = [self._index.span(block.start, block.stop) for block in group]
-            if all(mask is None and stop - start == length for start, stop, mask in spans):
-                starts = np.array([start for start, _, _ in spans], np.int64)
-                self._reader.runs(starts, length, out=[array[at : at + rows] for array in out])
-            else:
-                for number, block in enumerate(group):
-                    low = at + number * length
-                    self._range(block.start, block.stop, [array[low : low + length] for array in out])
-            at += rows
-
->>>>>>> main
 
 def within(index: int, plan: BatchPlan) -> int:
     """A batch's number, counted from the end if negative."""

@@ -68,12 +68,8 @@ class KeptBlocks:
         """
         stops = np.cumsum([block.stop - block.start for block in blocks]).tolist()
         places = [[array[low:high] for array in out] for low, high in zip([0, *stops[:-1]], stops, strict=True)]
-<<<<<<< HEAD
-=======
         if self._together > 1 and not self._given_up:
             self._keep_together([block.number for block in blocks], out, read, numbered)
-        there = [bool(self._there[block.number]) for block in blocks]
->>>>>>> main
         jobs: list[Callable[[], None]] = []
         for known, some in groupby(range(len(blocks)), lambda number: bool(self._there[blocks[number].number])):
             numbers = list(some)
@@ -83,27 +79,6 @@ class KeptBlocks:
             move = self._fetch if known else self._keep
             jobs += [partial(move, blocks[number].number, places[number]) for number in numbers]
         at_once(jobs)
-
-<<<<<<< HEAD
-=======
-    def _read(
-        self, lacking: list[tuple[Block, Arrays]], whole: Arrays | None, read: Callable[[list[Block], Arrays], None]
-    ) -> list[Callable[[], None]]:
-        """Reads blocks all at once, into ``whole`` if that is their place; returns what is left to do."""
-        rows = sum(block.stop - block.start for block, _ in lacking)
-        came = [np.empty((rows, *one.shape[1:]), one.dtype) for one in lacking[0][1]] if whole is None else whole
-        read([block for block, _ in lacking], came)
-        jobs: list[Callable[[], None]] = []
-        at = 0
-        for block, place in lacking:
-            size = block.stop - block.start
-            parts = [array[at : at + size] for array in came]
-            at += size
-            if whole is None:
-                for part, array in zip(parts, place, strict=True):
-                    array[...] = part
-            jobs.append(partial(self._keep, block.number, place))
-        return jobs
 
     def _keep_together(
         self, wanted: list[int], like: Arrays, read: Callable[[list[Block], Arrays], None], numbered: Numbered
@@ -129,7 +104,6 @@ class KeptBlocks:
                     for block, size, end in zip(blocks, sizes, ends, strict=True)
                 )
 
->>>>>>> main
     def _fetch(self, number: int, out: Arrays) -> None:
         assert self._file is not None
         size = sum(array.nbytes for array in out)
