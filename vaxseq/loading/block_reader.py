@@ -59,6 +59,11 @@ class BlockReader:
         self._part_rows = _PART_BYTES // max(1, reader.row_bytes())
         self._pool: ThreadPoolExecutor | None = None
 
+    @property
+    def keeps(self) -> bool:
+        """Whether blocks are kept once they were read."""
+        return self._kept is not None
+
     def load(self, buffer: Buffer) -> Arrays:
         """The rows of a buffer's blocks, end to end."""
         arrays, at = self._memory.arrays(buffer.stop - buffer.start), 0

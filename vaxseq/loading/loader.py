@@ -178,7 +178,7 @@ class Loader(Generic[Made]):
         Rows that have to be scattered, or kept by blocks, are so for the first of them then, and none is gathered from
         all over the data before.
         """
-        if self._ordered is not None or self._kept is not None:
+        if self._ordered is not None or self._blocks.keeps:
             with self._lock:
                 if index == 0:
                     self._next = epoch, 0
