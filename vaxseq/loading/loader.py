@@ -175,10 +175,10 @@ class Loader(Generic[Made]):
     def expect(self, epoch: int, index: int) -> None:
         """From this batch on, those of the epoch are asked for in turn.
 
-        Rows that have to be scattered are scattered for the first of them then, and none is gathered from all over the
-        data before.
+        Rows that have to be scattered, or kept by blocks, are so for the first of them then, and none is gathered from
+        all over the data before.
         """
-        if self._ordered is not None:
+        if self._ordered is not None or self._kept is not None:
             with self._lock:
                 if index == 0:
                     self._next = epoch, 0
