@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -133,7 +134,7 @@ def _queue() -> _Queue | None:
 
 
 @cache
-def _system() -> ctypes._NamedFuncPointer:
+def _system() -> Callable[..., int]:
     call = ctypes.CDLL(None, use_errno=True).syscall
     call.restype = ctypes.c_long
     return call
