@@ -65,7 +65,7 @@ def test_each_file_of_a_folder_has_its_own_lines_above(tmp_path: Path) -> None:
         (folder / f"{lines}.csv").write_text("Station: PIER\n" * lines + "day,level,count\n" + ROWS)
     made = convert(folder, tmp_path / "o.arrow", progress=False)
     assert (made.n_rows, made.schema.names) == (36, ("day", "level", "count"))
-    assert [one.message.count("skip_rows") for one in made.notices] == [1, 1]
+    assert [one.message.count("as with skip_rows") for one in made.notices] == [1, 1]
 
 
 # content -> an option that is offered; nothing is taken by itself
@@ -202,3 +202,31 @@ def test_what_blanks_part_goes_on_with_the_options_of_its_errors(tmp_path: Path)
     taken, table = settled(tmp_path, rows)
     assert taken == {"delimiter": "whitespace", "header": False}
     assert (table.num_rows, table.num_columns) == (14, 7)
+
+
+# content -> an option that is given, which is no other than the default
+GIVEN = [
+    ("400.5,500.5\n" + "".join(f"{one}.5,{one + 2}.25\n" for one in range(20)), {"header": True}, "400.5", 20),
+    ("400.5,500.5\n" + "".join(f"{one}.5,{one + 2}.25\n" for one in range(20)), {"header_rows": 1}, "400.5", 20),
+    ("day,level,count\n-,m,%\n" + ROWS, {"units_rows": 0}, "day", 13),
+    ("day,level,count\n-,m,%\n" + ROWS, {"header": True}, "day", 13),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "given", "name", "rows"), GIVEN)
+def test_an_option_that_is_given_wins(
+    tmp_path: Path, content: str, given: dict[str, Any], name: str, rows: int
+) -> None:
+    made, table = converted(tmp_path, content, **given)
+    assert (table.column_names[0], table.num_rows) == (name, rows)
+    assert not any("read so" in one.message or given.keys() & one.options.keys() for one in made.notices)
+    made, _ = converted(tmp_path, content)
+    undone = ("units_rows=0" if "%" in content else "header=True") + " has it not so"
+    assert undone in made.notices[0].message
+
+
+def test_lines_to_skip_that_are_given_stay(tmp_path: Path) -> None:
+    content = "PIER\nday,level,count\n" + ROWS
+    for given in ({"skip_rows": 0}, {"header": True}):
+        with pytest.raises(SchemaError, match="Pass skip_rows=1"):
+            converted(tmp_path, content, **given)

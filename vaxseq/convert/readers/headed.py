@@ -26,6 +26,7 @@ from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
 _LOOK, _RECORDS = 1 << 16, 120  # bytes and records that a look at the layout takes
 _MOST_FOOTER = 50  # lines
+_HEADER = frozenset(("header", "header_rows", "units_rows", "names"))  # who gives one says how the header stands
 _JSON = re.compile(rb"\s*\[?\s*\{\s*\"[^\"\n]*\"\s*:")
 
 
@@ -54,6 +55,7 @@ class HeadedReader(TextReader):
             if self.set[key] is not None and (not isinstance(self.set[key], kinds) or not self.set[key]):
                 raise bad_option(self.where, key, self.set[key], "a list of names" if key == "names" else "text")
         quote, escape = self.set["quote"], self.set["escape"]
+        self._given = frozenset(key for key, value in options.items() if value is not None)
         self._bytes_of_marks = (ord(quote) if quote else None, ord(escape) if escape else None)
         self._header: bytes | None = None
         try:
@@ -114,14 +116,10 @@ class HeadedReader(TextReader):
                     f"{self.where}: {said}. Pass delimiter='whitespace'.", options={"delimiter": WHITESPACE}
                 )
             self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
-        elif odd is not None and odd.certain:
-            self.set |= odd.options
-            shown = ", ".join(f"{key}={value!r}" for key, value in odd.options.items())
-            lines = tuple(f"line {line}" for line in odd.lines)
-            shown += ", the lines above it left out" if "skip_rows" in odd.options else ""
-            self.notices.append(Notice(None, f"{odd.message}; read so, as with {shown}", lines, {}, lossless=True))
+        elif odd is not None and odd.certain and not self._given & (_HEADER | odd.options.keys()):
+            self._take(odd)
             return self._laid_out(head)
-        elif odd is not None:
+        elif odd is not None and (odd.stops or not self._given & odd.options.keys() & _HEADER):
             self._tell(odd)
         named = at < len(records) and found.header is records[at] and self.set["comment"] is None
         if named and (bare := found.names[0].removeprefix("#").strip()) and (at > 0 or found.names[0][:2] == "# "):
@@ -228,6 +226,16 @@ class HeadedReader(TextReader):
                 f"{self.where}: line 1: column names must differ; got {double} twice. Pass names=[...] of new names.",
                 options={"names": different(names)},
             )
+
+    def _take(self, odd: Oddity) -> None:
+        """Sets the options that leave no doubt, and notes it, with the option that undoes it."""
+        keys = "units_rows", "header_rows", "header", "skip_rows"
+        undone = next((key for key in keys if key in odd.options), "header")
+        self.set |= odd.options
+        shown = ", ".join(f"{key}={value!r}" for key, value in odd.options.items())
+        shown += ", the lines above it left out" if "skip_rows" in odd.options else ""
+        said = f"{odd.message}; read so, as with {shown}; {undone}={self.options[undone]!r} has it not so"
+        self.notices.append(Notice(None, said, tuple(f"line {line}" for line in odd.lines), {}, lossless=True))
 
     def _tell(self, odd: Oddity) -> None:
         """Stops at what can't be read, and notes what can."""
