@@ -23,6 +23,8 @@ CERTAIN = [
     ("LOGGER,,\nSERIAL 4711,,\nday,level,count\n" + ROWS, "skip_rows=2", ["day", "level", "count"]),
     ("day,level,count\n-,m,%\n" + ROWS, "units_rows=1", ["day", "level", "count"]),
     ("day,level,count\n20d,14n,8s\n" + ROWS, "units_rows=1", ["day", "level", "count"]),
+    ("day,level,count\nd,m,mm\n" + ROWS, "units_rows=1", ["day", "level", "count"]),
+    ("day,level,count\n[d],[s],[s]\n" + ROWS, "units_rows=1", ["day", "level", "count"]),
     (",pier,pier\nday,level,count\n" + ROWS, "header_rows=2", ["day", "pier level", "pier count"]),
     ("day,level,count\n# a remark, by hand\n#\n" + ROWS, "2 to 3", ["day", "level", "count"]),
     ("# a title\n\n" + ROWS, "header=False", ["column_0", "column_1", "column_2"]),
@@ -73,6 +75,12 @@ ASKED = [
     ("Station: PIER\nSerial: 5\nday,level,count\n" + "".join(ROWS.splitlines(True)[:9]), "skip_rows"),
     ("day,level,count\n-,m,%\n" + "".join(ROWS.splitlines(True)[:9]), "units_rows"),
     ("day,level,count\nfine,rough,none\n" + ROWS, "units_rows"),  # no units
+    ("day,level,count\nd,T,T\n" + ROWS, "units_rows"),  # letters, as traces of rain are written
+    ("day,level,count\nA,C,A\n" + ROWS, "units_rows"),
+    ("day,level,count\nin,in,in\n" + ROWS, "units_rows"),
+    ("Run,of,Tuesday\nt,V,A\n" + ROWS, "units_rows"),  # the names, under a title
+    ("day,level,count\n5s,10s,3s\n" + ROWS, "units_rows"),
+    ("day,level,count\n5s,10d,3s\n" + ROWS, "units_rows"),
     ("9,5,7\n" + "".join(f"{one},{one % 5},{one % 3}\n" for one in range(12)), "header"),  # maybe names of channels
     ("1.5\n" + "".join(f"{one}.5\n" for one in range(12)), "header"),
     ("a b c d\n" + ROWS.replace(",", "\t") + "", "header"),  # names that can't be parted as the rows are
@@ -86,6 +94,36 @@ def test_what_may_be_read_otherwise_is_asked(tmp_path: Path, content: str, optio
     offered, said = attempted(tmp_path, content)
     assert option in offered
     assert not any("read so" in one for one in said)
+
+
+# content -> what the names are, when all is taken that is offered; nothing is taken by itself
+NAMES_ABOVE = [
+    ("PIER 5\nday,level,count\ns,V,A\n" + ROWS, ["day", "level", "count"]),
+    ("PIER 5\nSerial,77\nday,level,count\ns,V,A\n" + ROWS, ["day", "level", "count"]),
+    ("PIER 5\nplace,level,count\nhome,low,high\n" + ROWS, ["place", "level", "count"]),
+    ("PIER 5\nplace,level,count\nhome,low,high\nwork,mid,up\n" + ROWS, ["place", "level", "count"]),
+    ("PIER\nplace,level\nhome,low\n" + "".join(f"{one},{one}.5\n" for one in range(12)), ["place", "level"]),
+]
+
+
+@pytest.mark.parametrize(("content", "names"), NAMES_ABOVE)
+def test_names_under_a_title_and_above_words_stay_the_names(tmp_path: Path, content: str, names: list[str]) -> None:
+    offered, said = attempted(tmp_path, content)
+    assert offered >= {"skip_rows", "units_rows"}
+    assert not said
+    _, table = settled(tmp_path, content)
+    assert (table.column_names, table.num_rows) == (names, 12)
+
+
+def test_names_and_units_under_a_title_are_read_at_once(tmp_path: Path) -> None:
+    made, table = converted(tmp_path, "PIER 5\nSerial,4711\nday,level,count\n[d],[m],[%]\n" + ROWS)
+    assert (table.column_names, table.num_rows) == (["day", "level", "count"], 12)
+    assert "skip_rows=2, units_rows=1" in made.notices[0].message
+
+
+def test_a_row_of_values_above_the_names_is_left_out_by_no_certainty(tmp_path: Path) -> None:
+    offered, _ = attempted(tmp_path, "PIER\n5,2.5,1\nday,level,count\n" + ROWS)
+    assert "skip_rows" in offered
 
 
 def attempted(folder: Path, content: str) -> tuple[set[str], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vaxseq.convert.forms.units import is_unit
 from vaxseq.convert.layouts.evidence import agree, goes_up, has_values_alone, is_axis, value_columns
@@ -15,6 +15,7 @@ from vaxseq.convert.layouts.preamble import header_below, next_table, other_widt
 _MOST_UNITS = 3
 _WHOLE = re.compile(r"[+-]?\d+$")
 _LONGEST_UNIT = 16
+_MARKS = frozenset("[(/^*·%‰°²³µμΩ$€£")  # of units, which words and codes of data seldom have
 _MOST_HEADERS = 4
 _RDB = re.compile(r"\d{1,3}[sdnSDN]$")  # widths and kinds of columns below the names of USGS's files
 
@@ -178,18 +179,32 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
             {"units_rows": count},
             lines,
             sure=len(columns) > 1,
-            certain=_are_units(above, columns) and agree([header, *filled[1 + count :]], header.width),
+            certain=_are_units(above, rows, columns) and agree([header, *filled[1 + count :]], header.width),
         )
     return None
 
 
-def _are_units(lines: Sequence[Record], columns: Sequence[int]) -> bool:
-    """Whether a line has units, known ones in most columns of numbers and times, and the lines below words alike."""
-    cells = [one.fields[place].strip("[]() ") for one in lines[:1] for place in columns if place < one.width]
-    told = [cell for cell in cells if not is_blank(cell)]
-    if told and all(map(_RDB.match, told)):
-        return True
-    return len(lines) == 1 and len(columns) > 1 and len(told) > 1 and sum(map(is_unit, told)) * 2 > len(told)
+def _are_units(lines: Sequence[Record], rows: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:
+    """Whether a line can be nothing but units: most are known ones, and marks or prefixes tell them from letters."""
+    cells = {place: lines[0].fields[place].strip() for place in columns if place < lines[0].width}
+    told = {place: cell for place, cell in cells.items() if not is_blank(cell)}
+    if told and all(map(_RDB.match, told.values())):
+        return _fits_kinds(told, rows)
+    if len(lines) > 1 or len(told) < 2:
+        return False
+    bare = [cell.strip("[]() ") for cell in told.values()]
+    marked = any(not _MARKS.isdisjoint(cell) for cell in told.values())
+    differ = len({*bare}) > 1 and any(is_unit(cell) and cell.isalpha() and len(cell) > 1 for cell in bare)
+    return sum(map(is_unit, bare)) * 2 > len(bare) and (marked or differ)
+
+
+def _fits_kinds(told: Mapping[int, str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether widths and kinds, as 5s and 20d, tell what the columns have: days or numbers, where they say so."""
+    for place, cell in told.items():
+        days = [any(mark in row[place][1:] for mark in "-/:") for row in rows if not is_blank(row[place])]
+        if cell[-1] in "dDnN" and not all(day == (cell[-1] in "dD") for day in days):
+            return False
+    return any(cell[-1] in "dDnN" for cell in told.values())
 
 
 def _all_values(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:

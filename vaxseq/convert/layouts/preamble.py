@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from vaxseq.convert.layouts.blanks import WHITESPACE
 from vaxseq.convert.layouts.evidence import (
@@ -53,11 +53,13 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
         return Oddity(said, options, (1, 2), True)
     if (ragged := _ragged_header(filled, at, body)) is not None:
         return ragged
-    if lower := _header_among(body):
-        at, body = at + lower, body[lower:]
+    lower = _header_among(body)
+    if lower and all(map(_is_words, body[:lower])) and _has_units(inner(body)):
+        lower = 0
+    left_out, at, body = body[:lower], at + lower, body[lower:]
     start = filled[at]
     options = {"skip_rows": start.line, **({"skip_footer": footer} if footer else {})}
-    agreed = footer == 0 and at <= len(body) and agree(body, width)
+    agreed = footer == 0 and at <= len(body) and agree(body, width) and all(map(_is_remark, left_out))
     told = [cell for cell in start.fields if cell.strip()]
     if sum(map(is_value, told)) * 2 > len(told):
         certain = agreed and all(map(is_value, told)) and not is_axis(told)
@@ -69,12 +71,15 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
             options["header"] = False
             certain &= not _may_name(filled[at - 1])
     else:
-        certain = agreed and is_header(start.fields, [one.fields for one in body[1:]])
-        if (more := inner(body)) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+        above = 1
+        certain = agreed
+        if _has_units(more := inner(body)):
             options |= more.options
+            above = more.options.get("header_rows", 1) + more.options.get("units_rows", 0)
             certain &= more.certain
         else:
             certain &= more is None
+        certain = certain and is_header(start.fields, [one.fields for one in body[above:]])
     fields = "field" if first.width == 1 else "fields"
     said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
     return Oddity(said, options, (first.line + 1, start.line + 1), True, certain=certain)
@@ -101,6 +106,19 @@ def _header_among(body: Sequence[Record]) -> int:
             is_names = above.width == one.width and are_names(above.fields)
             return place - 1 if is_names and len(set(above.fields)) == above.width else 0
     return 0
+
+
+def _has_units(found: Oddity | None) -> TypeGuard[Oddity]:
+    return found is not None and set(found.options) <= {"units_rows", "header_rows"}
+
+
+def _is_words(line: Record) -> bool:
+    return not any(is_value(cell) or is_blank(cell) for cell in line.fields)
+
+
+def _is_remark(line: Record) -> bool:
+    """Whether a line as wide as the rows can be none: padded, or a word that says what a value is."""
+    return is_padded(line.fields) or len({is_value(cell) for cell in line.fields if not is_blank(cell)}) > 1
 
 
 def names_in(line: Record, width: int) -> list[str] | None:
