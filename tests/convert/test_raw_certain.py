@@ -268,3 +268,78 @@ def test_lines_to_skip_that_are_given_stay(tmp_path: Path) -> None:
     for given in ({"skip_rows": 0}, {"header": True}):
         with pytest.raises(SchemaError, match="Pass skip_rows=1"):
             converted(tmp_path, content, **given)
+
+
+@pytest.mark.parametrize("first", ["1.5,2.0,2.75,a", "NaN,1.5,2.25,a", "1.5,NA,2.25,a", ",1.5,2.25,a", "inf,1.5,2.25,a",
+                                   "1,2,3,a"])  # fmt: skip
+def test_a_first_line_of_values_gets_a_notice_at_least(tmp_path: Path, first: str) -> None:
+    rows = "".join(f"{one % 3}.5,{one % 5}.25,{one % 7},{'ab'[one % 2]}\n" for one in range(20))
+    for content in (f"{first}\n{rows}", first[:-2] + "\n" + rows.replace(",a\n", "\n").replace(",b\n", "\n")):
+        offered, said = attempted(tmp_path, content)
+        assert offered == {"header"} or any("header=False" in one for one in said)
+
+
+@pytest.mark.parametrize(
+    ("first", "row"), [("Bob,Zurich,42", "Ann{0},Bern{0},{0}"), ("true,1.5,yes", "false,{0}.5,no")]
+)
+def test_a_first_line_with_a_value_above_each_value_gets_a_notice(tmp_path: Path, first: str, row: str) -> None:
+    made, _ = converted(tmp_path, first + "\n" + "".join(row.format(one) + "\n" for one in range(20)))
+    (notice,) = [one for one in made.notices if "header" in one.options]
+    assert (notice.options, notice.lossless) == ({"header": False}, False)
+
+
+# words that may be a title's, above rows
+SENTENCES = [
+    "PIER Zurich North\n" + ROWS,
+    "PIER of Zurich\n" + ROWS,
+    "# made by me\n" + BLANKS,
+]
+
+
+@pytest.mark.parametrize("content", SENTENCES)
+def test_words_of_a_title_are_names_by_no_certainty(tmp_path: Path, content: str) -> None:
+    offered, said = attempted(tmp_path, content)
+    assert offered >= {"header", "names"}
+    assert not any("names=" in one for one in said)
+
+
+def test_lines_that_begin_with_a_hash_and_may_be_rows_are_told(tmp_path: Path) -> None:
+    for content in ("#ff0000,red\n#00ff00,green\n" + "".join(f"{one:06d},c{one}\n" for one in range(12)),
+                    "#one,two\na,b\n" + "".join(f"{one},{one}.5\n" for one in range(12))):  # fmt: skip
+        made, _ = converted(tmp_path, content)
+        assert [one.lines for one in made.notices if "were left out" in one.message] == [("line 1",)]
+        assert converted(tmp_path, content, header=False)[1].num_rows == content.count("\n")
+    made, _ = converted(tmp_path, "# a title, by hand, of 2021\n# and more\nday,level\n1,2\n3,4\n")
+    assert not made.notices
+    made, _ = converted(tmp_path, "# made by me\n#1,2.5,3\n" + "".join(f"{one},{one}.5,1\n" for one in range(12)))
+    assert any("header" in one.options for one in made.notices)
+
+
+def test_a_file_whose_lines_all_begin_with_a_hash_is_not_empty(tmp_path: Path) -> None:
+    content = "".join(f"#{one:06d},{one}\n" for one in range(12))
+    with pytest.raises(SourceError, match="all lines begin with #.*Pass header=False") as told:
+        converted(tmp_path, content)
+    assert converted(tmp_path, content, **told.value.options)[1].num_rows == 12
+
+
+def test_json_in_the_first_cell_is_no_file_of_json(tmp_path: Path) -> None:
+    content = '{"k": 1}\t5\n' * 20
+    _, table = converted(tmp_path, content, "raw.tsv", header=False, names=["payload", "n"])
+    assert (table["n"].to_pylist(), table["payload"][0].as_py()) == ([5] * 20, '{"k": 1}')
+    _, table = converted(tmp_path, '{"a":1},b\n' + "".join(f"{one},{one}.5\n" for one in range(12)))
+    assert table.num_rows == 12
+    for content in ('[{"a": 1},\n{"a": 2}]\n', '{\n"a": 1}\n', '[{"a": 1}]'):
+        written(tmp_path, content)
+        with pytest.raises(SourceError, match="the text is JSON"):
+            convert(tmp_path / "raw.csv", tmp_path / "o.arrow", progress=False)
+
+
+def test_a_remedy_that_would_lose_a_line_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"names=\['row', 'a', 'b'\]"):
+        converted(tmp_path, "a,b\n" + "".join(f"x{one},y{one},z{one}\n" for one in range(20)))
+    with pytest.raises(SchemaError, match="line 1 may be a row, and skip_rows would lose it") as told:
+        converted(tmp_path, "5,2.5\n6,3.5\n" + ROWS)
+    assert told.value.options == {}
+    with pytest.raises(SchemaError) as told:
+        converted(tmp_path, "a,b,c\n" + ROWS.replace("\n", ",,\n") + "1,2,3,X,Y\n")
+    assert told.value.options == {"names": ["a", "b", "c", "column_3", "column_4"]}

@@ -15,6 +15,8 @@ from vaxseq.convert.layouts.preamble import header_below, next_table, other_widt
 _MOST_UNITS = 3
 _WHOLE = re.compile(r"[+-]?\d+$")
 _LONGEST_UNIT = 16
+_YEAR = re.compile(r"(?:18|19|20)\d\d$")
+_INFINITE = re.compile(r"[+-]?inf(inity)?$", re.IGNORECASE)
 _MARKS = frozenset("[(/^*·%‰°²³µμΩ$€£")  # of units, which words and codes of data seldom have
 _MOST_HEADERS = 4
 _RDB = re.compile(r"\d{1,3}[sdnSDN]$")  # widths and kinds of columns below the names of USGS's files
@@ -28,7 +30,7 @@ def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None
     checks = (
         lambda lines: other_width(lines, diagnose, whole=whole), _in_single_quotes, _many_headers,
         lambda lines: header_below(lines, diagnose), next_table, _twice, _names_are_data,
-        _text_above_numbers, _words_again,
+        _text_above_numbers, _words_again, _axis_or_row,
     )  # fmt: skip
     for check in checks:
         if (found := check(filled)) is not None:
@@ -119,16 +121,34 @@ def different(names: Sequence[str]) -> list[str]:
 
 def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
     """A first line that is a row like the others."""
-    names, rows = filled[0].fields, [one.fields for one in filled[1:] if one.width == filled[0].width]
-    if not rows:
-        return None
-    columns = value_columns(rows)
-    if not columns or not all(is_value(names[place]) for place in columns) or goes_up(names):
-        return None
-    if sum(map(is_value, names)) * 2 < len(names):
+    names = _names(filled[0])
+    if not _above_values(filled) or goes_up(names):
         return None
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-    return Oddity(said, {"header": False}, (filled[0].line + 1,), certain=_is_row(filled))
+    sure = sum(map(is_value, names)) * 2 >= len(names)
+    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=sure, certain=_is_row(filled))
+
+
+def _axis_or_row(filled: Sequence[Record]) -> Oddity | None:
+    """Names that go up as an axis does, and may be a row all the same; years beside a word are none."""
+    names = _names(filled[0])
+    above = _above_values(filled)
+    if not above or not goes_up(names) or (len(above) < len(names) and all(map(_YEAR.match, above))):
+        return None
+    said = f"the names are numbers that go up, {', '.join(names[:4])}; header=False takes them for a row"
+    options = {"header": False} if is_value(names[0]) else {}  # a word before them names the axis
+    return Oddity(said, options, (filled[0].line + 1,), sure=False)
+
+
+def _names(header: Record) -> list[str]:
+    return [name.strip() for name in (header.fields[0].lstrip("# "), *header.fields[1:])]
+
+
+def _above_values(filled: Sequence[Record]) -> list[str]:
+    """The names of the columns of numbers and times, where all are values or missing and one says something."""
+    names, rows = _names(filled[0]), [one.fields for one in filled[1:] if one.width == filled[0].width]
+    above = [names[place] for place in value_columns(rows)]
+    return above if any(above) and all(is_value(one) or is_blank(one) or _INFINITE.match(one) for one in above) else []
 
 
 def _is_row(filled: Sequence[Record]) -> bool:

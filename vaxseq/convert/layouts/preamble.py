@@ -43,7 +43,13 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
     if remarks >= often and not value_columns([one.fields for one in body[1:] if one.width == width]):
         return None  # sentences, some of them with commas
     footer = len(filled) - at - len(body)
-    if at == 1 and width == first.width + 1 and any(map(is_value, filled[at].fields)):
+    below = [one.fields for one in body if one.width == width]
+    no_values = not value_columns(below[min(_MOST_UNITS, len(below) - 1) :])
+    if (
+        at == 1
+        and width == first.width + 1
+        and (any(map(is_value, filled[at].fields)) or (no_values and first.width > 1 and _is_words(first)))
+    ):
         rows = [one.fields for one in rest if one.width == width]
         behind = all(is_blank(fields[-1]) for fields in rows)
         names = [*first.fields, "rest"] if behind else ["row", *first.fields]
@@ -65,6 +71,7 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
         certain = agreed and all(map(is_value, told)) and not is_axis(told)
         if (said_above := names_in(filled[at - 1], width)) is not None:
             options |= {"header": False, "names": said_above}
+            certain &= are_sure(filled[at - 1], said_above)
         elif (blanks := _parted_by_blanks(filled[at - 1], body)) is not None:
             options, certain = blanks, False
         else:
@@ -82,7 +89,14 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
         certain = certain and is_header(start.fields, [one.fields for one in body[above:]])
     fields = "field" if first.width == 1 else "fields"
     said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
-    return Oddity(said, options, (first.line + 1, start.line + 1), True, certain=certain)
+    lines = first.line + 1, start.line + 1
+    lost = [one for one in filled[:at] if one.width > 1 and all(map(is_value, one.fields)) and "header" in options]
+    if lost:
+        said += f"; line {lost[0].line + 1} may be a row, and skip_rows would lose it"
+    elif "header" in options and 1 < first.width < width and at == 1 and _is_words(first) and first.width * 2 > width:
+        names = [*first.fields, *(f"column_{place}" for place in range(first.width, width))]
+        options, certain = {"names": names}, False
+    return Oddity(said, options, lines, True, sure=not lost, certain=certain and not lost)
 
 
 def _first_of_most(filled: Sequence[Record], width: int, *, whole: bool) -> int | None:
@@ -133,6 +147,19 @@ def names_in(line: Record, width: int) -> list[str] | None:
         if len(words) == width and len({*words}) == width and not any(map(is_value, words)):
             return words
     return None
+
+
+def are_sure(line: Record, names: Sequence[str], *, by_blanks: bool = False) -> bool:
+    """Whether names out of a line are no words of a sentence: marks part them, or they are letters and symbols.
+
+    ``by_blanks``: blanks part the fields of all lines.
+
+    >>> are_sure(Record(0, 6, 0, ["# t u v"]), ["t", "u", "v"]), are_sure(Record(0, 6, 0, ["by me"]), ["by", "me"])
+    (True, False)
+    """
+    text = (" " if by_blanks else ",").join(line.fields).strip("# \t")
+    symbols = sum(len(name) == 1 or not name.isalpha() for name in names)
+    return any(len(mark.split(text)) == len(names) for mark in _MARKS[:-1]) or symbols * 2 > len(names)
 
 
 def _may_name(line: Record) -> bool:
