@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vaxseq.convert.forms.units import is_unit
 from vaxseq.convert.layouts.evidence import agree, goes_up, has_values_alone, is_axis, value_columns
@@ -15,6 +15,9 @@ from vaxseq.convert.layouts.preamble import header_below, next_table, other_widt
 _MOST_UNITS = 3
 _WHOLE = re.compile(r"[+-]?\d+$")
 _LONGEST_UNIT = 16
+_YEAR = re.compile(r"(?:18|19|20)\d\d$")
+_INFINITE = re.compile(r"[+-]?inf(inity)?$", re.IGNORECASE)
+_MARKS = frozenset("[(/^*·%‰°²³µμΩ$€£")  # of units, which words and codes of data seldom have
 _MOST_HEADERS = 4
 _RDB = re.compile(r"\d{1,3}[sdnSDN]$")  # widths and kinds of columns below the names of USGS's files
 
@@ -27,7 +30,7 @@ def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None
     checks = (
         lambda lines: other_width(lines, diagnose, whole=whole), _in_single_quotes, _many_headers,
         lambda lines: header_below(lines, diagnose), next_table, _twice, _names_are_data,
-        _text_above_numbers, _words_again,
+        _text_above_numbers, _words_again, _axis_or_row,
     )  # fmt: skip
     for check in checks:
         if (found := check(filled)) is not None:
@@ -118,16 +121,34 @@ def different(names: Sequence[str]) -> list[str]:
 
 def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
     """A first line that is a row like the others."""
-    names, rows = filled[0].fields, [one.fields for one in filled[1:] if one.width == filled[0].width]
-    if not rows:
-        return None
-    columns = value_columns(rows)
-    if not columns or not all(is_value(names[place]) for place in columns) or goes_up(names):
-        return None
-    if sum(map(is_value, names)) * 2 < len(names):
+    names = _names(filled[0])
+    if not _above_values(filled) or goes_up(names):
         return None
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-    return Oddity(said, {"header": False}, (filled[0].line + 1,), certain=_is_row(filled))
+    sure = sum(map(is_value, names)) * 2 >= len(names)
+    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=sure, certain=_is_row(filled))
+
+
+def _axis_or_row(filled: Sequence[Record]) -> Oddity | None:
+    """Names that go up as an axis does, and may be a row all the same; years beside a word are none."""
+    names = _names(filled[0])
+    above = _above_values(filled)
+    if not above or not goes_up(names) or (len(above) < len(names) and all(map(_YEAR.match, above))):
+        return None
+    said = f"the names are numbers that go up, {', '.join(names[:4])}; header=False takes them for a row"
+    options = {"header": False} if is_value(names[0]) else {}  # a word before them names the axis
+    return Oddity(said, options, (filled[0].line + 1,), sure=False)
+
+
+def _names(header: Record) -> list[str]:
+    return [name.strip() for name in (header.fields[0].lstrip("# "), *header.fields[1:])]
+
+
+def _above_values(filled: Sequence[Record]) -> list[str]:
+    """The names of the columns of numbers and times, where all are values or missing and one says something."""
+    names, rows = _names(filled[0]), [one.fields for one in filled[1:] if one.width == filled[0].width]
+    above = [names[place] for place in value_columns(rows)]
+    return above if any(above) and all(is_value(one) or is_blank(one) or _INFINITE.match(one) for one in above) else []
 
 
 def _is_row(filled: Sequence[Record]) -> bool:
@@ -178,18 +199,32 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
             {"units_rows": count},
             lines,
             sure=len(columns) > 1,
-            certain=_are_units(above, columns) and agree([header, *filled[1 + count :]], header.width),
+            certain=_are_units(above, rows, columns) and agree([header, *filled[1 + count :]], header.width),
         )
     return None
 
 
-def _are_units(lines: Sequence[Record], columns: Sequence[int]) -> bool:
-    """Whether a line has units, known ones in most columns of numbers and times, and the lines below words alike."""
-    cells = [one.fields[place].strip("[]() ") for one in lines[:1] for place in columns if place < one.width]
-    told = [cell for cell in cells if not is_blank(cell)]
-    if told and all(map(_RDB.match, told)):
-        return True
-    return len(lines) == 1 and len(columns) > 1 and len(told) > 1 and sum(map(is_unit, told)) * 2 > len(told)
+def _are_units(lines: Sequence[Record], rows: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:
+    """Whether a line can be nothing but units: most are known ones, and marks or prefixes tell them from letters."""
+    cells = {place: lines[0].fields[place].strip() for place in columns if place < lines[0].width}
+    told = {place: cell for place, cell in cells.items() if not is_blank(cell)}
+    if told and all(map(_RDB.match, told.values())):
+        return _fits_kinds(told, rows)
+    if len(lines) > 1 or len(told) < 2:
+        return False
+    bare = [cell.strip("[]() ") for cell in told.values()]
+    marked = any(not _MARKS.isdisjoint(cell) for cell in told.values())
+    differ = len({*bare}) > 1 and any(is_unit(cell) and cell.isalpha() and len(cell) > 1 for cell in bare)
+    return sum(map(is_unit, bare)) * 2 > len(bare) and (marked or differ)
+
+
+def _fits_kinds(told: Mapping[int, str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether widths and kinds, as 5s and 20d, tell what the columns have: days or numbers, where they say so."""
+    for place, cell in told.items():
+        days = [any(mark in row[place][1:] for mark in "-/:") for row in rows if not is_blank(row[place])]
+        if cell[-1] in "dDnN" and not all(day == (cell[-1] in "dD") for day in days):
+            return False
+    return any(cell[-1] in "dDnN" for cell in told.values())
 
 
 def _all_values(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:

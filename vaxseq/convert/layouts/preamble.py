@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from vaxseq.convert.layouts.blanks import WHITESPACE
 from vaxseq.convert.layouts.evidence import (
@@ -43,7 +43,13 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
     if remarks >= often and not value_columns([one.fields for one in body[1:] if one.width == width]):
         return None  # sentences, some of them with commas
     footer = len(filled) - at - len(body)
-    if at == 1 and width == first.width + 1 and any(map(is_value, filled[at].fields)):
+    below = [one.fields for one in body if one.width == width]
+    no_values = not value_columns(below[min(_MOST_UNITS, len(below) - 1) :])
+    if (
+        at == 1
+        and width == first.width + 1
+        and (any(map(is_value, filled[at].fields)) or (no_values and first.width > 1 and _is_words(first)))
+    ):
         rows = [one.fields for one in rest if one.width == width]
         behind = all(is_blank(fields[-1]) for fields in rows)
         names = [*first.fields, "rest"] if behind else ["row", *first.fields]
@@ -53,31 +59,44 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
         return Oddity(said, options, (1, 2), True)
     if (ragged := _ragged_header(filled, at, body)) is not None:
         return ragged
-    if lower := _header_among(body):
-        at, body = at + lower, body[lower:]
+    lower = _header_among(body)
+    if lower and all(map(_is_words, body[:lower])) and _has_units(inner(body)):
+        lower = 0
+    left_out, at, body = body[:lower], at + lower, body[lower:]
     start = filled[at]
     options = {"skip_rows": start.line, **({"skip_footer": footer} if footer else {})}
-    agreed = footer == 0 and at <= len(body) and agree(body, width)
+    agreed = footer == 0 and at <= len(body) and agree(body, width) and all(map(_is_remark, left_out))
     told = [cell for cell in start.fields if cell.strip()]
     if sum(map(is_value, told)) * 2 > len(told):
         certain = agreed and all(map(is_value, told)) and not is_axis(told)
         if (said_above := names_in(filled[at - 1], width)) is not None:
             options |= {"header": False, "names": said_above}
+            certain &= are_sure(filled[at - 1], said_above)
         elif (blanks := _parted_by_blanks(filled[at - 1], body)) is not None:
             options, certain = blanks, False
         else:
             options["header"] = False
             certain &= not _may_name(filled[at - 1])
     else:
-        certain = agreed and is_header(start.fields, [one.fields for one in body[1:]])
-        if (more := inner(body)) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+        above = 1
+        certain = agreed
+        if _has_units(more := inner(body)):
             options |= more.options
+            above = more.options.get("header_rows", 1) + more.options.get("units_rows", 0)
             certain &= more.certain
         else:
             certain &= more is None
+        certain = certain and is_header(start.fields, [one.fields for one in body[above:]])
     fields = "field" if first.width == 1 else "fields"
     said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
-    return Oddity(said, options, (first.line + 1, start.line + 1), True, certain=certain)
+    lines = first.line + 1, start.line + 1
+    lost = [one for one in filled[:at] if one.width > 1 and all(map(is_value, one.fields)) and "header" in options]
+    if lost:
+        said += f"; line {lost[0].line + 1} may be a row, and skip_rows would lose it"
+    elif "header" in options and 1 < first.width < width and at == 1 and _is_words(first) and first.width * 2 > width:
+        names = [*first.fields, *(f"column_{place}" for place in range(first.width, width))]
+        options, certain = {"names": names}, False
+    return Oddity(said, options, lines, True, sure=not lost, certain=certain and not lost)
 
 
 def _first_of_most(filled: Sequence[Record], width: int, *, whole: bool) -> int | None:
@@ -103,6 +122,19 @@ def _header_among(body: Sequence[Record]) -> int:
     return 0
 
 
+def _has_units(found: Oddity | None) -> TypeGuard[Oddity]:
+    return found is not None and set(found.options) <= {"units_rows", "header_rows"}
+
+
+def _is_words(line: Record) -> bool:
+    return not any(is_value(cell) or is_blank(cell) for cell in line.fields)
+
+
+def _is_remark(line: Record) -> bool:
+    """Whether a line as wide as the rows can be none: padded, or a word that says what a value is."""
+    return is_padded(line.fields) or len({is_value(cell) for cell in line.fields if not is_blank(cell)}) > 1
+
+
 def names_in(line: Record, width: int) -> list[str] | None:
     """The names of so many columns out of a line in which other marks part them.
 
@@ -115,6 +147,19 @@ def names_in(line: Record, width: int) -> list[str] | None:
         if len(words) == width and len({*words}) == width and not any(map(is_value, words)):
             return words
     return None
+
+
+def are_sure(line: Record, names: Sequence[str], *, by_blanks: bool = False) -> bool:
+    """Whether names out of a line are no words of a sentence: marks part them, or they are letters and symbols.
+
+    ``by_blanks``: blanks part the fields of all lines.
+
+    >>> are_sure(Record(0, 6, 0, ["# t u v"]), ["t", "u", "v"]), are_sure(Record(0, 6, 0, ["by me"]), ["by", "me"])
+    (True, False)
+    """
+    text = (" " if by_blanks else ",").join(line.fields).strip("# \t")
+    symbols = sum(len(name) == 1 or not name.isalpha() for name in names)
+    return any(len(mark.split(text)) == len(names) for mark in _MARKS[:-1]) or symbols * 2 > len(names)
 
 
 def _may_name(line: Record) -> bool:

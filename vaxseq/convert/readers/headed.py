@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from vaxseq.convert.layouts.diagnosis import diagnose, different
 from vaxseq.convert.layouts.footer import last_lines
 from vaxseq.convert.layouts.head import Record, is_value, read_head, skipped
 from vaxseq.convert.layouts.oddity import Oddity
-from vaxseq.convert.layouts.preamble import names_in
+from vaxseq.convert.layouts.preamble import are_sure, names_in
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import bad_option
 from vaxseq.convert.readers.delimited import TextReader
@@ -26,6 +27,7 @@ from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
 _LOOK, _RECORDS = 1 << 16, 120  # bytes and records that a look at the layout takes
 _MOST_FOOTER = 50  # lines
+_HEADER = frozenset(("header", "header_rows", "units_rows", "names"))  # who gives one says how the header stands
 _JSON = re.compile(rb"\s*\[?\s*\{\s*\"[^\"\n]*\"\s*:")
 
 
@@ -54,6 +56,7 @@ class HeadedReader(TextReader):
             if self.set[key] is not None and (not isinstance(self.set[key], kinds) or not self.set[key]):
                 raise bad_option(self.where, key, self.set[key], "a list of names" if key == "names" else "text")
         quote, escape = self.set["quote"], self.set["escape"]
+        self._given = frozenset(key for key, value in options.items() if value is not None)
         self._bytes_of_marks = (ord(quote) if quote else None, ord(escape) if escape else None)
         self._header: bytes | None = None
         try:
@@ -72,9 +75,10 @@ class HeadedReader(TextReader):
 
     def _laid_out(self, head: bytes) -> tuple[tuple[str, ...], dict[str, str], int, int]:
         """Sets the dialect; column names and units, and the offset and line number of the first record after them."""
-        if _JSON.match(head):
+        if not self._given & (_HEADER | {"delimiter"}) and _is_json(head):
             raise SourceError(
-                f"{self.where}: the text is JSON, not a table. Pass format='jsonl'.", options={"format": "jsonl"}
+                f"{self.where}: the text is JSON, not a table. Pass format='jsonl'; or header=, where it is one.",
+                options={"format": "jsonl"},
             )
         mark, first = told(head) if self.set["delimiter"] is None else (None, 0)
         rest = head[first:]
@@ -103,7 +107,10 @@ class HeadedReader(TextReader):
         if odd is not None and odd.options == {"header": False} and at:  # comments above may have the names
             names = names_in(records[at - 1], records[at].width)
             more = {"names": names} if names is not None else {}
-            odd = replace(odd, options={"skip_rows": records[at].line, **odd.options, **more})
+            certain = odd.certain and (
+                names is None or are_sure(records[at - 1], names, by_blanks=self.set["delimiter"] == WHITESPACE)
+            )
+            odd = replace(odd, options={"skip_rows": records[at].line, **odd.options, **more}, certain=certain)
         one = self.set["delimiter"] is None and len(found.names) == 1 and (odd is None or not odd.stops)
         if one and (width := parted_by_blanks(head)):
             said = f"one column, but blanks part nearly every line into {width} fields"
@@ -114,20 +121,18 @@ class HeadedReader(TextReader):
                     f"{self.where}: {said}. Pass delimiter='whitespace'.", options={"delimiter": WHITESPACE}
                 )
             self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
-        elif odd is not None and odd.certain:
-            self.set |= odd.options
-            shown = ", ".join(f"{key}={value!r}" for key, value in odd.options.items())
-            lines = tuple(f"line {line}" for line in odd.lines)
-            shown += ", the lines above it left out" if "skip_rows" in odd.options else ""
-            self.notices.append(Notice(None, f"{odd.message}; read so, as with {shown}", lines, {}, lossless=True))
+        elif odd is not None and odd.certain and not self._given & (_HEADER | odd.options.keys()):
+            self._take(odd)
             return self._laid_out(head)
-        elif odd is not None:
+        elif odd is not None and (odd.stops or not self._given & odd.options.keys() & _HEADER):
             self._tell(odd)
         named = at < len(records) and found.header is records[at] and self.set["comment"] is None
         if named and (bare := found.names[0].removeprefix("#").strip()) and (at > 0 or found.names[0][:2] == "# "):
             units = {bare if name == found.names[0] else name: unit for name, unit in found.units.items()}
             found = replace(found, names=(bare, *found.names[1:]), units=units)  # a header among comments
-        self._check_names(found.names)
+        self._check_names(found.names, records)
+        left = [one for one in records[:at] if one.line >= self.set["skip_rows"] and one.stop > one.start]
+        self._note_left_out(left, records[at:], head)
         if found.header is not None:
             self._header = head[found.header.start : found.header.stop]
         taken = [one for one in records[at:] if one.stop > one.start][: found.before]
@@ -212,7 +217,29 @@ class HeadedReader(TextReader):
         among = raw.strip() in {line.decode(errors="replace").strip() for line in footer}
         return {"skip_footer": len(footer)} if among and len(footer) < len(lines) else {}
 
-    def _check_names(self, names: tuple[str, ...]) -> None:
+    def _note_left_out(self, left: list[Record], rest: list[Record], head: bytes) -> None:
+        """Notes lines above the header that begin with # and may be rows, being as wide."""
+        if self.set["comment"] is not None or not rest:
+            return
+        width = rest[0].width
+        alike = [one for one in left if one.width == width and (width > 1 or head[one.start + 1] not in b" #\r\n")]
+        if alike:
+            said = "lines above the header that begin with # and are as wide as the rows were left out"
+            lines = tuple(f"line {one.line + 1}" for one in alike)
+            self.notices.append(Notice(None, f"{said}; header=False takes them for rows", lines, {}, lossless=False))
+
+    def _check_names(self, names: tuple[str, ...], records: list[Record]) -> None:
+        mark = self.set["comment"] or "#"
+        remarks = [one for one in records[self.set["skip_rows"] :] if one.width and one.fields[0].startswith(mark)]
+        if not names and remarks:
+            told = "header=False" if self.set["comment"] is None else "another comment="
+            raise SourceError(
+                f"{self.where}: all lines begin with {mark}, as comments do; got no header line. "
+                f"Pass {told} if they are rows.",
+                options={"header": False}
+                if self.set["comment"] is None and len({one.width for one in remarks}) == 1
+                else {},
+            )
         if not names:
             raise SourceError(
                 f"{self.where}: the file is empty; got no header line. Pass header=[...] with the column names."
@@ -229,6 +256,16 @@ class HeadedReader(TextReader):
                 options={"names": different(names)},
             )
 
+    def _take(self, odd: Oddity) -> None:
+        """Sets the options that leave no doubt, and notes it, with the option that undoes it."""
+        keys = "units_rows", "header_rows", "header", "skip_rows"
+        undone = next((key for key in keys if key in odd.options), "header")
+        self.set |= odd.options
+        shown = ", ".join(f"{key}={value!r}" for key, value in odd.options.items())
+        shown += ", the lines above it left out" if "skip_rows" in odd.options else ""
+        said = f"{odd.message}; read so, as with {shown}; {undone}={self.options[undone]!r} has it not so"
+        self.notices.append(Notice(None, said, tuple(f"line {line}" for line in odd.lines), {}, lossless=True))
+
     def _tell(self, odd: Oddity) -> None:
         """Stops at what can't be read, and notes what can."""
         options = odd.options
@@ -236,6 +273,7 @@ class HeadedReader(TextReader):
             shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
             line = f"line {odd.lines[0]}"
             at = "" if odd.message.startswith(f"{line} ") else f"{line}: "  # what begins with its line says it once
+            options = options if odd.sure else {}  # what loses a row is taken by nobody but who reads it
             raise SchemaError(f"{self.where}: {at}{odd.message}. Pass {shown}.", options=options)
         self.notices.append(
             Notice(None, odd.message, tuple(f"line {line}" for line in odd.lines), options, lossless=odd.sure)
@@ -269,6 +307,24 @@ class HeadedReader(TextReader):
             "delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
             "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
         }  # fmt: skip
+
+
+def _is_json(head: bytes) -> bool:
+    """Whether the first line is JSON, or begins an array or object that goes on."""
+    if not _JSON.match(head):
+        return False
+    first, end, _ = head.lstrip().partition(b"\n")
+    line = first.strip().decode(errors="replace")
+    closed = line.rstrip(", ") + ("]" if line[0] == "[" else "}")
+    return not end or line[-1] in "{[" or any(map(_parses, (line, closed)))
+
+
+def _parses(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 class _PartedByBlanksError(Exception):
