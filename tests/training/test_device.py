@@ -276,9 +276,12 @@ def test_auto_does_nothing_on_a_processor() -> None:
     works_on = str(keras.ops.zeros(()).device).lower()
     if "gpu" in works_on or "cuda" in works_on or "tpu" in works_on:
         pytest.skip("this backend works on an accelerator")
-    assert data.describe(seconds=0).device is None
     assert placement_of("auto") is None
     assert not is_native(next(iter(data))[0]) or BACKEND == "torch"
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.predict(data, verbose=0)
+    assert data.describe(seconds=0).device is None
+    assert "device" not in str(data)
 
 
 def test_describe_and_print_say_what_is_there() -> None:
@@ -289,6 +292,47 @@ def test_describe_and_print_say_what_is_there() -> None:
     kept = sequence(store="device").describe(seconds=0)
     assert kept.device is not None and kept.device.endswith("gathered from all rows there")
     assert kept.device_bytes == ROWS * (12 + 4) + 2 * SIZE * 12
+    untold = sequence()
+    assert untold.describe(seconds=0).device == "auto: told when a pass has begun"
+    assert untold.describe(seconds=0).device_bytes == 0
+    assert "auto: told when a pass has begun" in str(untold)
+    data = sequence(store="device")
+    assert "auto, 2 batches ahead" in str(data)
+    next(iter(data))
+    assert "auto" not in str(data) and "2 batches ahead, gathered" in str(data)
+
+
+def test_a_device_that_isn_t_there_can_be_told() -> None:
+    data = sequence(device="gpu:31")
+    assert "gpu:31, 2 batches ahead" in str(data)
+    assert data.describe(seconds=0).device == "gpu:31, 2 batches ahead"
+
+
+def test_to_print_starts_no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX's ``distributed.initialize`` comes before all else, and CUDA doesn't outlive a fork."""
+    monkeypatch.setattr(device_feed, "placement_of", lambda *_, **__: pytest.fail("asks for devices"))
+    for options in ({}, {"device": "cpu:0"}, {"store": "device"}, {"device": None}):
+        data = sequence(**options)
+        assert "batches" in str(data) + repr(data) + data._repr_html_() + str(data.describe(seconds=0))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX alone refuses to begin late")
+def test_jax_may_be_told_of_its_processes_after_a_print() -> None:
+    program = """
+import socket
+import jax, vaex, vaxseq
+for options in ({}, {"device": "cpu:0"}, {"store": "device"}):
+    train = vaxseq.Sequence(vaex.from_arrays(x=[1.0, 2.0], y=[1, 2]), inputs=["x"], targets="y", **options)
+    print(train, repr(train), train.describe())
+with socket.socket() as one:
+    one.bind(("localhost", 0))
+    port = one.getsockname()[1]
+jax.distributed.initialize(f"localhost:{port}", 1, 0)
+print(jax.process_count())
+"""
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
 
 
 def test_a_pickle_goes_to_the_same_device() -> None:
