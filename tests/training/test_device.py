@@ -363,6 +363,25 @@ def test_rows_that_don_t_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         next(iter(data))
 
 
+@pytest.mark.slow
+def test_rows_kept_there_are_there_once() -> None:
+    program = """
+import os, resource
+import numpy as np
+from vaxseq.training.devices import placement_of
+there, rows, part = placement_of("cpu:0"), 200_000, np.ones((10_000, 250), np.float32)
+there.hold(iter([[part]]), len(part))
+before = int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+held = there.hold(([part + number] for number in range(20)), rows)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+taken = there.hand(there.take(held, [np.array([199_999, 10_000], np.int32)]))
+assert np.asarray(taken[0])[:, 3].tolist() == [20.0, 2.0]
+assert peak < 1.5 * rows * 250 * 4, peak
+"""
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
 def test_what_changes_batches_on_the_host_is_refused_with_rows_kept_there() -> None:
     with pytest.raises(OptionError, match="got augment"):
         sequence(store="device", augment=lambda batch, rng: batch)
@@ -381,6 +400,8 @@ def test_a_batch_goes_to_all_of_its_devices() -> None:
     if BACKEND == "jax":
         assert found["devices"] == {"ahead": [2, [32, 32]], "kept": [2, [32, 32]], "sharding": [2, [32, 32]]}
         assert "2 cpu devices, 2 batches ahead" in found["said"]
+        assert [same for same, _ in found["moved"]] == [True, True]
+        assert len({where for _, where in found["moved"]}) == 2, "rows kept there follow a distribution"
         assert found["weights"]["ahead"] == found["weights"]["host"] == found["weights"]["kept"]
         assert found["bits"]["ahead"] == found["bits"]["host"] == found["bits"]["kept"] == found["bits"]["sharding"]
     else:
