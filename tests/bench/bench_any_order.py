@@ -29,6 +29,7 @@ from rows import COLUMNS, arrow_stream, columns_hdf5, evict, once
 ROW_BYTES = 4 * len(COLUMNS) + 4
 WINDOW, STRIDE = 64, 16
 FILES = ("columns.hdf5", "store.h5", "rows.f32", "rows.arrow")
+PATIENCE_S = 60
 SIZES = (0.5, 0.8, 1, 1.2, 1.5, 2, 4)
 Figures = dict[str, Any]
 
@@ -149,13 +150,29 @@ def measure(options: argparse.Namespace, group: Group) -> dict[str, Figures]:
         command += ["--group", str(group.folder), "--batch", str(options.batch), "--rows", str(options.rows)]
         command += ["--seconds", str(options.seconds), "--limit-mb", str(options.limit_mb)]
         environment = os.environ | {"VAXSEQ_SCRATCH": str(options.folder)}
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=name not in PEERS, env=environment)
-        failed = {"rows_s": math.nan, "rss_anon_mb": math.nan, "way": f"ended by {done.returncode}"}  # it needs more
-        table[name] = failed if done.returncode else json.loads(done.stdout.splitlines()[-1])
+        table[name] = peer(command, environment, options.seconds) if name in PEERS else of_child(command, environment)
         peak = group.peak()
         table[name]["group_peak_mb"] = peak / 1e6 if peak else 0.0
         print(line(name, table[name], table), file=sys.stderr)
     return table
+
+
+def of_child(command: list[str], environment: dict[str, str], limit_s: float | None = None) -> Figures:
+    """What a contender in a process of its own prints last."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment, timeout=limit_s)
+    found: Figures = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def peer(command: list[str], environment: dict[str, str], seconds: float) -> Figures:
+    """The same of another loader, which may need more memory than there is, or a minute and more to begin."""
+    failed = {"rows_s": math.nan, "rss_anon_mb": math.nan}
+    try:
+        return of_child(command, environment, seconds + PATIENCE_S)
+    except subprocess.CalledProcessError as error:
+        return failed | {"way": f"ended by {error.returncode}"}
+    except subprocess.TimeoutExpired:
+        return failed | {"way": f"no batch in {PATIENCE_S} s"}
 
 
 def line(name: str, row: Figures, table: dict[str, Figures]) -> str:
@@ -189,7 +206,8 @@ def by_size(options: argparse.Namespace) -> None:
     for name, paces in found.items():
         steps = [max(a / b, b / a) for a, b in pairwise(paces)]
         shown = ", ".join(f"{times:g}: {pace / 1e6:.2f}" for times, pace in zip(options.times, paces, strict=True))
-        print(f"{name:20} M rows/s by data/memory {shown}; all {max(paces) / min(paces):.1f}, a step {max(steps):.1f}")
+        step = max(steps, default=1)
+        print(f"{name:20} M rows/s by data/memory {shown}; all {max(paces) / min(paces):.1f}, a step {step:.1f}")
     print(json.dumps({"rows": options.rows, "sizes": options.times, "rows_s": found}))
 
 

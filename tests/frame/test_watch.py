@@ -165,19 +165,36 @@ def test_a_file_that_is_cut_while_it_is_read_is_an_error(
     assert "Exception ignored" not in done.stderr
 
 
+FAULT_OF_ANOTHER = """
+import faulthandler, mmap, os, signal, sys, time
+import vaxseq as vs
+
+how = sys.argv[3]
+frames = [vs.open(sys.argv[1])]
+if "handler" in how:
+    faulthandler.enable()
+    if "again" in how:
+        frames.append(vs.open(sys.argv[1]))
+if "sent" in how:
+    os.kill(os.getpid(), signal.SIGBUS)
+    time.sleep(1)
+else:
+    with open(sys.argv[2], "w+b") as file:
+        file.write(b"x" * 10_000), file.flush()
+        other = mmap.mmap(file.fileno(), 10_000)
+        file.truncate(0)
+        other[9_000]
+print("alive")
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="another system's signals")
-def test_the_fault_of_another_s_map_is_its_own(tmp_path: Path, python: PreparedPython) -> None:
+@pytest.mark.parametrize("how", ["", "handler", "handler again", "sent", "sent, handler again"])
+def test_the_fault_of_another_s_map_is_its_own(tmp_path: Path, python: PreparedPython, how: str) -> None:
     path, _ = written(tmp_path, "d.arrow")
-    code = (
-        "import mmap, sys, vaxseq as vs\n"
-        "frame = vs.open(sys.argv[1])\n"
-        "with open(sys.argv[2], 'w+b') as file:\n"
-        "    file.write(b'x' * 10_000), file.flush()\n"
-        "    other = mmap.mmap(file.fileno(), 10_000)\n"
-        "    file.truncate(0)\n"
-        "    other[9_000]\n"
-    )
-    assert python.run(["-c", code, str(path), str(tmp_path / "other")]).returncode == -signal.SIGBUS
+    done = python.run(["-c", FAULT_OF_ANOTHER, str(path), str(tmp_path / "other"), how])
+    assert (done.returncode, done.stdout) == (-signal.SIGBUS, "")
+    assert ("Bus error" in done.stderr) == ("handler" in how)
 
 
 def test_an_append_leaves_an_open_frame_alone(tmp_path: Path) -> None:

@@ -24,6 +24,11 @@ from vaxseq.training.sequence import Sequence
 ROWS = 300_000  # 37 blocks in two buffers, the middle one short
 
 
+@pytest.fixture(autouse=True)
+def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaxseq.training.sequence.block_items", lambda item_bytes: 8192)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     rng = np.random.default_rng(0)
@@ -82,6 +87,33 @@ def test_the_way_and_its_bytes_are_told(data: str, tmp_path: Path, monkeypatch: 
         assert sequence.describe(seconds=0).scratch_bytes == 0
     monkeypatch.setattr("vaxseq.loading.scatter.strategy.room", lambda folder: size - 1)
     assert make(data).describe(seconds=0).scratch_bytes == 0
+
+
+@pytest.mark.parametrize("memory", ["1MB", None])
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_a_rank_reads_its_blocks_and_gathers_no_row(
+    data: str, count: int, memory: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make(data, batch_size=500)
+    expected = [whole.batch(1, number) for number in range(len(whole))]
+    if memory is not None:
+        little_memory(monkeypatch, tmp_path)
+    gathered, gather = [], FrameReader.gather
+    monkeypatch.setattr(
+        FrameReader, "gather", lambda *given, **o: gathered.append(len(given[1])) or gather(*given, **o)
+    )
+    for rank in range(count):
+        sequence = make(data, batch_size=500, shard=(rank, count), pad=True)
+        for number in range(len(sequence)):
+            step = number * count + rank
+            x, y = sequence.batch(1, number)[:2]
+            if step < len(expected):
+                np.testing.assert_array_equal(x["m"], expected[step][0]["m"])
+                np.testing.assert_array_equal(y, expected[step][1])
+    if memory is not None:
+        assert sum(gathered) < 20 * 500 * count, "but for the last batches, and those asked for before it is clear"
+    elif count == 7:
+        assert sum(gathered) > ROWS // 2, "few of a buffer's rows are wanted: memory is asked for those alone"
 
 
 @pytest.mark.slow

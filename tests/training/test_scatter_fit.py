@@ -40,7 +40,8 @@ def test_a_fit_reads_the_data_once_and_an_evaluation_once_more(tmp_path: Path, m
 def test_a_loop_gathers_its_first_batch_and_scatters_for_the_second(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "d.hdf5"
     vaex.from_arrays(x=np.arange(ROWS)).export_hdf5(str(path))
-    expected = [batch[0] for batch in Sequence(path, inputs=["x"], batch_size=500, shuffle="global")]
+    options = {"inputs": ["x"], "batch_size": 500, "shuffle": "global"}
+    expected = [batch[0] for batch in Sequence(path, read_ahead=0, **options)]  # or its threads would be noted, too
     monkeypatch.setenv("VAXSEQ_MEMORY", "100kB")
     monkeypatch.setenv("VAXSEQ_SCRATCH", str(tmp_path))
     gathered, gather = [], FrameReader.gather
@@ -50,7 +51,7 @@ def test_a_loop_gathers_its_first_batch_and_scatters_for_the_second(tmp_path: Pa
         return gather(reader, row_ids, **options)
 
     monkeypatch.setattr(FrameReader, "gather", noted)
-    train = Sequence(path, inputs=["x"], batch_size=500, shuffle="global")
+    train = Sequence(path, **options)
     next(iter(train))
     train.epoch = 0
     assert (gathered, train._epochs.whole.loader._ordered.passes) == ([500], 0)  # type: ignore[attr-defined]

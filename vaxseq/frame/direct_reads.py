@@ -23,12 +23,14 @@ from vaxseq.dataset.memory_limit import lines_of, memory_allowed, memory_room
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import DatasetError
 from vaxseq.frame.pages import PAGE, PAST_CACHE, aligned_bytes, in_pages, to_page
+from vaxseq.frame.queued_reads import read_pieces
 
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _HELD_BYTES = 32 << 20
 _HINT_BYTES = 512 << 10  # the kernel cuts a longer hint short
 SLACK_BYTES = 3 * PAGE  # what memory must have more than the rows that are fetched into it
-_BOUNCE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20  # read at once
+_BOUNCE_BYTES = (2 << 20) - 2 * PAGE
 
 _bounce = threading.local()
 
@@ -221,17 +223,29 @@ def _read_all(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArray[np
 
 
 def _read_aligned(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]) -> None:
-    """The same by way of aligned memory, small enough for the processor's cache."""
+    """The same by way of aligned memory, small enough for the processor's cache: as many at once as that holds."""
     memory, at = _bounce_memory(), 0
-    content = memory.data
-    for start, stop in extents:
-        for low in range(start, stop, _BOUNCE_BYTES):
-            high, begin = min(low + _BOUNCE_BYTES, stop), low // PAGE * PAGE
-            size = in_pages(high - begin)
-            if os.preadv(file, [content[:size]], begin) < high - begin:
-                _read_into(file, memory[:size], begin, high - begin)
-            out[at : at + high - low] = memory[low - begin : high - begin]
+    pieces = [
+        (low, min(low + _PIECE_BYTES, stop)) for start, stop in extents for low in range(start, stop, _PIECE_BYTES)
+    ]
+    lows, highs = np.array(pieces, np.int64).reshape(-1, 2).T
+    begins = lows // PAGE * PAGE
+    sizes = -(-(highs - begins) // PAGE) * PAGE
+    first = 0
+    while first < len(pieces):
+        places = np.cumsum(sizes[first:]) - sizes[first:]
+        last = first + int(np.searchsorted(places + sizes[first:], len(memory), side="right"))
+        some = slice(first, last)
+        came = read_pieces(file, begins[some], sizes[some], memory, places[: last - first])
+        for low, high, begin, place, size, count in zip(
+            *(one.tolist() for one in (lows[some], highs[some], begins[some], places, sizes[some], came)), strict=False
+        ):
+            piece = memory[place : place + size]
+            if count < high - begin:
+                _read_into(file, piece, begin, high - begin)
+            out[at : at + high - low] = piece[low - begin : high - begin]
             at += high - low
+        first = last
 
 
 def _read_into(file: int, out: npt.NDArray[np.uint8], at: int, needed: int) -> None:

@@ -26,7 +26,7 @@ from vaxseq.frame.watch import Mark, pages_lost_of
 _FAILED = ctypes.c_void_p(-1).value
 _SIGBUS, _SA_SIGINFO = 7, 4  # of Linux
 _MAP_FIXED = 0x10
-_ADDRESS_AT = 16  # of the fault, in a siginfo_t of 64 bits
+_CODE_AT, _ADDRESS_AT = 8, 16  # why, and where the fault was, in a siginfo_t of 64 bits
 _maps: dict[int, tuple[int, str]] = {}  # address: size, file
 
 
@@ -75,7 +75,7 @@ class _SigAction(ctypes.Structure):
     )  # fmt: skip
 
 
-_before = _SigAction()
+_before: list[_SigAction] = []  # whose the signal was: the one before us, and who took it from us since
 
 
 def _survive_lost_pages() -> None:
@@ -88,19 +88,24 @@ def _survive_lost_pages() -> None:
     if now.handler == _HANDLER:
         return
     ours = _SigAction(handler=_HANDLER, flags=_SA_SIGINFO)
-    sigaction(_SIGBUS, ctypes.byref(ours), ctypes.byref(_before))
+    sigaction(_SIGBUS, ctypes.byref(ours), ctypes.byref(now))
+    _before.append(now)
 
 
 def _lost_page(_signal: int, info: int, _context: int) -> None:
     """Called in the thread that reads, in the middle of it."""
-    path = None
+    path, fault = None, True
     try:
         frame = inspect.currentframe()
-        if frame is not None and frame.f_back is not None:  # else a thread that no error could be raised in
+        fault = ctypes.c_int.from_address(info + _CODE_AT).value > 0  # else somebody sent the signal
+        if fault and frame is not None and frame.f_back is not None:  # else no error could be raised in the thread
             path = _zeros_for(ctypes.c_void_p.from_address(info + _ADDRESS_AT).value or 0)
     finally:
-        if path is None:  # the fault comes again, and is the other's
-            _libc().sigaction(_SIGBUS, ctypes.byref(_before), None)
+        if path is None:  # the fault comes again, and is the other's; whose hand it comes back from has had its turn
+            before = _before.pop() if len(_before) > 1 else _before[0]
+            _libc().sigaction(_SIGBUS, ctypes.byref(before), None)
+            if not fault:
+                os.kill(os.getpid(), _SIGBUS)
     if path is not None:
         pages_lost_of(path)
         # The interpreter looks for such an error after each call that it makes; the loop makes this one, so the error

@@ -7,16 +7,12 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from vaxseq.errors import OptionError
-from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.block_buffers import BlockBuffers
+from vaxseq.loading.block_reader import BlockReader, RunReader, read_range
 from vaxseq.loading.chunks import Chunk, Turn
 from vaxseq.loading.readers.frame import Arrays, take_rows
 from vaxseq.loading.row_cache import RowCache
@@ -25,14 +21,12 @@ from vaxseq.loading.scatter.strategy import in_buffers
 from vaxseq.plan.order_cache import OrderCache
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
-from vaxseq.plan.shuffle import Block, Buffer
 
 _CHUNK_ROWS = 65_536
 _STRETCH_ROWS, _STRETCH_BYTES = 262_144, 24 << 20  # from files: a column's part of it is read at once
 _AHEAD_BYTES = 256 << 20  # however many batches are asked to be read ahead
 _THREADS = 2  # NumPy gathers without the GIL, so two chunks are made at once
 _IN_ORDER_AFTER_BATCHES = 2  # in a random order, so many batches rarely follow each other
-_MAX_ROWS_READ_PER_ROW = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
 
 Made = TypeVar("Made")
 Handed_co = TypeVar("Handed_co", covariant=True)
@@ -47,7 +41,7 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-class RowReader(Protocol):
+class RowReader(RunReader, Protocol):
     """Arrays of rows, one for each field: new ones, or ``out``'s.
 
     ``chunk_bytes`` is how much it likes to read at once; with ``random_access`` a gather costs it no more than a read;
@@ -59,20 +53,7 @@ class RowReader(Protocol):
     random_access: bool
 
     @property
-    def from_files(self) -> bool: ...
-
-    @property
     def worth_keeping(self) -> bool: ...
-
-    def row_bytes(self) -> int: ...
-
-    def empty(self, rows: int) -> Arrays: ...
-
-    def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays: ...
-
-    def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays: ...
-
-    def runs(self, starts: npt.NDArray[np.int64], length: int, *, out: Arrays | None = None) -> Arrays: ...
 
 
 class OrderedRows(Protocol):
@@ -144,21 +125,24 @@ class Loader(Generic[Made]):
     ) -> None:
         self._reader, self._index, self._plan = reader, index, plan
         self.finish, self._finish_all, self._cut = finish, finish_all, cut
-        self._threads_ahead, self._ordered, self._kept, self._cache = threads, ordered, kept, cache
+        self._threads_ahead, self._ordered, self._cache = threads, ordered, cache
         self._sequential = sequential
         self.row_bytes = reader.row_bytes()
         most, most_bytes = _CHUNK_ROWS, reader.chunk_bytes
         if plan.in_order and reader.from_files:
             most, most_bytes = _STRETCH_ROWS, max(_STRETCH_BYTES, most_bytes)
+        self._by_buffers = not reader.random_access and in_buffers(reader, index, plan)
+        if self._by_buffers:  # two chunks at once are not to need more buffers than are held
+            most = min(most, plan.blocks(0).buffer_items // (4 * plan.shard_count))
         rows = max(1, min(most, most_bytes // max(1, self.row_bytes)))
         self.chunk_batches = max(1, rows // plan.batch_size)
         ahead = max(1, _AHEAD_BYTES // max(1, self.chunk_batches * plan.batch_size * self.row_bytes))
         self._chunks_ahead = min(ahead, max(threads, -(-read_ahead // self.chunk_batches))) if read_ahead else 0
         chunks = max(1, _CHUNK_ROWS // (self.chunk_batches * plan.batch_size))
         self._order = OrderCache(plan, chunks * self.chunk_batches)
-        self._buffers = BlockBuffers(self._load_buffer, ahead=bool(read_ahead))
+        self._blocks = BlockReader(reader, index, plan, kept)
+        self._buffers = BlockBuffers(self._blocks.load, ahead=bool(read_ahead))
         self._recycler = BufferPool(reader.empty, self.chunk_batches * plan.batch_size, 2 + self._chunks_ahead)
-        self._block_memory = BufferPool(reader.empty, plan.block_items * plan.buffer_blocks, 3)
         self._lock = threading.Lock()
         self._chunks: dict[tuple[int, int], Chunk[Made]] = {}
         self._ready: dict[tuple[int, int], Made] = {}
@@ -191,10 +175,10 @@ class Loader(Generic[Made]):
     def expect(self, epoch: int, index: int) -> None:
         """From this batch on, those of the epoch are asked for in turn.
 
-        Rows that have to be scattered are scattered for the first of them then, and none is gathered from all over the
-        data before.
+        Rows that have to be scattered, or kept by blocks, are so for the first of them then, and none is gathered from
+        all over the data before.
         """
-        if self._ordered is not None:
+        if self._ordered is not None or self._blocks.keeps:
             with self._lock:
                 if index == 0:
                     self._next = epoch, 0
@@ -288,12 +272,18 @@ class Loader(Generic[Made]):
             with turn:
                 return self._from_ordered(self._ordered, epoch, first, count, out)
         if not plan.all_real(first, count):
-            return self._by_positions(epoch, first, count, out)
+            if count == 1 or turn is None or not self._by_buffers:
+                return self._by_positions(epoch, first, count, out)
+            arrays = self._reader.empty(plan.rows(first, count)) if out is None else out
+            head = plan.rows(first, count - 1)  # only the last batch lacks rows
+            self._from_buffers(epoch, first, count - 1, [array[:head] for array in arrays])
+            self._by_positions(epoch, first + count - 1, 1, [array[head:] for array in arrays])
+            return arrays
         start, stop = plan.bounds(first)[0], plan.bounds(first + count - 1)[1]
         if plan.in_order and self._index.ascending and stop - start == plan.rows(first, count):
-            return self._range(start, stop, out)
-        if count > 1 and self._by_buffers:
-            return self._from_buffers(epoch, start, stop, out)
+            return read_range(self._reader, self._index, start, stop, out)
+        if turn is not None and self._by_buffers:
+            return self._from_buffers(epoch, first, count, out)
         return self._by_positions(epoch, first, count, out)
 
     def _from_ordered(self, ordered: OrderedRows, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
@@ -319,54 +309,18 @@ class Loader(Generic[Made]):
             return self._cache.take(positions, out=out)
         return self._reader.gather(self._index.select(positions), out=out)
 
-    def _range(self, low: int, high: int, out: Arrays | None) -> Arrays:
-        start, stop, mask = self._index.span(low, high)
-        if stop - start <= _MAX_ROWS_READ_PER_ROW * (high - low):
-            return self._reader.read(start, stop, mask, out=out)
-        return self._reader.gather(self._index.ids(low, high), out=out)
-
-    @property
-    def _by_buffers(self) -> bool:
-        return not self._reader.random_access and in_buffers(self._plan, self._index, self.row_bytes)
-
-    def _from_buffers(self, epoch: int, start: int, stop: int, out: Arrays | None) -> Arrays:
-        arrays = self._reader.empty(stop - start) if out is None else out
-        blocks = self._plan.blocks(epoch)
-        for buffer in blocks.buffers(start, stop):
-            low, high = max(start, buffer.start), min(stop, buffer.stop)
-            places = buffer.places(low, high)
-            for array, stored in zip(arrays, self._buffers.get(blocks, buffer), strict=True):
-                take_rows(stored, places, out=array[low - start : high - start])
+    def _from_buffers(self, epoch: int, first: int, count: int, out: Arrays | None) -> Arrays:
+        plan, at = self._plan, 0
+        arrays = self._reader.empty(plan.rows(first, count)) if out is None else out
+        blocks = plan.blocks(epoch)
+        for start, stop in plan.stretches(first, count):
+            for buffer in blocks.buffers(start, stop):
+                low, high = max(start, buffer.start), min(stop, buffer.stop)
+                places = buffer.places(low, high)
+                for array, stored in zip(arrays, self._buffers.get(blocks, buffer), strict=True):
+                    take_rows(stored, places, out=array[at : at + high - low])
+                at += high - low
         return arrays
-
-    def _load_buffer(self, buffer: Buffer) -> Arrays:
-        arrays, at = self._block_memory.arrays(buffer.stop - buffer.start), 0
-        if self._kept is not None:
-            self._kept.load(buffer.parts(), arrays, self._read_blocks, buffer.numbered)
-            return arrays
-        if self._reader.from_files:
-            self._read_blocks(buffer.parts(), arrays)
-            return arrays
-        for low, high in buffer.ranges():
-            self._range(low, high, [array[at : at + high - low] for array in arrays])
-            at += high - low
-        return arrays
-
-    def _read_blocks(self, blocks: list[Block], out: Arrays) -> None:
-        """Blocks end to end: those that are runs of rows all at once."""
-        at = 0
-        for length, some in groupby(blocks, lambda block: block.stop - block.start):
-            group = list(some)
-            rows = length * len(group)
-            spans = [self._index.span(block.start, block.stop) for block in group]
-            if all(mask is None and stop - start == length for start, stop, mask in spans):
-                starts = np.array([start for start, _, _ in spans], np.int64)
-                self._reader.runs(starts, length, out=[array[at : at + rows] for array in out])
-            else:
-                for number, block in enumerate(group):
-                    low = at + number * length
-                    self._range(block.start, block.stop, [array[low : low + length] for array in out])
-            at += rows
 
 
 def within(index: int, plan: BatchPlan) -> int:

@@ -131,6 +131,11 @@ class BatchPlan:
         start = self.start_item + batch * self.step_items + self.shard_index * self.batch_size
         return min(start, self.n_items), min(start + self.batch_size, self.n_items)
 
+    def stretches(self, first_batch: int, count: int) -> list[tuple[int, int]]:
+        """The items of consecutive batches as the [start, stop) of the order of an epoch that they are, ascending."""
+        bounds = [self.bounds(batch) for batch in range(first_batch, first_batch + count)]
+        return [(bounds[0][0], bounds[-1][1])] if bounds and self.shard_count == 1 else bounds
+
     def positions(self, epoch: int, first_batch: int, count: int = 1) -> Batches:
         """Batches first_batch, ..., first_batch + count - 1 of an epoch."""
         bounds = [self.bounds(batch) for batch in range(first_batch, first_batch + count)]

@@ -16,8 +16,10 @@ import numpy.typing as npt
 from vaxseq.plan.bijection import Bijection, Positions
 from vaxseq.plan.keys import derive
 
-BLOCK_ITEMS = 8192
-BUFFER_BLOCKS = 32
+BUFFER_BLOCKS = 16
+BLOCK_ITEMS = 32_768  # of rows of 84 bytes, say
+
+_BUFFER_BYTES = 48 << 20
 
 _GLOBAL, _BLOCKS, _INSIDE = 1, 2, 3
 
@@ -45,6 +47,18 @@ def order_of(n: int, seed: int, epoch: int, positions: npt.NDArray[Any]) -> Posi
     [5, 6]
     """
     return Bijection(n, derive(_GLOBAL, seed, epoch)).inverse_of(positions)
+
+
+def block_items(item_bytes: int) -> int:
+    """How many neighbours stay together: as many as a buffer allows, so that storage reads long pieces of a column.
+
+    A power of two, so that a feature more or less seldom makes another order.
+
+    >>> block_items(84), block_items(4000), block_items(10**9)
+    (32768, 512, 1)
+    """
+    most = _BUFFER_BYTES // (BUFFER_BLOCKS * max(1, item_bytes))
+    return 1 << max(0, most.bit_length() - 1)
 
 
 class Block(NamedTuple):
@@ -153,7 +167,12 @@ class BlockOrder:
 
     @property
     def n_buffers(self) -> int:
-        return -(-self.n_blocks // self.buffer_blocks)
+        return max(min(1, self.n_blocks), self.n_blocks // self.buffer_blocks)
+
+    @property
+    def buffer_items(self) -> int:
+        """Items of the largest buffer."""
+        return -(-self.n_blocks // max(1, self.n_buffers)) * self.block_items
 
     @property
     def _strata(self) -> tuple[int, int, int]:
@@ -215,10 +234,9 @@ class BlockOrder:
         short, lacking = self._short()
         start, stop = (block * self.block_items - (lacking if block > short else 0) for block in (first, last))
         blocks = self._dealt(number)
-        capacity = -(-self.n_blocks // self.n_buffers) * self.block_items
         key = derive(_INSIDE, self.seed, self.epoch)
         turn = derive(_INSIDE, self.seed, self.epoch, number) % (stop - start)
-        return Buffer(number, start, stop, blocks, self.block_items, *self._short_block, capacity, key, turn)
+        return Buffer(number, start, stop, blocks, self.block_items, *self._short_block, self.buffer_items, key, turn)
 
     def buffers(self, start: int, stop: int) -> list[Buffer]:
         """The buffers that order items [start, stop) touch."""

@@ -26,6 +26,7 @@ from vaxseq.loading.scatter.folder import check_scratch
 from vaxseq.plan.lanes import Lanes
 from vaxseq.plan.plan import BatchPlan, Resampling
 from vaxseq.plan.quality import ShuffleQuality, quality
+from vaxseq.plan.shuffle import block_items
 from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment
@@ -61,7 +62,7 @@ class Sequence(Shown, EpochDataset):
         rows: a slice, positions or boolean mask over the rows that the frame's filter and ``where`` leave.
         window: serve windows of rows, shape (batch, length, ...), instead of rows; the definition's by default.
         shuffle: False; "global" (or True): any row anywhere, another order each epoch, exact at any size; "block":
-            blocks of 8,192 neighbours from all over the data, shuffled inside a buffer of 32, read nearly in order. The
+            16 blocks of neighbours from all over the data, up to 48 MB, shuffled together, read nearly in order. The
             means of batches of sorted data vary 1.0 to 1.2 times as much as a uniform shuffle's (``shuffle_quality``).
             Whatever ``fit``'s own ``shuffle`` is.
         seed: of the order.
@@ -195,6 +196,7 @@ class Sequence(Shown, EpochDataset):
             shard_count=shard_count,
             drop_remainder=drop_remainder,
             pad=pad,
+            block_items=block_items(self._items.reader.row_bytes()),
             resampling=draws,
         )
         if plan.num_batches == 0:

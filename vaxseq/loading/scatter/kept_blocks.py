@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -70,34 +71,15 @@ class KeptBlocks:
         places = [[array[low:high] for array in out] for low, high in zip([0, *stops[:-1]], stops, strict=True)]
         if self._together > 1 and not self._given_up:
             self._keep_together([block.number for block in blocks], out, read, numbered)
-        there = [bool(self._there[block.number]) for block in blocks]
         jobs: list[Callable[[], None]] = []
-        for block, place, known in zip(blocks, places, there, strict=True):
-            if known:
-                jobs.append(partial(self._fetch, block.number, place))
-        lacking = [(block, place) for block, place, known in zip(blocks, places, there, strict=True) if not known]
-        if lacking:
-            jobs += self._read(lacking, out if len(lacking) == len(blocks) else None, read)
+        for known, some in groupby(range(len(blocks)), lambda number: bool(self._there[blocks[number].number])):
+            numbers = list(some)
+            if not known:  # neighbours in ``out``, all at once
+                low, high = stops[numbers[0]] - len(places[numbers[0]][0]), stops[numbers[-1]]
+                read([blocks[number] for number in numbers], [array[low:high] for array in out])
+            move = self._fetch if known else self._keep
+            jobs += [partial(move, blocks[number].number, places[number]) for number in numbers]
         at_once(jobs)
-
-    def _read(
-        self, lacking: list[tuple[Block, Arrays]], whole: Arrays | None, read: Callable[[list[Block], Arrays], None]
-    ) -> list[Callable[[], None]]:
-        """Reads blocks all at once, into ``whole`` if that is their place; returns what is left to do."""
-        rows = sum(block.stop - block.start for block, _ in lacking)
-        came = [np.empty((rows, *one.shape[1:]), one.dtype) for one in lacking[0][1]] if whole is None else whole
-        read([block for block, _ in lacking], came)
-        jobs: list[Callable[[], None]] = []
-        at = 0
-        for block, place in lacking:
-            size = block.stop - block.start
-            parts = [array[at : at + size] for array in came]
-            at += size
-            if whole is None:
-                for part, array in zip(parts, place, strict=True):
-                    array[...] = part
-            jobs.append(partial(self._keep, block.number, place))
-        return jobs
 
     def _keep_together(
         self, wanted: list[int], like: Arrays, read: Callable[[list[Block], Arrays], None], numbered: Numbered

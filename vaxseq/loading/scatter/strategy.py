@@ -21,6 +21,7 @@ Kind = Literal["memory", "in order", "in blocks", "scattered", "one by one"]
 
 _MOST_PARTS = 16
 _BUFFER_BYTES = 256 << 20
+_SHARDS_IN_MEMORY = 4
 
 
 class FileReader(ItemReader, Protocol):
@@ -97,15 +98,20 @@ def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratc
     return Way("scattered", "", folder, -(-need // parts), parts, Sizes.of(-(-rows // parts), record, memory_room()))
 
 
-def in_buffers(plan: BatchPlan, index: RowIndex, row_bytes: int) -> bool:
-    """Whether a block shuffle reads whole buffers in order: when they are small and all of them is wanted."""
-    if plan.shuffle != "block" or plan.shard_count > 1 or plan.resampling is not None:
+def in_buffers(reader: FileReader, index: RowIndex, plan: BatchPlan) -> bool:
+    """Whether a block shuffle reads whole buffers in order: when they are small, and most of what is read is wanted.
+
+    A rank of many reads its buffers whole, too, where it comes to rows by their pages: each has some that it wants.
+    """
+    if plan.shuffle != "block" or plan.resampling is not None or not index.ascending:
         return False
-    return index.ascending and plan.block_items * plan.buffer_blocks * row_bytes <= _BUFFER_BYTES
+    if plan.shard_count > _SHARDS_IN_MEMORY and not reader.from_files:
+        return False
+    return plan.blocks(0).buffer_items * reader.row_bytes() <= _BUFFER_BYTES
 
 
 def _in_blocks(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratch) -> Way:
-    if reader.worth_keeping and in_buffers(plan, index, reader.row_bytes()):
+    if plan.shard_count == 1 and reader.worth_keeping and in_buffers(reader, index, plan):
         folder, _ = scratch_folder(scratch)
         need = kept_bytes(plan.n_items, plan.block_items, reader.row_bytes())
         if folder is not None and need <= room(folder):
