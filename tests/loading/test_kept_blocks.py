@@ -200,6 +200,26 @@ def test_a_disk_that_fills_up_is_told_and_rows_go_on_by_columns(
     assert "No space left on device" in told[0]
 
 
+@pytest.mark.parametrize("width", [1, 100, 4000])
+def test_blocks_that_come_together_are_bounded_by_their_bytes(
+    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_blocks, "_GROUPS_BYTES", 1 << 16)
+    kept, read = KeptBlocks(tmp_path, 640, 10, width * 8, together=16), []
+
+    def by_columns(blocks: list[Block], out: Arrays) -> None:
+        read.append(sum(array.nbytes for array in out))
+        out[0][...] = np.concatenate([np.arange(block.start, block.stop) for block in blocks])[:, None]
+
+    def numbered(numbers: Any) -> list[Block]:
+        return [Block(int(one), int(one) * 10, int(one) * 10 + 10) for one in numbers]
+
+    out = [np.empty((10, width))]
+    kept.load(numbered([3]), out, by_columns, numbered)
+    assert out[0].tolist() == [[float(row)] * width for row in range(30, 40)]
+    assert max(read) <= max(1 << 16, 10 * width * 8)
+
+
 def test_rows_that_a_disk_loses_are_told(tmp_path: Path) -> None:
     kept, out = KeptBlocks(tmp_path, 100, 50, 8), [np.arange(50)]
     kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None, lambda numbers: [])

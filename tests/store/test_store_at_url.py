@@ -139,6 +139,35 @@ def test_copies_are_bounded_and_those_in_use_stay(frame, lake, tmp_path, monkeyp
     assert [os.path.exists(one.path) for one in made] == [False, True, True]
 
 
+def test_what_else_lies_among_the_copies_stays(frame, lake, monkeypatch) -> None:
+    folder = Path(vs.materialize(frame, None, URL, **PLAIN).path).parent
+    stores = folder.parent
+    strangers = [stores / ".DS_Store", stores / "mine" / "notes.txt", folder / "aside" / "notes.txt"]
+    for path in strangers:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("kept")
+    monkeypatch.setattr(at_url, "_MOST_BYTES", 0)
+    assert os.path.exists(vs.materialize(frame, None, "memory://lake/other.h5", **PLAIN).path)
+    at_url._in_use.clear()
+    vs.materialize(frame, None, "memory://lake/third.h5", **PLAIN)
+    assert not list(folder.glob("*.h5"))
+    assert [path.read_text() for path in strangers] == ["kept"] * 3
+
+
+def test_copies_without_a_mark_of_use_count_and_go_by_their_folder_s_time(frame, lake, monkeypatch) -> None:
+    made = [vs.materialize(frame, None, f"memory://lake/{name}.h5", **PLAIN) for name in "abc"]
+    folders = [Path(one.path).parent for one in made]
+    at_url._in_use.clear()
+    (folders[1] / "used").unlink()
+    for folder, age in zip(folders, (3000, 1000, 2000), strict=True):
+        os.utime(folder / "used" if folder != folders[1] else folder, (age, age))
+    monkeypatch.setattr(at_url, "_MOST_BYTES", int(2.5 * os.path.getsize(made[0].path)))
+    at_url._make_room(folders[0].parent)
+    assert [os.path.exists(one.path) for one in made] == [True, False, True]
+    at_url._make_room(folders[0].parent)
+    assert [os.path.exists(one.path) for one in made] == [True, False, True], "what is left is within the bound"
+
+
 def test_another_process_s_copy_stays(frame, lake, tmp_path, monkeypatch) -> None:
     made = vs.materialize(frame, None, URL, **PLAIN)
     folder = Path(made.path).parent

@@ -38,7 +38,11 @@ def weights(data: vs.Sequence) -> str:
 
 
 def bits(data: vs.Sequence) -> list[str]:
-    return [np.asarray(part).tobytes().hex() for batch in data for part in batch]
+    return hexes(list(data))
+
+
+def hexes(batches: list[Any]) -> list[str]:
+    return [np.asarray(part).tobytes().hex() for batch in batches for part in batch]
 
 
 def by_jax() -> dict[str, Any]:
@@ -61,7 +65,14 @@ def by_jax() -> dict[str, Any]:
         if name != "host":
             x = next(iter(sequence(**way)))[0]
             found["devices"][name] = [len(x.devices()), [len(one.data) for one in x.addressable_shards]]
-    found["said"] = str(sequence(device="cpu:0").describe(seconds=0))
+    data = sequence(device="cpu:0")
+    next(iter(data))
+    found["said"] = str(data.describe(seconds=0))
+    kept, host, found["moved"] = sequence(store="device"), sequence(device=None), []
+    for device in ("cpu:0", "cpu:1"):
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=[device]))
+        there = list(kept)
+        found["moved"].append([hexes(there) == bits(host), str(*there[0][0].devices())])
     return found
 
 

@@ -276,9 +276,12 @@ def test_auto_does_nothing_on_a_processor() -> None:
     works_on = str(keras.ops.zeros(()).device).lower()
     if "gpu" in works_on or "cuda" in works_on or "tpu" in works_on:
         pytest.skip("this backend works on an accelerator")
-    assert data.describe(seconds=0).device is None
     assert placement_of("auto") is None
     assert not is_native(next(iter(data))[0]) or BACKEND == "torch"
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.predict(data, verbose=0)
+    assert data.describe(seconds=0).device is None
+    assert "device" not in str(data)
 
 
 def test_describe_and_print_say_what_is_there() -> None:
@@ -289,6 +292,47 @@ def test_describe_and_print_say_what_is_there() -> None:
     kept = sequence(store="device").describe(seconds=0)
     assert kept.device is not None and kept.device.endswith("gathered from all rows there")
     assert kept.device_bytes == ROWS * (12 + 4) + 2 * SIZE * 12
+    untold = sequence()
+    assert untold.describe(seconds=0).device == "auto: told when a pass has begun"
+    assert untold.describe(seconds=0).device_bytes == 0
+    assert "auto: told when a pass has begun" in str(untold)
+    data = sequence(store="device")
+    assert "auto, 2 batches ahead" in str(data)
+    next(iter(data))
+    assert "auto" not in str(data) and "2 batches ahead, gathered" in str(data)
+
+
+def test_a_device_that_isn_t_there_can_be_told() -> None:
+    data = sequence(device="gpu:31")
+    assert "gpu:31, 2 batches ahead" in str(data)
+    assert data.describe(seconds=0).device == "gpu:31, 2 batches ahead"
+
+
+def test_to_print_starts_no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX's ``distributed.initialize`` comes before all else, and CUDA doesn't outlive a fork."""
+    monkeypatch.setattr(device_feed, "placement_of", lambda *_, **__: pytest.fail("asks for devices"))
+    for options in ({}, {"device": "cpu:0"}, {"store": "device"}, {"device": None}):
+        data = sequence(**options)
+        assert "batches" in str(data) + repr(data) + data._repr_html_() + str(data.describe(seconds=0))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX alone refuses to begin late")
+def test_jax_may_be_told_of_its_processes_after_a_print() -> None:
+    program = """
+import socket
+import jax, vaex, vaxseq
+for options in ({}, {"device": "cpu:0"}, {"store": "device"}):
+    train = vaxseq.Sequence(vaex.from_arrays(x=[1.0, 2.0], y=[1, 2]), inputs=["x"], targets="y", **options)
+    print(train, repr(train), train.describe())
+with socket.socket() as one:
+    one.bind(("localhost", 0))
+    port = one.getsockname()[1]
+jax.distributed.initialize(f"localhost:{port}", 1, 0)
+print(jax.process_count())
+"""
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
 
 
 def test_a_pickle_goes_to_the_same_device() -> None:
@@ -319,6 +363,25 @@ def test_rows_that_don_t_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         next(iter(data))
 
 
+@pytest.mark.slow
+def test_rows_kept_there_are_there_once() -> None:
+    program = """
+import os, resource
+import numpy as np
+from vaxseq.training.devices import placement_of
+there, rows, part = placement_of("cpu:0"), 200_000, np.ones((10_000, 250), np.float32)
+there.hold(iter([[part]]), len(part))
+before = int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+held = there.hold(([part + number] for number in range(20)), rows)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+taken = there.hand(there.take(held, [np.array([199_999, 10_000], np.int32)]))
+assert np.asarray(taken[0])[:, 3].tolist() == [20.0, 2.0]
+assert peak < 1.5 * rows * 250 * 4, peak
+"""
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
 def test_what_changes_batches_on_the_host_is_refused_with_rows_kept_there() -> None:
     with pytest.raises(OptionError, match="got augment"):
         sequence(store="device", augment=lambda batch, rng: batch)
@@ -337,6 +400,8 @@ def test_a_batch_goes_to_all_of_its_devices() -> None:
     if BACKEND == "jax":
         assert found["devices"] == {"ahead": [2, [32, 32]], "kept": [2, [32, 32]], "sharding": [2, [32, 32]]}
         assert "2 cpu devices, 2 batches ahead" in found["said"]
+        assert [same for same, _ in found["moved"]] == [True, True]
+        assert len({where for _, where in found["moved"]}) == 2, "rows kept there follow a distribution"
         assert found["weights"]["ahead"] == found["weights"]["host"] == found["weights"]["kept"]
         assert found["bits"]["ahead"] == found["bits"]["host"] == found["bits"]["kept"] == found["bits"]["sharding"]
     else:

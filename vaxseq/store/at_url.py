@@ -89,9 +89,12 @@ def _make_room(stores: Path) -> None:
     """Removes copies until the rest takes the bytes allowed: what wasn't used for longest, and nothing in use."""
     found = []
     for folder in stores.iterdir():
+        if not (folder / "lock").is_file():  # not one of ours
+            continue
         with suppress(FileNotFoundError):  # another process has just replaced or removed one
-            size = sum(one.stat().st_size for one in folder.iterdir())
-            found.append(((folder / "used").stat().st_mtime_ns, size, folder))
+            size = sum(one.stat().st_size for one in _files(folder))
+            used = folder / "used"  # copies of versions before had none
+            found.append(((used if used.exists() else folder).stat().st_mtime_ns, size, folder))
     total = sum(size for _, size, _ in found)
     for _, size, folder in sorted(found):
         if total <= _MOST_BYTES:
@@ -108,10 +111,14 @@ def _removed(folder: Path) -> bool:
                 fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        for path in folder.iterdir():
-            if path.name not in ("lock", "used"):
-                path.unlink()
+        for path in _files(folder):
+            path.unlink()
     return True
+
+
+def _files(folder: Path) -> list[Path]:
+    """What a copy consists of."""
+    return [path for path in folder.iterdir() if path.name not in ("lock", "used") and path.is_file()]
 
 
 def _fetched(url: str, path: Path) -> Path | None:

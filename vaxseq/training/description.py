@@ -56,8 +56,9 @@ class Description(Shown):
             order that memory can't hold, from a few rows read, scattered and gathered: an epoch under way.
         scratch_bytes: of a scattered order, on the disk.
         first_batch_s: seconds until the rows of an order that memory can't hold begin to come; else None.
-        device: where fit, evaluate and predict have their batches, put there ahead; None: in the host's memory.
-        device_bytes: held there beside the batch in use.
+        device: where fit, evaluate and predict have their batches, put there ahead: as the option says, and as it was
+            found once one of them has begun; None: in the host's memory.
+        device_bytes: held there beside the batch in use; 0 where that isn't known yet.
     """
 
     rows: int
@@ -103,7 +104,7 @@ class Description(Shown):
             ("memory", f"{_size(self.memory_bytes)} of batches, {_size(self.index_bytes)} of row index"),
         ]
         if self.device is not None:
-            rows.append(("device", f"{self.device}, {_size(self.device_bytes)}"))
+            rows.append(("device", self.device + (f", {_size(self.device_bytes)}" if self.device_bytes else "")))
         if self.expected_s is not None:
             rows.append(("time", f"{_duration(self.expected_s)} to read, as measured now"))
         if self.first_batch_s is not None:
@@ -135,7 +136,6 @@ def describe(
     sizes, _ = plan.sizes(plan.num_batches - 1, 1)
     held = min(plan.num_batches, loader.chunk_batches * (1 + bool(pipeline.read_ahead)))
     batch_bytes = plan.batch_size * loader.row_bytes
-    placement = feed.for_keras()
     return Description(
         rows=served.source.n_rows,
         left_out=dict(_left_out(served, items)),
@@ -155,8 +155,8 @@ def describe(
         expected_s=expected_s,
         scratch_bytes=chosen.scratch_bytes,
         first_batch_s=None if cost is None else cost.first_batch_s,
-        device=None if placement is None else feed.said(placement, batch_bytes),
-        device_bytes=0 if placement is None else feed.device_bytes(batch_bytes),
+        device=feed.said(batch_bytes),
+        device_bytes=feed.device_bytes(batch_bytes),
     )
 
 

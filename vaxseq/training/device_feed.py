@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from vaxseq.errors import OptionError
@@ -15,17 +14,18 @@ from vaxseq.training.devices import Placement, placement_of
 from vaxseq.training.epochs import Pass
 from vaxseq.training.resident import Resident
 
+_UNTOLD = "auto: told when a pass has begun"
 _AHEAD, _AHEAD_BYTES = 2, 256 << 20  # batches on the device beside the one in use; one, if two are larger
 
 Batches = Iterator[Batch]
 
 
-@dataclass(frozen=True)
 class DeviceFeed:
     """``device`` as the Sequence's option says; ``resident`` are the rows that are kept there."""
 
-    device: Any = None
-    resident: Resident | None = None
+    def __init__(self, device: Any = None, resident: Resident | None = None) -> None:
+        self.device, self.resident = device, resident
+        self._named: str | None = None if device is None else str(device)  # what a pass found, when one has begun
 
     def for_keras(self) -> Placement | None:
         """Where the pass that begins in this thread has its batches; None in the host's memory.
@@ -36,6 +36,7 @@ class DeviceFeed:
         found = None if self.device is None else placement_of(self.device, cpu=self.resident is not None)
         if found is None:
             self.refuse_division()
+        self._named = None if found is None else found.name
         return found
 
     def refuse_division(self) -> None:
@@ -49,6 +50,7 @@ class DeviceFeed:
                 "store='device': got a tf.distribute.Strategy, several processes of JAX, or a backend without devices, "
                 "to which batches go from the host's memory. Leave store= out."
             )
+        self._named = None
 
     def for_loops(self) -> Placement | None:
         """The same for a loop of somebody's own, whose batches are the host's unless the device was named."""
@@ -60,15 +62,28 @@ class DeviceFeed:
         return max(1, min(_AHEAD, _AHEAD_BYTES // max(1, batch_bytes)))
 
     def device_bytes(self, batch_bytes: int) -> int:
-        """Held on the device beside the batch in use."""
+        """Held on the device beside the batch in use, as far as is known."""
+        if self._named is None or self._untold:
+            return 0
         kept = 0 if self.resident is None else self.resident.nbytes
         return kept + self.count(batch_bytes) * batch_bytes
 
-    def said(self, placement: Placement, batch_bytes: int) -> str:
-        """In words."""
+    def said(self, batch_bytes: int) -> str | None:
+        """In words: the option, and what was found once a pass has begun; None in the host's memory.
+
+        Asks no backend: to be asked is what starts one.
+        """
+        if self._named is None:
+            return None
+        if self._untold:
+            return _UNTOLD
         count = self.count(batch_bytes)
         what = f"{count} {'batch' if count == 1 else 'batches'} ahead"
-        return f"{placement.name}, {what}" + (", gathered from all rows there" if self.resident is not None else "")
+        return f"{self._named}, {what}" + (", gathered from all rows there" if self.resident is not None else "")
+
+    @property
+    def _untold(self) -> bool:
+        return self._named == "auto" and self.resident is None
 
     def batches(
         self, one: Pass, placement: Placement, made: Callable[[], Batches], change: Callable[[Batches], Batches]

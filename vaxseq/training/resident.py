@@ -82,7 +82,7 @@ class Resident:
 
     def _on(self, placement: Placement) -> Leaves:
         with self._lock:
-            if self._held is None or self._held[0].name != placement.name:
+            if self._held is None or self._held[0].key != placement.key:
                 self._held = None  # first, so that two devices of one memory don't hold it both
                 self.check(placement)
                 self._held = self._put(placement)

@@ -384,8 +384,8 @@ class Sequence(Shown, EpochDataset):
         held = "a batch" if chunk == 1 else f"a chunk of {chunk} batches"
         lines.append(("memory", f"{size:.1f} MB {held}, index {items.nbytes / 1e6:.1f} MB"))
         batch_bytes = plan.batch_size * self._epochs.whole.loader.row_bytes
-        if (placement := self._device.for_keras()) is not None:
-            lines.append(("device", self._device.said(placement, batch_bytes)))
+        if (said := self._device.said(batch_bytes)) is not None:
+            lines.append(("device", said))
         return lines
 
     @cached_property

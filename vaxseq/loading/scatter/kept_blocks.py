@@ -46,8 +46,9 @@ class KeptBlocks:
     """
 
     def __init__(self, folder: Path, rows: int, block_rows: int, row_bytes: int, *, together: int = 1) -> None:
-        self._folder, self._row_bytes, self._together = folder, row_bytes, together
-        self._groups = max(1, _GROUPS_BYTES // max(1, together * block_rows * row_bytes))
+        self._folder, self._row_bytes = folder, row_bytes
+        self._together = max(1, min(together, _GROUPS_BYTES // max(1, block_rows * row_bytes)))
+        self._groups = max(1, _GROUPS_BYTES // max(1, self._together * block_rows * row_bytes))
         self._reading = threading.Lock()
         self._size = in_pages(block_rows * row_bytes)
         self._there = np.zeros(-(-rows // block_rows), bool)

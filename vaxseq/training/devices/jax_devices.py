@@ -45,6 +45,7 @@ class JaxDevices:
 
     def __init__(self, name: str, target: Callable[[tuple[int, ...]], Any], whole: Any) -> None:
         self.name, self._target, self._whole = name, target, whole
+        self.key = name, whole  # what a mesh is called doesn't say which devices it has
 
     def put(self, batches: Iterator[Leaves]) -> Iterator[Any]:
         """See `Placement`."""

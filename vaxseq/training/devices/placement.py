@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,13 +13,14 @@ Places = npt.NDArray[np.int32]
 
 
 class Placement(Protocol):
-    """A device, or several among which a batch is divided.
+    """A device, or several among which a batch is divided. Two of one ``key`` hold rows alike; ``name`` is for people.
 
     What ``put`` and ``take`` give is on its way: they are called in a thread that works ahead, and ``hand`` in the one
     that trains makes arrays of it that may be used.
     """
 
     name: str
+    key: Hashable
 
     def put(self, batches: Iterator[Leaves]) -> Iterator[Any]:
         """Batches in the host's memory, one after the other on their way to the device."""

@@ -30,7 +30,7 @@ class TensorFlowDevice:
     """A device by its name. TensorFlow keeps whole numbers of 32 bits in the host's memory by itself."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = self.key = name
 
     def put(self, batches: Iterator[Leaves]) -> Iterator[Any]:
         """See `Placement`."""
@@ -51,10 +51,22 @@ class TensorFlowDevice:
         return memory_room() if self.name.startswith("cpu") else None
 
     def hold(self, parts: Iterator[Leaves], rows: int) -> Leaves:
-        """See `Placement`."""
+        """See `Placement`; each part is written in the place, so that nothing is there twice.
+
+        A variable would be copied as its first part is assigned.
+        """
+        held: Leaves = []
+        start = 0
         with tf.device(self.name):
-            put = [[tf.convert_to_tensor(leaf) for leaf in part] for part in parts]
-            return [one[0] if len(one) == 1 else tf.concat(one, 0) for one in zip(*put, strict=True)]
+            for part in parts:
+                leaves = [tf.convert_to_tensor(leaf) for leaf in part]
+                if not held:
+                    held = [tf.raw_ops.Empty(shape=(rows, *leaf.shape[1:]), dtype=leaf.dtype) for leaf in leaves]
+                places = tf.range(start, start + len(part[0]))
+                for number, leaf in enumerate(leaves):
+                    held[number] = tf.raw_ops.InplaceUpdate(x=held[number], i=places, v=leaf)
+                start += len(part[0])
+        return held
 
     def take(self, held: Leaves, places: list[Places]) -> Any:
         """See `Placement`."""

@@ -37,7 +37,8 @@ class TorchDevice:
     """A device, and with CUDA the stream that copies and gathers."""
 
     def __init__(self, device: Any) -> None:
-        self.name, self._device = str(device), device
+        self.name = self.key = str(device)
+        self._device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def put(self, batches: Iterator[Leaves]) -> Iterator[Any]:
