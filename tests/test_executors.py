@@ -123,7 +123,7 @@ def pool_of_processes(forkserver: Any) -> Iterator[Executor]:
 @contextmanager
 def dask(_: Any) -> Iterator[Executor]:
     distributed = pytest.importorskip("distributed")
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "set_as_default": False}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "set_as_default": False}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", "0")  # distributed sets it for good; what is set here ends with the test
         with distributed.Client(**settings) as client:
@@ -167,6 +167,7 @@ EXECUTORS = {
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:(distributed|dask|tornado)")
 @pytest.mark.filterwarnings("ignore:Sending large graph:UserWarning")
+@pytest.mark.filterwarnings("ignore:os.fork")  # by Ray, where another test has begun JAX's threads
 @pytest.mark.parametrize("kind", EXECUTORS)
 def test_every_verb_gives_the_same_bits(kind, data, tmp_path, forkserver, monkeypatch) -> None:
     alone = {verb: told(verb, data, tmp_path / f"alone-{verb}", None, monkeypatch) for verb in VERBS}

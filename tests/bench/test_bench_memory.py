@@ -19,7 +19,7 @@ CONTENDERS = [
 @pytest.mark.slow
 def test_a_pass_over_more_than_the_memory_allowed(tmp_path: Path) -> None:
     script = Path(__file__).with_name("bench_memory.py")
-    command = [sys.executable, str(script), "--limit-mb", "400", "--times", "0.6", "--rounds", "1"]
+    command = [sys.executable, str(script), "--limit-mb", "600", "--times", "0.6", "--rounds", "1"]
     command += ["--folder", str(tmp_path), "--only", *CONTENDERS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -30,5 +30,5 @@ def test_a_pass_over_more_than_the_memory_allowed(tmp_path: Path) -> None:
     assert list(table) == CONTENDERS
     for row in table.values():
         assert row["done"] == pytest.approx(1) and row["left_in_cache"] < 0.05
-        assert row["rss_anon_mb"] < 250 and row["group_peak_mb"] < 401
+        assert row["rss_anon_mb"] < 500 and row["group_peak_mb"] < 601
         assert row["disk_reads"] < 1.5, "pages are read that nothing comes to"

@@ -182,7 +182,7 @@ def test_dask_gives_the_same_bits(small_units):
     distributed = pytest.importorskip("distributed")
     columns = mixed_columns()
     here = fit(columns, ALL_CHAINS)
-    with distributed.Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+    with distributed.Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
         assert fit(columns, ALL_CHAINS, executor=client.get_executor()) == here
 
 

@@ -14,7 +14,6 @@ from vaxseq.training.devices import Placement, placement_of
 from vaxseq.training.epochs import Pass
 from vaxseq.training.resident import Resident
 
-_UNTOLD = "auto: told when a pass has begun"
 _AHEAD, _AHEAD_BYTES = 2, 256 << 20  # batches on the device beside the one in use; one, if two are larger
 
 Batches = Iterator[Batch]
@@ -69,14 +68,12 @@ class DeviceFeed:
         return kept + self.count(batch_bytes) * batch_bytes
 
     def said(self, batch_bytes: int) -> str | None:
-        """In words: the option, and what was found once a pass has begun; None in the host's memory.
+        """In words: the option, and what was found once a pass has begun; None in the host's memory, or not known yet.
 
         Asks no backend: to be asked is what starts one.
         """
-        if self._named is None:
+        if self._named is None or self._untold:
             return None
-        if self._untold:
-            return _UNTOLD
         count = self.count(batch_bytes)
         what = f"{count} {'batch' if count == 1 else 'batches'} ahead"
         return f"{self._named}, {what}" + (", gathered from all rows there" if self.resident is not None else "")
