@@ -302,6 +302,18 @@ def test_describe_and_print_say_what_is_there() -> None:
     assert "auto" not in str(data) and "2 batches ahead, gathered" in str(data)
 
 
+@pytest.mark.parametrize("there", sorted(THERE))
+def test_fits_that_leave_an_epoch_behind_leave_no_threads(there: str) -> None:
+    before = set(threading.enumerate())
+    data = sequence(shuffle="global", **THERE[there])
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for _ in range(4):
+        model.fit(data, validation_data=data, validation_steps=3, epochs=2, steps_per_epoch=5, verbose=0)
+        mine = [one for one in {*threading.enumerate()} - before if one.name.startswith("vaxseq-device")]
+        assert len(mine) <= 2, "of the last fit's passes at most: of training and of validation"
+
+
 def test_a_device_that_isn_t_there_can_be_told() -> None:
     data = sequence(device="gpu:31")
     assert "gpu:31, 2 batches ahead" in str(data)

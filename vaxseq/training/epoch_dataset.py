@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
@@ -12,7 +13,7 @@ import numpy as np
 from vaxseq.errors import OptionError
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
-from vaxseq.training.adapter import Adapter, PassRequest, has_strategy, purpose_of, run_of, running_call
+from vaxseq.training.adapter import Adapter, PassRequest, has_strategy, is_running, purpose_of, run_of, running_call
 from vaxseq.training.backend import keras
 from vaxseq.training.batches import Batch
 from vaxseq.training.device_feed import DeviceFeed
@@ -50,6 +51,7 @@ class EpochDataset(Adapter):
         self._joining = Joining(self._epochs)
         self._read_for = threading.local()
         self._looks: dict[bool, list[Batch]] = {}
+        self._feeds: list[tuple[Run, Generator[Batch, None, None]]] = []
 
     @property
     def _plan(self) -> BatchPlan:
@@ -220,7 +222,26 @@ class EpochDataset(Adapter):
             return map(_with_use_for_weights, weighed) if run.evaluates else weighed
 
         run.current.part.loader.expect(run.current.epoch, 0)
-        return self._read(run.current, placement, finished)
+        if placement is None:
+            return self._read(run.current, None, finished)
+        self._end_feeds()
+        feed = self._fed(run.current, placement, finished)
+        self._feeds.append((run, feed))
+        return feed
+
+    def _fed(
+        self, one: Pass, placement: Placement, change: Callable[[Iterator[Batch]], Iterator[Batch]]
+    ) -> Generator[Batch, None, None]:
+        """The batches of a pass where ``placement`` has them."""
+        return one.counted(self._device.batches(one, placement, lambda: self._made(one), change))
+
+    def _end_feeds(self) -> None:
+        """A pass that its call left behind has a thread still, and batches on the device."""
+        begun = [(run, feed) for run, feed in self._feeds if inspect.getgeneratorstate(feed) != inspect.GEN_CLOSED]
+        self._feeds = [(run, feed) for run, feed in begun if is_running(run)]
+        for one in begun:
+            if one not in self._feeds:
+                one[1].close()
 
     def _read(
         self,
@@ -231,7 +252,7 @@ class EpochDataset(Adapter):
         """The batches of a pass, ``change`` done to them, in the host's memory or where ``placement`` has them."""
         if placement is None:
             return change(self._through(one))
-        return one.counted(self._device.batches(one, placement, lambda: self._made(one), change))
+        return self._fed(one, placement, change)
 
     def _looked_at(self, plan: BatchPlan) -> list[Batch]:
         """Batches of the shapes and types to come; read only if these may change on the way, and once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -42,7 +42,7 @@ class Pass:
             if index == 0:  # who only looks at the first one doesn't have an epoch scattered
                 loader.expect(epoch, 1)
 
-    def counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def counted(self, batches: Iterator[Batch]) -> Generator[Batch, None, None]:
         """The pass's batches as they come from elsewhere, maybe ahead; each counts as read when it is asked for."""
         for index in range(self.part.plan.num_batches):
             self.reads = index + 1
