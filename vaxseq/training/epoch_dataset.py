@@ -82,7 +82,7 @@ class EpochDataset(Adapter):
     def _next_epoch(self, placement: Placement | None = None) -> Iterator[Batch]:
         begun = self._epochs.begin()
         self._joining.reads(begun)
-        return self._read(begun, placement)
+        return self._through(begun) if placement is None else self._fed(begun, placement)
 
     def __len__(self) -> int:
         return self._epochs.num_batches
@@ -223,16 +223,19 @@ class EpochDataset(Adapter):
 
         run.current.part.loader.expect(run.current.epoch, 0)
         if placement is None:
-            return self._read(run.current, None, finished)
+            return finished(self._through(run.current))
         self._end_feeds()
         feed = self._fed(run.current, placement, finished)
         self._feeds.append((run, feed))
         return feed
 
     def _fed(
-        self, one: Pass, placement: Placement, change: Callable[[Iterator[Batch]], Iterator[Batch]]
+        self,
+        one: Pass,
+        placement: Placement,
+        change: Callable[[Iterator[Batch]], Iterator[Batch]] = lambda batches: batches,
     ) -> Generator[Batch, None, None]:
-        """The batches of a pass where ``placement`` has them."""
+        """The batches of a pass, ``change`` done to them, where ``placement`` has them."""
         return one.counted(self._device.batches(one, placement, lambda: self._made(one), change))
 
     def _end_feeds(self) -> None:
@@ -242,17 +245,6 @@ class EpochDataset(Adapter):
         for one in begun:
             if one not in self._feeds:
                 one[1].close()
-
-    def _read(
-        self,
-        one: Pass,
-        placement: Placement | None,
-        change: Callable[[Iterator[Batch]], Iterator[Batch]] = lambda batches: batches,
-    ) -> Iterator[Batch]:
-        """The batches of a pass, ``change`` done to them, in the host's memory or where ``placement`` has them."""
-        if placement is None:
-            return change(self._through(one))
-        return self._fed(one, placement, change)
 
     def _looked_at(self, plan: BatchPlan) -> list[Batch]:
         """Batches of the shapes and types to come; read only if these may change on the way, and once."""

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from vaxseq.convert.forms.base import Form, Reading, nothing_of
-from vaxseq.convert.forms.calendar import days_of, full_years
-from vaxseq.convert.forms.clock import instants
-from vaxseq.convert.forms.fields import Fields
+from vaxseq.convert.forms.numeric_dates import NumericDates
 
 _PATTERN = (
     r"^(?P<y>\d{4})(?P<a>\d{2})(?P<b>\d{2})"
@@ -15,16 +10,10 @@ _PATTERN = (
 )
 
 
-class Compact(Form):
+class Compact(NumericDates):
     """Eight numbers of a date; with a time of day behind a T, a blank, a dash, a colon or a line."""
 
     name = "compact"
-    of = "times"
     says = "times without marks (20211231T1705)"
-
-    def read(self, cells: pa.Array) -> Reading:
-        fields = Fields(cells, _PATTERN)
-        if not fields.fits.any():
-            return nothing_of(cells)
-        days, fits = days_of(full_years(fields), fields.whole("a", 0), fields.whole("b", 0), fields.fits)
-        return instants(days, fits, fields)
+    pattern = _PATTERN
+    month, day = "a", "b"

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert.forms.base import Form, Reading, nothing_of
-from vaxseq.convert.forms.calendar import days_of
-from vaxseq.convert.forms.clock import instants
-from vaxseq.convert.forms.fields import Fields
-
-_PATTERN = r"^(?P<y>(?:1[89]|20|21)\d{2})[-/.](?P<m>\d{2})$"
+from vaxseq.convert.forms.base import Reading
+from vaxseq.convert.forms.numeric_dates import NumericDates
 
 
-class Months(Form):
+class Months(NumericDates):
     """A month as its first day, which is likely and not certain: other things are numbered so, too."""
 
     name = "months"
-    of = "times"
     says = "months (2021-12)"
+    pattern = r"^(?P<y>(?:1[89]|20|21)\d{2})[-/.](?P<m>\d{2})$"
+    month, day = "m", "none"
 
     def read(self, cells: pa.Array) -> Reading:
-        fields = Fields(cells, _PATTERN)
-        if not fields.fits.any():
-            return nothing_of(cells)
-        years, months = fields.whole("y", 1970), fields.whole("m", 1)
-        days, fits = days_of(years, months, np.ones_like(years), fields.fits)
-        found = instants(days, fits, fields)
-        found.loose = True
+        found = super().read(cells)
+        found.loose = not found.wrong.all()
         return found

@@ -1,4 +1,4 @@
-"""What dates of three numbers share: a pattern, and which number is which."""
+"""What dates in numbers share: a pattern, and which number is which."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ YEAR_FIRST = WEEKDAY + r"(?P<y>\d{4}|\d{2})(?P<p>[-/.])(?P<a>\d{1,2})(?P<q>[-/.]
 
 
 class NumericDates(Form):
-    """Three numbers with the same mark between them, and a time of day behind them or not."""
+    """Numbers with the same mark between them, if any, and a time of day behind them or not. No day is the first."""
 
     of = "times"
     pattern: str
@@ -29,5 +29,5 @@ class NumericDates(Form):
         if not fields.fits.any():
             return nothing_of(cells)
         fits = fields.fits & np.asarray(pc.equal(fields.text("p"), fields.text("q")))
-        days, fits = days_of(full_years(fields), fields.whole(self.month, 0), fields.whole(self.day, 0), fits)
+        days, fits = days_of(full_years(fields), fields.whole(self.month, 0), fields.whole(self.day, 1), fits)
         return instants(days, fits, fields)
