@@ -15,7 +15,7 @@ from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
 from vaxseq.features.program.names import plain_names
-from vaxseq.features.program.recipe import Columns, Field, Recipe, Role
+from vaxseq.features.program.recipe import Columns, Field, Recipe
 from vaxseq.features.tables.served import served_table
 from vaxseq.frame import FrameSpec
 from vaxseq.frame.attaching import attach_column
@@ -42,6 +42,7 @@ from vaxseq.training.joining import vector
 from vaxseq.training.pipeline import Pipeline, rows_of
 from vaxseq.training.resident import Resident
 from vaxseq.training.shards import shard_of
+from vaxseq.training.summary import summary
 
 if TYPE_CHECKING:
     from vaxseq.features import FittedFeatures
@@ -353,40 +354,11 @@ class Sequence(Shown, EpochDataset):
         self._epochs.restore(state["place"])
 
     def _display(self) -> Display:
-        return Display("", (Heading("Sequence"), Heading("")), tuple(self._described()))
-
-    def _described(self) -> list[tuple[str, str]]:
-        plan = self._plan
-        items = self._items
-        of = "" if items.index.n == self._source.n_rows else f" of {self._source.n_rows:,} rows"
-        shard = "" if plan.shard_count == 1 else f", shard {plan.shard_index} of {plan.shard_count}"
-        order = f"shuffled ({plan.shuffle}), seed {plan.seed}" if plan.shuffle else "in the data's order"
-        chunk = self._epochs.whole.loader.chunk_batches
-        size = chunk * plan.batch_size * self._epochs.whole.loader.row_bytes / 1e6
-        lines = [
-            (items.unit, f"{items.index.n:,}{of}"),
-            ("batches", f"{plan.num_batches:,} of {plan.batch_size:,} rows{shard}"),
-            ("order", order),
-        ]
-        if isinstance(plan.resampling, Lanes):
-            lines.append(("lanes", f"{plan.resampling.count:,} of {plan.resampling.length:,} windows"))
-        elif plan.resampling is not None:
-            lines.append(("balance", f"{plan.n_items:,} draws an epoch"))
-        roles: tuple[Role, ...] = ("input", "target", "weight")
-        for role in roles:
-            for field in self._recipe.of(role):
-                lines.append((role, f"{field.name}: {field.dtype}, shape {('batch', *field.shape)}".replace("'", "")))
-        way = self._pipeline.way(plan)
-        if way.kind != "memory":
-            lines.append(("reading", str(way)))
-        if (cost := self._expectation) is not None:
-            lines.append(("expected", str(cost)))
-        held = "a batch" if chunk == 1 else f"a chunk of {chunk} batches"
-        lines.append(("memory", f"{size:.1f} MB {held}, index {items.nbytes / 1e6:.1f} MB"))
-        batch_bytes = plan.batch_size * self._epochs.whole.loader.row_bytes
-        if (said := self._device.said(batch_bytes)) is not None:
-            lines.append(("device", said))
-        return lines
+        lines = summary(
+            self._items, self._recipe, self._pipeline, self._epochs.whole, self._device, self._expectation,
+            self._source.n_rows,
+        )  # fmt: skip
+        return Display("", (Heading("Sequence"), Heading("")), tuple(lines))
 
     @cached_property
     def _expectation(self) -> Expectation | None:
