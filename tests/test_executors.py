@@ -88,8 +88,19 @@ def verify(data: Path, out: Path, executor: Any) -> Any:
     return vs.verify(data / "ds", executor=executor, progress=False)
 
 
+def scatter(data: Path, out: Path, executor: Any) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAXSEQ_MEMORY", "1MB")
+        patch.setenv("VAXSEQ_SCRATCH", str(out))
+        fitted = vs.FittedFeatures.load(data / "fitted.json")
+        train = vs.Sequence(data / "ds", fitted, shuffle="global", seed=2, batch_size=3000, executor=executor)
+        assert "scattered" in str(train)
+        batches = [train.batch(epoch, index) for epoch in (0, 1) for index in range(len(train))]
+    return [np.asarray(one).tobytes() for x, y in batches for one in (x["numbers"], x["city"], y)]
+
+
 VERBS: dict[str, Callable[[Path, Path, Any], Any]] = {
-    one.__name__: one for one in (convert, fit, split, materialize, explore, report, verify)
+    one.__name__: one for one in (convert, fit, split, materialize, explore, report, verify, scatter)
 }
 
 

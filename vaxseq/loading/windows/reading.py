@@ -103,7 +103,7 @@ class WindowReader:
 
     def __init__(self, parts: list[Part], order: list[tuple[int, int]], window: Window, index: WindowIndex) -> None:
         """``order``: for each field of a batch, its (part, place in the part)."""
-        self._parts, self._order, self._window, self._index = parts, order, window, index
+        self._parts, self._order, self._window, self.index = parts, order, window, index
         kinds = [(parts[part].fields[place], parts[part].kinds[place]) for part, place in order]
         self.fields = [window_field(field, kind, window) for field, kind in kinds]
         if index.pads:
@@ -113,6 +113,10 @@ class WindowReader:
                     f"window min_valid: adds an input {MASK!r}, which is there already. Rename that input."
                 )
             self.fields.insert(len(names), Field("input", MASK, np.dtype(np.float32), (window.length,), ()))
+
+    def over(self, index: WindowIndex) -> WindowReader:
+        """The reader of other windows of the same form."""
+        return WindowReader(self._parts, self._order, self._window, index)
 
     @property
     def from_files(self) -> bool:
@@ -138,7 +142,7 @@ class WindowReader:
 
     def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays:
         """The windows of these numbers, in their order."""
-        windows = self._index.windows(row_ids)
+        windows = self.index.windows(row_ids)
         places = self.empty(len(row_ids)) if out is None else out
         full = windows.rows == self._window.length
         if full.all():
