@@ -291,6 +291,16 @@ def test_a_long_stream_goes_to_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
         time.sleep(0.02)
 
 
+def test_a_stop_of_duckdb_s_threads_says_what_it_is() -> None:
+    def stopped():
+        yield make_table().to_batches()[0]
+        raise pa.ArrowInvalid("INTERRUPT Error: Interrupted!")
+
+    reader = pa.RecordBatchReader.from_batches(make_table().schema, stopped())
+    with pytest.raises(SourceError, match=r"broke off: INTERRUPT Error: Interrupted: one .*SET threads = 1 shows it"):
+        vs.Sequence(reader, inputs=["x"])
+
+
 def test_a_stream_that_breaks_off_says_so() -> None:
     table = make_table()
 
