@@ -1,4 +1,4 @@
-"""What people hold in their hands, told apart: tables in memory as columns, queries as streams of Arrow tables.
+"""Input tables of other libraries, told apart: those in memory as columns, queries as streams of Arrow tables.
 
 `frame_of` makes frames of them, `convert` writes them, and records are read from them: all by what is here.
 """
