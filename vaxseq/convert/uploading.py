@@ -1,4 +1,4 @@
-"""A dataset made at a URL: converted into local scratch, sent there fragment by fragment, its manifest last.
+"""Conversion to a URL: into local scratch, then uploaded fragment by fragment, the manifest last.
 
 A fragment's name is of its run alone, so that no run writes into another's files, and the manifest is put on condition
 that the one which it goes on from is still there. So readers find the old dataset or the new one, and of two runs at

@@ -1,4 +1,4 @@
-"""Data larger than memory: rows are read from their file, exactly and many at once, not through its mapping.
+"""Reads past the page cache for data larger than memory: exactly the rows asked for, many at once, not by a mapping.
 
 Left to itself, the kernel reads around each mapped page that is touched, megabytes on some systems. Memory that holds
 the whole file makes use of that sooner or later; where it can't, most of it is dropped before anything comes to it.

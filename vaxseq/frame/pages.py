@@ -1,7 +1,6 @@
-"""What a read or write past the page cache has to keep to: whole pages of the file, and memory at a page's begin.
+"""Memory for reads and writes past the page cache: aligned to pages, in huge pages where the system has them.
 
-Such memory lies in huge pages where the system has them: storage is told of each piece of memory by itself, and two
-thousand of a page cost it more than what it reads.
+Storage is told of each piece of memory by itself, and two thousand of a page cost it more than what it reads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what was measured to what to do: plain values in, plain values out."""
+"""The profile's advice: what to do, by what was measured. Plain values in, plain values out."""
 
 from __future__ import annotations
 

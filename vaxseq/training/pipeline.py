@@ -1,4 +1,4 @@
-"""From a plan to a loader of finished batches: in Keras's form, weighted, augmented, in the backend's arrays."""
+"""The loader of finished batches for a plan: in Keras's form, weighted, augmented, in the backend's arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks of rows kept as they were read the first time: from then on a block is one piece of a file, not one a column.
+"""A scratch file of blocks of rows, written as they are first read: later a block is one read, not one a column.
 
 Reads and writes go past the page cache where they can: it couldn't keep what an epoch reads until the next one.
 """
