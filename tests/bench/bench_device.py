@@ -32,6 +32,7 @@ import numpy as np
 
 WIDTH = 100
 BACKENDS = ("jax", "torch", "tensorflow")
+FLOOR = "one batch on the device"
 NETWORKS = {"small": (64, 64), "50 M": (5000, 5000, 5000)}  # hidden layers
 
 
@@ -102,7 +103,7 @@ def feeds(rows: int, size: int, workers: int, folder: Path, device: str) -> dict
 
     first = gathered(0)
     made = {
-        "one batch on the device": given(batches, lambda index: first),
+        FLOOR: given(batches, lambda index: first),
         "one batch at a time": vs.Sequence(frame, **packed, device=None, read_ahead=0),
         "device=None": vs.Sequence(frame, **packed, device=None),
         "device=": vs.Sequence(frame, **packed, device=device),
@@ -181,6 +182,8 @@ def run(backend: str, options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"device": works_on}
     with tempfile.TemporaryDirectory(prefix="vaxseq-bench-") as folder:
         fed = feeds(options.rows, options.size, options.workers, Path(folder), "auto" if accelerated else "cpu:0")
+        if options.ways:
+            fed = {feed: data for feed, data in fed.items() if feed in (FLOOR, *options.ways)}
         for name in options.networks:
             model = network(NETWORKS[name])
             steps = options.rows // options.size
@@ -191,7 +194,7 @@ def run(backend: str, options: argparse.Namespace) -> dict[str, Any]:
                     model.fit(data, verbose=0, **({} if feed.startswith("DataLoader") else {"shuffle": False}))
                     if turn:
                         times[feed].append((time.perf_counter() - start) / steps)
-            floor = times["one batch on the device"]
+            floor = times[FLOOR]
             found[name] = {
                 feed: {
                     "best_ms": 1e3 * min(taken),
@@ -232,6 +235,9 @@ def main() -> None:
     )
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--backends", nargs="*", default=["jax", "torch"], choices=BACKENDS)
+    parser.add_argument(
+        "--ways", nargs="*", help="some of the table's rows alone; what all are held against comes with"
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -242,6 +248,7 @@ def main() -> None:
     for backend in options.backends:
         environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, __file__, "--one", *counts, "--backends", backend, "--networks", *options.networks]
+        command += ["--ways", *options.ways] if options.ways else []
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
         found[backend] = json.loads(done.stdout.splitlines()[-1])
         print(said(backend, found[backend]), flush=True)
