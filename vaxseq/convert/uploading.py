@@ -183,7 +183,7 @@ class _Run:
         if going_on and self._of("key") != self._key and Stage.holds_rows(working_folder(self._plan.target)):
             raise DatasetError(
                 f"{self._where}: an unfinished conversion is there, of other sources or options than now (a source may "
-                "have changed). Start anew with resume=False (--no-resume)."
+                "have changed). Start anew with resume=False."
             )
         if not (going_on or self._begun) or (self._of("key"), self._of("base")) != (self._key, mark):
             self._begin(mark)
