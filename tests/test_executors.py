@@ -179,6 +179,7 @@ EXECUTORS = {
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:(distributed|dask|tornado)")
 @pytest.mark.filterwarnings("ignore:Sending large graph:UserWarning")
 @pytest.mark.filterwarnings("ignore:os.fork")  # by Ray, where another test has begun JAX's threads
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # Ray's, on a busy machine
 @pytest.mark.parametrize("kind", EXECUTORS)
 def test_every_verb_gives_the_same_bits(kind, data, tmp_path, forkserver, monkeypatch) -> None:
     alone = {verb: told(verb, data, tmp_path / f"alone-{verb}", None, monkeypatch) for verb in VERBS}
