@@ -168,6 +168,7 @@ def test_epochs_are_the_same_where_workers_read(
     monkeypatch.setenv("VAXSEQ_MEMORY", "1MB")
     monkeypatch.setenv("VAXSEQ_SCRATCH", str(tmp_path))
     got = make(data, **WAYS[way], executor=elsewhere)
+    got._epochs.whole.loader.expect(0, 0)
     for index in range(len(got)):
         assert_same(got.batch(0, index), expected.batch(0, index))
     assert elsewhere.asked >= scattered(got).passes > 0
