@@ -63,7 +63,7 @@ def test_rows_are_read_by_columns_once_and_the_same_as_in_memory(
     expected = epochs(make(data, **options), 3)
     little_memory(monkeypatch, tmp_path)
     sequence, read = make(data, **options), []
-    for name in ("read", "runs"):
+    for name in ("read", "read_spans"):
         method = getattr(FrameReader, name)
         monkeypatch.setattr(FrameReader, name, lambda *given, method=method, **o: read.append(1) or method(*given, **o))
     found = epochs(sequence, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from vaxseq.features.program.recipe import Field
 from vaxseq.frame.direct_reads import FileRows
 from vaxseq.frame.reading_threads import at_once
 from vaxseq.frame.watch import Watch, check_read
-from vaxseq.loading.readers.frame import Arrays, take_rows, take_runs
+from vaxseq.loading.readers.frame import Arrays, Span, take_rows, take_runs
 from vaxseq.store.file import StoreFile
 
 _PART_BYTES = 1 << 20  # that a thread waits for
@@ -62,6 +62,18 @@ class StoreReader:
         for array, place in zip(self.arrays, out, strict=True):
             place[...] = array[start:stop]
         return self._checked(out)
+
+    def read_spans(self, spans: Sequence[Span], *, out: Arrays) -> Arrays:
+        """Store rows of several (start, stop, mask), end to end."""
+        self.check()
+        if self._files and all(mask is None for _, _, mask in spans):
+            return self._ranges([(start, stop) for start, stop, _ in spans], out)
+        at = 0
+        for start, stop, mask in spans:
+            rows = stop - start if mask is None else int(np.count_nonzero(mask))
+            self.read(start, stop, mask, out=[array[at : at + rows] for array in out])
+            at += rows
+        return out
 
     def runs(self, starts: npt.NDArray[np.int64], length: int, *, out: Arrays | None = None) -> Arrays:
         """Store rows start, ..., start + length - 1 for each of ``starts``, end to end."""
