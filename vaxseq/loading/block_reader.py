@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +13,9 @@ import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
+from vaxseq.frame.pages import aligned_array
 from vaxseq.loading.readers.frame import Arrays, Span
-from vaxseq.loading.scatter.kept_blocks import KeptBlocks
+from vaxseq.loading.scatter.kept_blocks import KeptBlocks, places_of
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import Block, Buffer
@@ -27,7 +27,7 @@ _MAX_ROWS_READ_PER_ROW = 8  # a range that holds fewer than one wanted row in 8 
 
 
 class SpanReader(Protocol):
-    """Arrays of rows by their ids: of a range, of any, or of several ranges end to end."""
+    """Arrays of rows by their ids: of a range, of any, or of several ranges at once."""
 
     @property
     def from_files(self) -> bool: ...
@@ -40,7 +40,7 @@ class SpanReader(Protocol):
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays: ...
 
-    def read_spans(self, spans: Sequence[Span], *, out: Arrays) -> Arrays: ...
+    def read_spans(self, spans: Sequence[Span], places: Sequence[Arrays]) -> None: ...
 
 
 def read_range(reader: SpanReader, index: RowIndex, low: int, high: int, out: Arrays | None) -> Arrays:
@@ -64,7 +64,7 @@ class BlockReader:
 
     def __init__(self, reader: SpanReader, index: RowIndex, plan: BatchPlan, kept: KeptBlocks | None) -> None:
         self._reader, self._index, self._kept = reader, index, kept
-        self._memory = BufferPool(reader.empty, plan.blocks(0).buffer_items, _BUFFERS)
+        self._memory = BufferPool(self._empty, plan.blocks(0).buffer_items, _BUFFERS)
         self._part_rows = _PART_BYTES // max(1, reader.row_bytes())
         self._pool: ThreadPoolExecutor | None = None
 
@@ -74,42 +74,47 @@ class BlockReader:
         if self._kept is not None:
             self._kept.load(buffer.parts(), arrays, self._read, buffer.numbered)
         elif self._reader.from_files:
-            self._read(buffer.parts(), arrays)
+            blocks = buffer.parts()
+            self._read(blocks, places_of(blocks, arrays))
         else:
             for low, high in buffer.ranges():
                 read_range(self._reader, self._index, low, high, [one[at : at + high - low] for one in arrays])
                 at += high - low
         return arrays
 
-    def _read(self, blocks: list[Block], out: Arrays) -> None:
+    def _empty(self, rows: int) -> Arrays:
+        """Arrays to be filled, each from a page's begin on."""
+        return [aligned_array((rows, *one.shape[1:]), one.dtype) for one in self._reader.empty(0)]
+
+    def _read(
+        self, blocks: list[Block], places: list[Arrays], came: Callable[[Block, Arrays], None] | None = None
+    ) -> None:
+        """Blocks, each into arrays of its own, several parts of them at once; ``came`` is told of each."""
         spans = [self._index.span(block.start, block.stop) for block in blocks]
-        jobs, first, at = [], 0, 0
+        jobs, first = [], 0
         while first < len(blocks):
-            last, read, rows = first, 0, 0
-            while last < len(blocks) and (last == first or read + _length(spans[last]) <= self._part_rows):
-                read, rows = read + _length(spans[last]), rows + blocks[last].stop - blocks[last].start
+            last, rows = first, 0
+            while last < len(blocks) and (last == first or rows + _length(spans[last]) <= self._part_rows):
+                rows += _length(spans[last])
                 last += 1
-            part = [array[at : at + rows] for array in out]
-            jobs.append(partial(self._read_part, blocks[first:last], spans[first:last], part))
-            first, at = last, at + rows
+            part = list(zip(blocks[first:last], spans[first:last], places[first:last], strict=True))
+            jobs.append(partial(self._read_part, part, came))
+            first = last
         if len(jobs) == 1:
             jobs[0]()
         else:
             list(self._threads().map(lambda job: job(), jobs))
 
-    def _read_part(self, blocks: list[Block], spans: list[Span], out: Arrays) -> None:
-        """Blocks end to end: those whose rows lie close together all at once."""
-        at = 0
-        for dense, some in groupby(zip(blocks, spans, strict=True), lambda one: _dense(*one)):
-            group = list(some)
-            rows = sum(block.stop - block.start for block, _ in group)
-            place = [array[at : at + rows] for array in out]
-            if dense:
-                self._reader.read_spans([span for _, span in group], out=place)
-            else:
-                ids = [self._index.ids(block.start, block.stop) for block, _ in group]
-                self._reader.gather(np.concatenate(ids), out=place)
-            at += rows
+    def _read_part(self, part: list[tuple[Block, Span, Arrays]], came: Callable[[Block, Arrays], None] | None) -> None:
+        """Blocks whose rows lie close together all at once."""
+        dense = [(span, place) for block, span, place in part if _dense(block, span)]
+        if dense:
+            self._reader.read_spans([span for span, _ in dense], [place for _, place in dense])
+        for block, span, place in part:
+            if not _dense(block, span):
+                self._reader.gather(self._index.ids(block.start, block.stop), out=place)
+            if came is not None:
+                came(block, place)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:

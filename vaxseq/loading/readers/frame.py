@@ -75,15 +75,11 @@ class FrameReader:
         """Rows ``start`` to ``stop`` (those under ``mask``), in order."""
         return self._filled(self.source.read(self._columns, start, stop), (start, stop, mask), out)
 
-    def read_spans(self, spans: Sequence[Span], *, out: Arrays) -> Arrays:
-        """Rows of several (start, stop, mask), end to end; what lies in files comes at once."""
-        at = 0
+    def read_spans(self, spans: Sequence[Span], places: Sequence[Arrays]) -> None:
+        """Rows of several (start, stop, mask), each into arrays of its own; what lies in files comes at once."""
         columns = self.source.read_spans(self._columns, [(start, stop) for start, stop, _ in spans])
-        for found, (start, stop, mask) in zip(columns, spans, strict=True):
-            rows = stop - start if mask is None else int(np.count_nonzero(mask))
-            self._filled(found, (start, stop, mask), [array[at : at + rows] for array in out])
-            at += rows
-        return out
+        for found, span, place in zip(columns, spans, places, strict=True):
+            self._filled(found, span, place)
 
     def _filled(self, columns: dict[str, Value], span: Span, out: Arrays | None) -> Arrays:
         start, stop, mask = span

@@ -132,12 +132,10 @@ class WindowReader:
         numbers = np.arange(start, stop)
         return self.gather(numbers if mask is None else numbers[mask], out=out)
 
-    def read_spans(self, spans: Sequence[Span], *, out: Arrays) -> Arrays:
-        """Windows of several (start, stop, mask), end to end."""
-        numbers = [
-            np.arange(start, stop) if mask is None else start + np.flatnonzero(mask) for start, stop, mask in spans
-        ]
-        return self.gather(np.concatenate(numbers), out=out)
+    def read_spans(self, spans: Sequence[Span], places: Sequence[Arrays]) -> None:
+        """Windows of several (start, stop, mask), each into arrays of its own."""
+        for span, place in zip(spans, places, strict=True):
+            self.read(*span, out=place)
 
     def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays:
         """The windows of these numbers, in their order."""
