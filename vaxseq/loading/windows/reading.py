@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError, did_you_mean
 from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Field
-from vaxseq.loading.readers.frame import Arrays, take_runs
+from vaxseq.loading.readers.frame import Arrays, Span, take_runs
 from vaxseq.plan.window import Window, WindowIndex, Windows
 
 Ids = npt.NDArray[np.int64]
@@ -136,9 +136,10 @@ class WindowReader:
         numbers = np.arange(start, stop)
         return self.gather(numbers if mask is None else numbers[mask], out=out)
 
-    def runs(self, starts: Ids, length: int, *, out: Arrays | None = None) -> Arrays:
-        """Windows start, ..., start + length - 1 for each of ``starts``, end to end."""
-        return self.gather((starts[:, None] + np.arange(length)).reshape(-1), out=out)
+    def read_spans(self, spans: Sequence[Span], places: Sequence[Arrays]) -> None:
+        """Windows of several (start, stop, mask), each into arrays of its own."""
+        for span, place in zip(spans, places, strict=True):
+            self.read(*span, out=place)
 
     def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays:
         """The windows of these numbers, in their order."""
