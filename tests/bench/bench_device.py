@@ -19,6 +19,7 @@ import argparse
 import importlib.util
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -57,7 +58,7 @@ class Rows:
 def network(hidden: tuple[int, ...]) -> Any:
     import keras
 
-    keras.utils.set_random_seed(0)
+    random.seed(0)  # Keras draws its seeds from it; keras.utils.set_random_seed imports TensorFlow, too
     layers = [keras.layers.Dense(width, "relu") for width in hidden]
     model = keras.Sequential([keras.Input((WIDTH,)), *layers, keras.layers.Dense(1)])
     model.compile("adam", "mse")
