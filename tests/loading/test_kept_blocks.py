@@ -80,6 +80,19 @@ def test_rows_are_read_by_columns_once_and_the_same_as_in_memory(
     assert not list(tmp_path.iterdir()), "the file has a name"
 
 
+@pytest.mark.parametrize("options", [{}, {"scratch": None}])
+def test_what_is_expected_in_turn_is_read_by_blocks_from_the_first_batch_on(
+    data: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = epochs(make(data), 1)
+    little_memory(monkeypatch, tmp_path)
+    sequence = make(data, **options)
+    sequence._epochs.whole.loader.expect(0, 0)
+    monkeypatch.setattr(FrameReader, "gather", None)
+    for one, other in zip(epochs(sequence, 1)[:30], expected, strict=False):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_way_and_its_bytes_are_told(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     little_memory(monkeypatch, tmp_path)
     kept = make(data)

@@ -19,7 +19,7 @@ from vaxseq.frame.pages import PAGE, aligned_bytes, in_pages
 
 Bytes = npt.NDArray[np.uint8]
 
-_POOLED_BYTES, _ROOM = 64 << 20, 3  # of what is fetched at once; threads that read ahead, and their user
+_POOLED_BYTES, _ROOM = 256 << 20, 3  # of what is fetched at once; threads that read ahead, and their user
 
 
 class Wanted(NamedTuple):
