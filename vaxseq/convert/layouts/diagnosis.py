@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from vaxseq.convert.forms.units import is_unit
+from vaxseq.convert.layouts.blocks import several_tables
 from vaxseq.convert.layouts.evidence import agree, goes_up, has_values_alone, is_axis, value_columns
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
 from vaxseq.convert.layouts.oddity import Oddity
@@ -22,20 +23,28 @@ _MOST_HEADERS = 4
 _RDB = re.compile(r"\d{1,3}[sdnSDN]$")  # widths and kinds of columns below the names of USGS's files
 
 
-def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None:
-    """The first oddity of records of which the first is taken for the header; ``whole``: they are all of the file."""
-    filled = [one for one in records if one.stop > one.start]
+def diagnose(records: Sequence[Record], *, whole: bool = False, one: bool = False) -> Oddity | None:
+    """The first oddity of records of which the first is taken for the header.
+
+    ``whole``: they are all of the file. ``one``: there is one table in it.
+    """
+    filled = [line for line in records if line.stop > line.start]
     if len(filled) < 2:
         return None
     checks = (
-        lambda lines: other_width(lines, diagnose, whole=whole), _in_single_quotes, _many_headers,
-        lambda lines: header_below(lines, diagnose), next_table, _twice, _names_are_data,
+        lambda lines: None if one else several_tables(lines),
+        lambda lines: other_width(lines, _diagnose_one, whole=whole), _in_single_quotes, _many_headers,
+        lambda lines: header_below(lines, _diagnose_one), next_table, _twice, _names_are_data,
         _text_above_numbers, _words_again, _axis_or_row,
     )  # fmt: skip
     for check in checks:
         if (found := check(filled)) is not None:
             return found
     return None
+
+
+def _diagnose_one(records: Sequence[Record]) -> Oddity | None:
+    return diagnose(records, one=True)
 
 
 def _in_single_quotes(filled: Sequence[Record]) -> Oddity | None:
@@ -73,7 +82,8 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
                 is_blank(cell) for cell in second.fields[1:]
             ) and (below is None or below.certain)  # fmt: skip
             return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
-                          (filled[0].line + 1, second.line + 1), True, certain=certain)  # fmt: skip
+                          (filled[0].line + 1, second.line + 1), True, certain=certain,
+                          asks=len(value_columns(rows)) < 2 or (below is not None and below.asks))  # fmt: skip
     return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True)
 
 
@@ -193,13 +203,14 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
         shown = ", ".join(above[0].fields[:4]) + (", ..." if above[0].width > 4 else "")
         blank = any(not name.strip() for place, name in enumerate(header.fields) if place in columns)
         if count == 1 and (blank or max(map(len, cells)) > _LONGEST_UNIT):
-            return Oddity(f"line {lines[0]} looks like a second line of names: {shown}", {"header_rows": 2}, lines)
+            said = f"line {lines[0]} looks like a second line of names: {shown}"
+            return Oddity(said, {"header_rows": 2}, lines, asks=not blank)
         return Oddity(
             f"line {lines[0]} looks like units, not like a row: {shown}",
             {"units_rows": count},
             lines,
-            sure=len(columns) > 1,
-            certain=_are_units(above, rows, columns) and agree([header, *filled[1 + count :]], header.width),
+            asks=not (known := _are_units(above, rows, columns)),
+            certain=known and agree([header, *filled[1 + count :]], header.width),
         )
     return None
 

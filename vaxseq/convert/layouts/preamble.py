@@ -67,6 +67,7 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
     options = {"skip_rows": start.line, **({"skip_footer": footer} if footer else {})}
     agreed = footer == 0 and at <= len(body) and agree(body, width) and all(map(_is_remark, left_out))
     told = [cell for cell in start.fields if cell.strip()]
+    asks = False
     if sum(map(is_value, told)) * 2 > len(told):
         certain = agreed and all(map(is_value, told)) and not is_axis(told)
         if (said_above := names_in(filled[at - 1], width)) is not None:
@@ -84,6 +85,7 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
             options |= more.options
             above = more.options.get("header_rows", 1) + more.options.get("units_rows", 0)
             certain &= more.certain
+            asks = more.asks
         else:
             certain &= more is None
         certain = certain and is_header(start.fields, [one.fields for one in body[above:]])
@@ -96,7 +98,7 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
     elif "header" in options and 1 < first.width < width and at == 1 and _is_words(first) and first.width * 2 > width:
         names = [*first.fields, *(f"column_{place}" for place in range(first.width, width))]
         options, certain = {"names": names}, False
-    return Oddity(said, options, lines, True, sure=not lost, certain=certain and not lost)
+    return Oddity(said, options, lines, True, sure=not lost, asks=asks, certain=certain and not lost)
 
 
 def _first_of_most(filled: Sequence[Record], width: int, *, whole: bool) -> int | None:
@@ -224,7 +226,7 @@ def header_below(filled: Sequence[Record], inner: Diagnose) -> Oddity | None:
     options: dict[str, Any] = {"skip_rows": second.line}
     certain = padded and at <= len(rows) and all(is_padded(one.fields) for one in filled[:at])
     certain &= agree(filled[at:], second.width) and is_header(second.fields, rows)
-    if (more := inner(filled[at:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+    if _has_units(more := inner(filled[at:])):
         options |= more.options
         certain &= more.certain
     else:
@@ -233,6 +235,7 @@ def header_below(filled: Sequence[Record], inner: Diagnose) -> Oddity | None:
     return Oddity(
         f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
         (first.line + 1, second.line + 1), any(one.width != first.width for one in filled[:at]), certain=certain,
+        asks=_has_units(more) and more.asks,
     )  # fmt: skip
 
 
@@ -250,5 +253,5 @@ def next_table(filled: Sequence[Record]) -> Oddity | None:
         rows = [row.fields[: len(names)] for row in filled[place + 1 :] if row.width == one.width]
         if are_names(first.fields) and value_columns(rows) and any(map(is_value, filled[1].fields)):
             said = f"another table begins on line {one.line + 1}, with names of its own: {', '.join(names[:4])}"
-            return Oddity(said, {"skip_rows": one.line}, (one.line + 1,), True)
+            return Oddity(said, {"skip_rows": one.line}, (one.line + 1,), True, asks=True)
     return None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vaxseq.convert.layouts.blanks import WHITESPACE, parted_by_blanks, surely_parted
+from vaxseq.convert.layouts.blocks import tables
 from vaxseq.convert.layouts.delimiter import sniff, told
 from vaxseq.convert.layouts.diagnosis import diagnose, different
 from vaxseq.convert.layouts.footer import last_lines
@@ -103,7 +104,7 @@ class HeadedReader(TextReader):
         )  # fmt: skip
         ends = bool(records) and not self._is_cut(head) and not head[records[-1].stop :].strip()
         kept = [records[at], *records[at + 1 + remarks :]] if remarks else records[at:]
-        odd = diagnose(kept, whole=ends) if self._by_itself else None
+        odd = diagnose(kept, whole=ends, one="header" in self._given) if self._by_itself else None
         if odd is not None and odd.options == {"header": False} and at:  # comments above may have the names
             names = names_in(records[at - 1], records[at].width)
             more = {"names": names} if names is not None else {}
@@ -125,7 +126,7 @@ class HeadedReader(TextReader):
             self._take(odd)
             return self._laid_out(head)
         elif odd is not None and (odd.stops or not self._given & odd.options.keys() & _HEADER):
-            self._tell(odd)
+            self._tell(self._ended(odd, head))
         named = at < len(records) and found.header is records[at] and self.set["comment"] is None
         if named and (bare := found.names[0].removeprefix("#").strip()) and (at > 0 or found.names[0][:2] == "# "):
             units = {bare if name == found.names[0] else name: unit for name, unit in found.units.items()}
@@ -212,10 +213,24 @@ class HeadedReader(TextReader):
     def remedy(self, raw: str) -> dict[str, Any]:
         if self.set["skip_footer"]:
             return {}
+        head = self._head()
+        if not self._is_cut(head) and (next_one := self._next_table(head, raw)) is not None:
+            return {"skip_footer": _filled_lines(head[next_one:])}
         lines = last_lines(self.tail(_LOOK), _MOST_FOOTER)
         footer = [*takewhile(lambda line: len(self._fields(line)) != len(self._names), lines)]
         among = raw.strip() in {line.decode(errors="replace").strip() for line in footer}
         return {"skip_footer": len(footer)} if among and len(footer) < len(lines) else {}
+
+    def _next_table(self, head: bytes, raw: str) -> int | None:
+        """Where what stands between the first table and another begins, if this line is of it."""
+        data = np.frombuffer(head, np.uint8)[self.body_start :]
+        spans = [*scan.records(data, self.dialect, skip_blank=True)]
+        filled = [Record(start, stop, line, self._fields(bytes(data[start:stop]))) for start, stop, line in spans]
+        if len(found := tables(filled)) < 2:
+            return None
+        among = filled[found[0].stop : found[1].start]
+        lines = {bytes(data[one.start : one.stop]).decode(errors="replace").strip() for one in among}
+        return self.body_start + among[0].start if raw.strip() in lines else None
 
     def _note_left_out(self, left: list[Record], rest: list[Record], head: bytes) -> None:
         """Notes lines above the header that begin with # and may be rows, being as wide."""
@@ -266,6 +281,15 @@ class HeadedReader(TextReader):
         said = f"{odd.message}; read so, as with {shown}; {undone}={self.options[undone]!r} has it not so"
         self.notices.append(Notice(None, said, tuple(f"line {line}" for line in odd.lines), {}, lossless=True))
 
+    def _ended(self, odd: Oddity, head: bytes) -> Oddity:
+        """The oddity of several tables with the option that leaves out what stands below one."""
+        if odd.ends is None:
+            return odd
+        if self._is_cut(head):
+            return replace(odd, message=f"{odd.message}, once the file ends before line {odd.ends.line + 1}")
+        below = _filled_lines(head[odd.ends.start :]) + self.set["skip_footer"]
+        return replace(odd, options={**odd.options, "skip_footer": below})
+
     def _tell(self, odd: Oddity) -> None:
         """Stops at what can't be read, and notes what can."""
         options = odd.options
@@ -274,9 +298,16 @@ class HeadedReader(TextReader):
             line = f"line {odd.lines[0]}"
             at = "" if odd.message.startswith(f"{line} ") else f"{line}: "  # what begins with its line says it once
             options = options if odd.sure else {}  # what loses a row is taken by nobody but who reads it
-            raise SchemaError(f"{self.where}: {at}{odd.message}. Pass {shown}.", options=options)
+            remedy = f" Pass {shown}." if shown else ""
+            raise SchemaError(f"{self.where}: {at}{odd.message}.{remedy}", options=options, lossless=not odd.asks)
         self.notices.append(
-            Notice(None, odd.message, tuple(f"line {line}" for line in odd.lines), options, lossless=odd.sure)
+            Notice(
+                None,
+                odd.message,
+                tuple(f"line {line}" for line in odd.lines),
+                options,
+                lossless=odd.sure and not odd.asks,
+            )
         )
 
     def _after(self, head: bytes, stop: int) -> int:
@@ -307,6 +338,10 @@ class HeadedReader(TextReader):
             "delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
             "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
         }  # fmt: skip
+
+
+def _filled_lines(content: bytes) -> int:
+    return sum(bool(line.strip()) for line in content.splitlines())
 
 
 def _is_json(head: bytes) -> bool:
