@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from vaxseq.convert import text
 from vaxseq.convert.forms.day_numbers import DayNumbers
-from vaxseq.convert.forms.detection import FormDetector, read_column
+from vaxseq.convert.forms.detection import FormDetector, Subject, read_column
 from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.readers import open_reader
@@ -108,7 +108,7 @@ def inspect_raw(sources: tuple[Source, ...], path: str, size_bytes: int, options
         head = reader.sample()
         table, bad = _parsed(reader, [head, *_elsewhere(reader, head)])
         columns = {name: _sampled(reader, name, table[name].combine_chunks()) for name in reader.names()}
-        _tell(columns)
+        _tell(columns, {name: reader.subject(name) for name in columns})
         units = reader.column_units()
         layout = (*stopped, *reader.notices)
         last_rows = [reader.last_rows(MOST_FOOTERS)]
@@ -191,11 +191,12 @@ def _sampled(reader: TextReader, name: str, cells: pa.Array) -> _Sampled:
         return _Sampled(cells, kind, present, None, None)
     look.take(counted.field("values"), np.asarray(counted.field("counts")))
     if (decided := decide(look)) is not None:
-        return _Sampled(cells, decided.kind, _read(present, decided), decided.form, None)
+        signs = Notice(name, look.said_of_signs(), tuple(look.signs), {}, True) if look.signs else None
+        return _Sampled(cells, decided.kind, _read(present, decided), decided.form, signs)
     return _Sampled(cells, kind, present, None, None, look)
 
 
-def _tell(columns: Mapping[str, _Sampled]) -> None:
+def _tell(columns: Mapping[str, _Sampled], subjects: Mapping[str, Subject]) -> None:
     """Gives each column its notice, the others in mind."""
     point = any(pa.types.is_floating(one.kind) for one in columns.values()) or any(
         [left.form.name for left in one.look.left()] == ["decimal_point"] and one.look.marked
@@ -214,7 +215,10 @@ def _tell(columns: Mapping[str, _Sampled]) -> None:
             if pa.types.is_int64(one.kind):
                 days.take(one.values.drop_null().to_numpy())
             if days.whole:
-                one.notice = of_days(name, name, (str(days.first),))
+                decided, one.notice = of_days(days, name, subjects[name], (str(days.first),))
+                if decided is not None:
+                    one.kind, one.form = decided.kind, decided.form
+                    one.values = read_column(decided.form, one.values.cast(pa.string()), decided.kind)
 
 
 def _read(cells: pa.Array, decided: Decided) -> pa.Array:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from vaxseq.convert.forms.day_numbers import FIRST, LAST, DayNumbers
 from vaxseq.convert.forms.detection import FormDetector, Subject
+from vaxseq.convert.forms.naming import says_date
 from vaxseq.convert.forms.sentinels import Spread, has_mark
 from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
@@ -74,15 +75,22 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
     for name, day in days.items():
         if day.whole:
             lines = find(name, [str(day.first)], places[name, str(day.first)])
-            seen.notices.append(of_days(name, subjects[name].source_name, tuple(lines)))
+            decided, notice = of_days(day, name, subjects[name], tuple(lines))
+            seen.notices.append(notice)
+            if decided is not None:
+                seen.forms[name] = decided
     return seen
 
 
-def of_days(name: str, source_name: str, lines: tuple[str, ...]) -> Notice:
-    """A notice for whole numbers that are all days."""
-    return Notice(
-        name, "whole numbers that are all dates, as 20211231", lines, {"forms": {source_name: "compact"}}, True
-    )
+def of_days(day: DayNumbers, name: str, subject: Subject, lines: tuple[str, ...]) -> tuple[Decided | None, Notice]:
+    """The form of whole numbers that are all days, where many and the column's name leave no doubt, and a notice."""
+    said = "whole numbers that are all dates, as 20211231"
+    column = subject.source_name
+    if day.enough and says_date(column) and not subject.is_filtered:
+        undone = f"schema={{'columns': {{{name!r}: 'int64'}}}}"
+        said = f"{said}; read so, as with forms={{{column!r}: 'compact'}}; {undone} has it not so"
+        return Decided("compact", pa.date32()), Notice(name, said, lines, {}, True)
+    return None, Notice(name, said, lines, {"forms": {column: "compact"}}, True)
 
 
 def _may_be_days(name: str, ranges: Iterable[Mapping[str, Range]]) -> bool:
@@ -151,6 +159,9 @@ def _said(
             if (decided := decide(look)) is not None:
                 seen.forms[name] = decided
                 seen.notices += _of_marks(name, look, subject, stage.rows, find, places)
+                if look.signs:
+                    lines = [line for word in look.signs for line in find(name, [word], places.get((name, word), []))]
+                    seen.notices.append(Notice(name, look.said_of_signs(), tuple(lines), {}, True))
             elif (said := say(look, subject.source_name, look.first, point_elsewhere=point)) is not None:
                 lines = [line for word in said.examples for line in find(name, [word], places.get((name, word), []))]
                 seen.notices.append(Notice(name, said.message, tuple(lines), said.options, said.lossless))

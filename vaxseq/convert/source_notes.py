@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from vaxseq.convert.refinement import MOST_FOOTERS, FindLine, Seen, footers_told
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged_reader import Reread
 from vaxseq.dataset.notice import Notice
+from vaxseq.expressions import parse
 
 _MOST_SOURCES = 1000  # whose layouts are looked at for notices
 
@@ -48,7 +50,8 @@ def collect_notes(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -
     notices += _lacking(job, own)
     for name in declared_types(job):
         subjects.pop(name, None)
-    subjects = {name: one for name, one in subjects.items() if name not in forms}
+    filtered = parse(job.where, where="where").names if job.where is not None else ()
+    subjects = {name: replace(one, is_filtered=name in filtered) for name, one in subjects.items() if name not in forms}
     find = _finder(job, own, unit)
     above = any({"units_rows", "header_rows", "skip_rows"} & set(one.options) for one in notices)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from vaxseq.convert.layouts.blanks import parted_by_blanks
+from vaxseq.convert.layouts.evidence import EVIDENCE
+from vaxseq.convert.layouts.head import is_value
+
 _CANDIDATES = ";\t|,"  # in this order where they are equally good: a comma may be a decimal mark
 _LINES = 100
 _SEP = re.compile(rb"\s*\"?sep=(.)\"?[ \t]*\r?(?:\n|$)", re.IGNORECASE)
@@ -43,3 +47,21 @@ def sniff(head: bytes, path: str, quote: str | None) -> str:
         if width and better:
             best, score = candidate, steady
     return best
+
+
+def is_table(head: bytes) -> bool:
+    r"""Whether text is a table and nothing else: more than half its lines are of one width, and those hold values.
+
+    >>> is_table(b"# PIER\nt;v\n" + b"1;2.5\n" * 20), is_table(b"import re, sys\n" * 20)
+    (True, False)
+    """
+    lines = [line for line in head.splitlines()[:-1] if line.strip()]
+    if len(lines) <= EVIDENCE:
+        return False
+    if parted_by_blanks(head):
+        return True
+    mark = sniff(head, "", '"').encode()
+    width, often = Counter(line.count(mark) for line in lines).most_common(1)[0]
+    cells = [cell.decode("latin-1") for line in lines if line.count(mark) == width for cell in line.split(mark)]
+    values = sum(is_value(cell.strip(' "')) for cell in cells)
+    return width > 0 and often > EVIDENCE and often * 2 > len(lines) and values * 2 > len(cells)

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from vaxseq.convert.forms.units import is_unit
 from vaxseq.convert.layouts.blocks import several_tables
-from vaxseq.convert.layouts.evidence import agree, goes_up, has_values_alone, is_axis, value_columns
-from vaxseq.convert.layouts.head import Record, is_blank, is_value
+from vaxseq.convert.layouts.evidence import agree, are_row_numbers, goes_up, has_values_alone, is_row, value_columns
+from vaxseq.convert.layouts.first_values import start_and_rate
+from vaxseq.convert.layouts.head import Record, is_blank, is_rule, is_value
 from vaxseq.convert.layouts.oddity import Oddity
 from vaxseq.convert.layouts.preamble import header_below, next_table, other_width
 
 _MOST_UNITS = 3
-_WHOLE = re.compile(r"[+-]?\d+$")
 _LONGEST_UNIT = 16
 _YEAR = re.compile(r"(?:18|19|20)\d\d$")
 _INFINITE = re.compile(r"[+-]?inf(inity)?$", re.IGNORECASE)
@@ -28,11 +28,11 @@ def diagnose(records: Sequence[Record], *, whole: bool = False, one: bool = Fals
 
     ``whole``: they are all of the file. ``one``: there is one table in it.
     """
-    filled = [line for line in records if line.stop > line.start]
+    filled = [line for line in records if line.stop > line.start and not is_rule(line.fields)]
     if len(filled) < 2:
         return None
     checks = (
-        lambda lines: None if one else several_tables(lines),
+        lambda lines: None if one else several_tables(lines), start_and_rate,
         lambda lines: other_width(lines, _diagnose_one, whole=whole), _in_single_quotes, _many_headers,
         lambda lines: header_below(lines, _diagnose_one), next_table, _twice, _names_are_data,
         _text_above_numbers, _words_again, _axis_or_row,
@@ -84,7 +84,10 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
             return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
                           (filled[0].line + 1, second.line + 1), True, certain=certain,
                           asks=len(value_columns(rows)) < 2 or (below is not None and below.asks))  # fmt: skip
-    return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True)
+    rows = [one.fields for one in filled[1:]]
+    named = _counts_rows(filled) or not any(is_value(name) or is_blank(name) for name in names)
+    certain = named and agree(filled, len(names)) and any(has_values_alone(rows, at) for at in value_columns(rows))
+    return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True, certain=certain)
 
 
 def _many_headers(filled: Sequence[Record]) -> Oddity | None:
@@ -132,17 +135,23 @@ def different(names: Sequence[str]) -> list[str]:
 def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
     """A first line that is a row like the others."""
     names = _names(filled[0])
-    if not _above_values(filled) or goes_up(names):
+    if not _above_values(filled) or goes_up(names) or _counts_rows(filled):
         return None
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
     sure = sum(map(is_value, names)) * 2 >= len(names)
     return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=sure, certain=_is_row(filled))
 
 
+def _counts_rows(filled: Sequence[Record]) -> bool:
+    """Whether the first column counts the rows below a first line that says nothing of it."""
+    cells = [one.fields[0].strip() for one in filled[1:] if one.width == filled[0].width]
+    return not filled[0].fields[0].strip() and are_row_numbers(cells)
+
+
 def _axis_or_row(filled: Sequence[Record]) -> Oddity | None:
     """Names that go up as an axis does, and may be a row all the same; years beside a word are none."""
     names = _names(filled[0])
-    above = _above_values(filled)
+    above = [] if _counts_rows(filled) else _above_values(filled)
     if not above or not goes_up(names) or (len(above) < len(names) and all(map(_YEAR.match, above))):
         return None
     said = f"the names are numbers that go up, {', '.join(names[:4])}; header=False takes them for a row"
@@ -162,11 +171,8 @@ def _above_values(filled: Sequence[Record]) -> list[str]:
 
 
 def _is_row(filled: Sequence[Record]) -> bool:
-    """Whether the first line can be nothing but a row: numbers or times as below, a fraction or time among them."""
-    names, rows = filled[0].fields, [one.fields for one in filled[1:]]
-    alike = agree(filled, len(names)) and all(has_values_alone(rows, place) for place in range(len(names)))
-    told = len(names) > 1 and all(map(is_value, names)) and any(not _WHOLE.match(name.strip()) for name in names)
-    return alike and told and not is_axis(names)
+    """Whether the first line can be nothing but a row."""
+    return agree(filled, filled[0].width) and is_row(filled[0].fields, [one.fields for one in filled[1:]])
 
 
 def _words_again(filled: Sequence[Record]) -> Oddity | None:

@@ -17,7 +17,7 @@ from vaxseq.convert.layouts.blocks import tables
 from vaxseq.convert.layouts.delimiter import sniff, told
 from vaxseq.convert.layouts.diagnosis import diagnose, different
 from vaxseq.convert.layouts.footer import last_lines
-from vaxseq.convert.layouts.head import Record, is_value, read_head, skipped
+from vaxseq.convert.layouts.head import Record, is_rule, is_value, read_head, skipped
 from vaxseq.convert.layouts.oddity import Oddity
 from vaxseq.convert.layouts.preamble import are_sure, names_in
 from vaxseq.convert.readers import scan
@@ -60,6 +60,9 @@ class HeadedReader(TextReader):
         self._given = frozenset(key for key, value in options.items() if value is not None)
         self._bytes_of_marks = (ord(quote) if quote else None, ord(escape) if escape else None)
         self._header: bytes | None = None
+        if self.source.is_guess:
+            said = "the suffix is no format's, and the text a table; read so, as with format='csv'"
+            self.notices.append(Notice(None, said, (), {}, lossless=True))
         try:
             self._names, self._units, self.body_start, self.body_line = self._laid_out(self._head())
         except _PartedByBlanksError as parted:
@@ -122,7 +125,11 @@ class HeadedReader(TextReader):
                     f"{self.where}: {said}. Pass delimiter='whitespace'.", options={"delimiter": WHITESPACE}
                 )
             self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
+            if odd is not None:
+                self._tell(odd)
         elif odd is not None and odd.certain and not self._given & (_HEADER | odd.options.keys()):
+            if "delimiter" in odd.options:  # the text is to be opened anew for that
+                raise _PartedByBlanksError("blanks part every line alike")
             self._take(odd)
             return self._laid_out(head)
         elif odd is not None and (odd.stops or not self._given & odd.options.keys() & _HEADER):
@@ -140,7 +147,7 @@ class HeadedReader(TextReader):
         start = records[at].start if at < len(records) else len(head)
         if remarks:
             taken = records[at : at + 1 + remarks]
-            told = f"the lines below the header that begin with # were left out: {records[at + 1].line + 1} to "
+            told = f"the remarks and rules below the header were left out: lines {records[at + 1].line + 1} to "
             self.notices.append(Notice(None, f"{told}{taken[-1].line + 1}", (), {}, lossless=True))
         if taken:
             start = self._after(head, taken[-1].stop)
@@ -151,7 +158,12 @@ class HeadedReader(TextReader):
         if not self._by_itself or self.set["comment"] is not None or len(records) < 3 or records[0].width < 2:
             return 0
         width = records[0].width
-        found = [*takewhile(lambda one: head[one.start : one.start + 1] == b"#" and one.width != width, records[1:])]
+        found = [
+            *takewhile(
+                lambda one: (head[one.start : one.start + 1] == b"#" and one.width != width) or is_rule(one.fields),
+                records[1:],
+            )
+        ]
         rest = records[1 + len(found) :]
         return len(found) if rest and all(one.width in (0, width) for one in rest) else 0
 
