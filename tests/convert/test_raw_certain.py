@@ -241,8 +241,8 @@ def test_numbers_with_signs_and_leading_zeros_before_a_point(tmp_path: Path) -> 
 def test_what_blanks_part_goes_on_with_the_options_of_its_errors(tmp_path: Path) -> None:
     rows = "".join(f"2021/01/{day:02d} 00:00 PIER PIER {day}.5 1 G{day}\n" for day in range(1, 15))
     taken, table = settled(tmp_path, rows)
-    assert taken == {"delimiter": "whitespace", "header": False}
-    assert (table.num_rows, table.num_columns) == (14, 7)
+    assert taken == {"delimiter": "whitespace", "header": False, "time_from": ["column_0", "column_1"]}
+    assert (table.num_rows, table.num_columns) == (14, 6)
 
 
 # content -> an option that is given, which is no other than the default

@@ -155,3 +155,35 @@ def test_dashes_among_many_numbers_are_missing(tmp_path: Path) -> None:
     for mark in ("-", "?"):  # a nought or a doubt
         made, _ = converted(tmp_path, content.replace("---", mark))
         assert made.notices[0].options == {"null_values": {"v": [mark]}}
+
+
+def test_dates_and_times_of_day_in_two_columns_are_offered_as_one(tmp_path: Path) -> None:
+    content = "Date,Start,v\n" + "".join(f"{day:%m/%d/%y},{one}:05:00,{one}.5\n" for one, day in enumerate(DAYS))
+    made, table = converted(tmp_path, content)
+    (notice,) = made.notices
+    assert (notice.column, notice.options, notice.lossless) == ("Start", {"time_from": ["Date", "Start"]}, True)
+    assert table["Start"].to_pylist()[:2] == ["0:05:00", "1:05:00"]
+    assert inspect(written(tmp_path, content)).options == {"time_from": ["Date", "Start"]}
+    _, table = converted(tmp_path, content, **notice.options)
+    assert table["time"].to_pylist()[1] == dt.datetime(2021, 1, 26, 1, 5)
+    for other in (content.replace("1:05", "noon"), content.replace("Start,v", "v,w").replace(":05:00", "")):
+        assert not any("time_from" in one.options for one in converted(tmp_path, other)[0].notices)
+
+
+def test_marks_that_end_rows_part_no_fields(tmp_path: Path) -> None:
+    content = "n,day,level\n" + "".join(f"{one},{day},{one}.5);\n" for one, day in enumerate(DAYS))
+    _, table = converted(tmp_path, content)
+    assert (table.column_names, table["day"].to_pylist()) == (["n", "day", "level"], DAYS)
+    _, table = converted(tmp_path, "n;level\n" + "".join(f"{one};{one},5\n" for one in range(14)))
+    assert table["level"].to_pylist()[1] == 1.5
+
+
+def test_a_preamble_may_be_long(tmp_path: Path) -> None:
+    content = "".join(f"Key {one}:,\n" if one % 9 else f"Key {one}\n" for one in range(200)) + "n,level,count,\n"
+    _, table = settled(tmp_path, content + ROWS.replace("\n", ",\n"))
+    assert (table.num_rows, table["level"].to_pylist()[1]) == (14, 1.5)
+
+
+def test_remarks_above_lines_that_blanks_part(tmp_path: Path) -> None:
+    made, _ = converted(tmp_path, "# by me\n" * 30 + "".join(f"PIER {one}.5  {one} T 7\n" for one in range(5)))
+    assert made.notices[0].options == {"delimiter": "whitespace"}

@@ -21,6 +21,7 @@ from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Piece, Request, Source
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.refinement import GLANCE, MOST_FOOTERS, Extremes, footers_told, of_days
+from vaxseq.convert.split_times import split_times
 from vaxseq.dataset.notice import Notice, merged_options
 from vaxseq.dataset.schema import type_name
 from vaxseq.display.html import Heading
@@ -119,6 +120,9 @@ def inspect_raw(sources: tuple[Source, ...], path: str, size_bytes: int, options
     rows = table.num_rows if whole else int(size_bytes * head_rows / max(len(head.raw), 1))
     noticed = any({"units_rows", "header_rows", "header", "skip_rows"} & set(one.options) for one in reader.notices)
     of_columns = [one.notice for one in columns.values() if one.notice is not None and not noticed]
+    if {"time_from", "melt"}.isdisjoint(options):
+        kinds = {name: one.kind for name, one in columns.items()}
+        of_columns += split_times(kinds, {name: name for name in columns}, lambda name: columns[name].cells)
     of_columns = footers_told(of_columns, last_rows)
     shown = [
         {"name": name, "type": type_name(one.kind), "unit": units.get(name), "form": one.form,

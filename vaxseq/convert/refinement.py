@@ -101,7 +101,7 @@ def _may_be_days(name: str, ranges: Iterable[Mapping[str, Range]]) -> bool:
 
 def _glance(stage: Stage, name: str, subject: Subject) -> FormDetector | None:
     """A look at the first values; None when they are text and nothing else."""
-    return subject.look() if subject.glance(_first_values(stage, name)) else None
+    return subject.look() if subject.glance(first_values(stage, name)) else None
 
 
 def _whole_range(name: str, ranges: Iterable[Mapping[str, Range]]) -> Range:
@@ -110,7 +110,8 @@ def _whole_range(name: str, ranges: Iterable[Mapping[str, Range]]) -> Range:
     return min(low for low, _ in own), max(high for _, high in own)
 
 
-def _first_values(stage: Stage, name: str) -> pa.Array:
+def first_values(stage: Stage, name: str) -> pa.Array:
+    """The first distinct values of a column of text."""
     if name in stage.coders:
         return pa.array(stage.coders[name].values[:GLANCE], pa.string())
     for draft in stage.drafts:

@@ -16,7 +16,8 @@ from vaxseq.convert.readers.base import Request, Unit
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.readers.excel import ExcelReader
 from vaxseq.convert.readers.named_arrays import ArraysReader
-from vaxseq.convert.refinement import MOST_FOOTERS, FindLine, Seen, footers_told, refine_types
+from vaxseq.convert.refinement import MOST_FOOTERS, FindLine, Seen, first_values, footers_told, refine_types
+from vaxseq.convert.split_times import split_times
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged_reader import Reread
 from vaxseq.dataset.notice import Notice
@@ -50,6 +51,8 @@ def collect_notes(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -
     notices += _lacking(job, own)
     for name in declared_types(job):
         subjects.pop(name, None)
+    joined = not {"time_from", "melt"}.isdisjoint(job.options)
+    source_names = {} if joined else {name: one.source_name for name, one in subjects.items()}
     filtered = parse(job.where, where="where").names if job.where is not None else ()
     subjects = {name: replace(one, is_filtered=name in filtered) for name, one in subjects.items() if name not in forms}
     find = _finder(job, own, unit)
@@ -57,6 +60,8 @@ def collect_notes(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -
 
     def look(stage: Stage, reread: Reread) -> Seen:
         seen = refine_types(stage, subjects, reread, find)
+        kinds = {name: seen.forms[name].kind if name in seen.forms else kind for name, kind in stage.types.items()}
+        seen.notices += split_times(kinds, source_names, lambda name: first_values(stage, name))
         if above:  # the cells of those lines are all that is odd about its columns
             seen.notices = [one for one in seen.notices if " others: " not in one.message]
         seen.notices = footers_told(seen.notices, last_rows if len(job.sources) <= _MOST_SOURCES else [])

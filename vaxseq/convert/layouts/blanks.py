@@ -37,7 +37,8 @@ def tabbed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def parted_by_blanks(head: bytes) -> int:
     """How many fields nearly all lines have when blanks part them; 0 where that tells nothing."""
-    counts = [len(line.split()) for line in head[: 1 << 16].splitlines()[:_LINES] if line.strip()]
+    told = [line for line in head[: 1 << 16].splitlines() if line.strip() and line[:1] != b"#"][:_LINES]
+    counts = [len(line.split()) for line in told]
     if len(counts) < 3:
         return 0
     width = Counter(counts).most_common(1)[0][0]
@@ -45,7 +46,7 @@ def parted_by_blanks(head: bytes) -> int:
     most = next(
         (at for number, at in enumerate(places) if len(places) - number >= _LEAST_SHARE * (len(counts) - at)), 0
     )  # after a title
-    lines = [line for line in head[: 1 << 16].splitlines()[:_LINES] if line.strip()][most:]
+    lines = told[most:]
     numbers = [_VALUE.fullmatch(word) is not None for line in lines[1:] for word in line.split()]
     return width if width > 1 and len(lines) > 2 and sum(numbers) * 2 >= len(numbers) else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vaxseq.convert.layouts.evidence import filled_fields
+from vaxseq.convert.layouts.evidence import filled_fields, holds_values
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
 from vaxseq.convert.layouts.oddity import Oddity
 
@@ -61,7 +61,7 @@ def tables(filled: Sequence[Record]) -> list[Table]:
 def _begins_again(filled: Sequence[Record], last: Table, run: Table) -> bool:
     """Whether rows are another table's: below a title, or below names behind a blank line or of another width."""
     titles = [one for one in filled[last.stop : run.head] if any(not is_blank(cell) for cell in one.fields)]
-    if any(_is_row(one) or one.width == filled[last.start].width for one in titles):
+    if any(holds_values(one) or one.width == filled[last.start].width for one in titles):
         return False
     if run.head == run.start:
         return sum(one.fields[0][:1] not in _COMMENTS for one in titles) > 1
@@ -76,7 +76,7 @@ def _runs(filled: Sequence[Record]) -> list[Table]:
     at = 0
     while at < len(filled):
         stop = at
-        while stop < len(filled) and _is_row(filled[stop]) and filled[stop].width == filled[at].width:
+        while stop < len(filled) and holds_values(filled[stop]) and filled[stop].width == filled[at].width:
             stop += 1
         if stop - at >= _LEAST:
             found.append(Table(_head(filled, at), at, stop))
@@ -93,13 +93,6 @@ def _head(filled: Sequence[Record], start: int) -> int:
         if words and len({*names}) == len(names) and filled[place].width == filled[start].width:
             head = place
     return head
-
-
-def _is_row(one: Record) -> bool:
-    """Whether most of what a line of several fields says is numbers and times; of a name and a value, it isn't."""
-    told = [cell for cell in one.fields if not is_blank(cell)]
-    values = sum(map(is_value, told)) * 2
-    return one.width > 1 and bool(told) and (values > len(told) or (values == len(told) and is_value(told[0])))
 
 
 def _line(filled: Sequence[Record], one: Table) -> int:

@@ -35,6 +35,8 @@ def sniff(head: bytes, path: str, quote: str | None) -> str:
     if not lines:
         return ","
     best, score = ",", (0.0, 0)
+    commas = Counter(line.count(b",") for line in lines)
+    always = len(commas) == 1 and max(commas) > 1  # by them all lines, the header too, are of one width
     for candidate in _CANDIDATES:
         counts = Counter(line.count(candidate.encode()) for line in lines)
         width, often = max(
@@ -44,6 +46,8 @@ def sniff(head: bytes, path: str, quote: str | None) -> str:
         better = steady[0] > score[0] + 0.05 or (
             steady[0] > score[0] - 0.05 and steady[1] > score[1] and candidate != ","
         )
+        if width == 1 and always and candidate.encode() not in lines[0]:
+            continue  # it ends the rows
         if width and better:
             best, score = candidate, steady
     return best

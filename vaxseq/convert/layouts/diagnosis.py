@@ -139,7 +139,8 @@ def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
         return None
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
     sure = sum(map(is_value, names)) * 2 >= len(names)
-    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=sure, certain=_is_row(filled))
+    certain, asks = _is_row(filled), not names[0]  # a blank first name is more often one above row numbers
+    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=sure, asks=asks, certain=certain)
 
 
 def _counts_rows(filled: Sequence[Record]) -> bool:

@@ -28,6 +28,13 @@ def is_header(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     return differ and not behind and not any(map(is_value, told)) and not any(map(is_blank, names)) and columns != []
 
 
+def holds_values(one: Record) -> bool:
+    """Whether most of what a line of several fields says is numbers and times; of a name and a value, it isn't."""
+    told = [cell for cell in one.fields if not is_blank(cell)]
+    values = sum(map(is_value, told)) * 2
+    return one.width > 1 and bool(told) and (values > len(told) or (values == len(told) and is_value(told[0])))
+
+
 def is_row(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether a line is like these rows: numbers or times as they have, a fraction or time among them, and their words.
 
@@ -56,10 +63,11 @@ def names_an_axis(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 def are_row_numbers(cells: Sequence[str]) -> bool:
     """Whether cells count the rows, from 0 or 1.
 
-    >>> are_row_numbers(["0", "1", "2"]), are_row_numbers(["3", "4"])
-    (True, False)
+    >>> are_row_numbers(["0", "1", "2"]), are_row_numbers(["1.0", "2.0"]), are_row_numbers(["3", "4"])
+    (True, True, False)
     """
-    return len(cells) > 1 and any([*cells] == [str(at) for at in range(low, low + len(cells))] for low in (0, 1))
+    numbers = [float(cell) for cell in cells if _PLAIN.match(cell)]
+    return len(cells) > 1 and any(numbers == [*range(low, low + len(cells))] for low in (0, 1))
 
 
 def has_values_alone(rows: Sequence[Sequence[str]], place: int) -> bool:

@@ -26,7 +26,7 @@ from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
-_LOOK, _RECORDS = 1 << 16, 120  # bytes and records that a look at the layout takes
+_LOOK, _RECORDS, _MORE = 1 << 16, 120, 400  # bytes and records that a look at the layout takes
 _MOST_FOOTER = 50  # lines
 _HEADER = frozenset(("header", "header_rows", "units_rows", "names"))  # who gives one says how the header stands
 _JSON = re.compile(rb"\s*\[?\s*\{\s*\"[^\"\n]*\"\s*:")
@@ -195,8 +195,12 @@ class HeadedReader(TextReader):
             fields = self._fields(head[start:stop]) if stop > start else []
             found.append(Record(start, stop, line + lines, fields))
             remarks += head[start : start + 1] == b"#"
-            if len(found) > self.set["skip_rows"] + remarks + _RECORDS:
-                return found, True
+            if len(found) > (most := self.set["skip_rows"] + remarks + _RECORDS):
+                width = found[-1].width
+                if width > 1 and all(one.width == width for one in found[-_RECORDS // 2 :]):
+                    return found, True
+                if len(found) > most + _MORE:  # lines that tell about the file go on for long
+                    return found, True
         return found, first + look >= len(head)
 
     def _before(self, records: list[Record], head: bytes) -> int:
