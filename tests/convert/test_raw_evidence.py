@@ -187,3 +187,18 @@ def test_a_preamble_may_be_long(tmp_path: Path) -> None:
 def test_remarks_above_lines_that_blanks_part(tmp_path: Path) -> None:
     made, _ = converted(tmp_path, "# by me\n" * 30 + "".join(f"PIER {one}.5  {one} T 7\n" for one in range(5)))
     assert made.notices[0].options == {"delimiter": "whitespace"}
+
+
+def test_a_year_beside_words_is_a_name(tmp_path: Path) -> None:
+    made, table = converted(tmp_path, "region,unit,2015\n" + "".join(f"R{one},kt,{one}.5\n" for one in range(14)))
+    assert (table.column_names, table.num_rows, made.notices) == (["region", "unit", "2015"], 14, ())
+    made, _ = converted(tmp_path, "R0,kt,2015\n" + "".join(f"R{one},kt,{one + 2000}\n" for one in range(14)))
+    assert made.notices[0].options == {"header": False}  # years below, too
+
+
+def test_a_word_that_comes_again_is_no_footer(tmp_path: Path) -> None:
+    rows = "".join(f"{'UN' if one in (20, 39) else one},{one}.5\n" for one in range(40))
+    made, _ = converted(tmp_path, "id,v\n" + rows)
+    assert made.notices[0].options == {"null_values": {"id": ["UN"]}}
+    made, _ = converted(tmp_path, "id,v\n" + rows.replace("UN,20", "20,20"))
+    assert made.notices[0].options == {"skip_footer": 1}

@@ -5,6 +5,7 @@ It comes after the first pass and only where that found text, or numbers among w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from vaxseq.dataset.notice import Notice
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
 GLANCE = 1024  # distinct values that tell most text apart from numbers and times
 _EXAMPLES = 3
+_SHARE = re.compile(r"([\d,]+) of ([\d,]+) are ")
 MOST_FOOTERS = 3  # lines at the end that may be totals and remarks
 
 
@@ -197,7 +199,7 @@ def footers_told(notices: Sequence[Notice], last_rows: Sequence[Sequence[Mapping
     for count in range(1, min(map(len, last_rows), default=0) + 1):
         last = [row for rows in last_rows for row in rows[:count]]
         cells = {cell.strip() for row in last for cell in row.values()}
-        inside = [one for one in notices if (odd := _odd(one)) and len(odd) <= len(last) and odd <= cells]
+        inside = [one for one in notices if (odd := _odd(one)) and _others(one) <= len(last) and odd <= cells]
         labels = {next((cell.strip() for cell in row.values() if cell.strip()), "") for row in last}
         if inside and labels <= set().union(*map(_odd, inside)):  # what a row begins with is no value: Total
             shown = ", ".join(list(last[0].values())[:4])
@@ -212,6 +214,13 @@ def _odd(notice: Notice) -> set[str]:
     """The cells of a column that aren't what the others are."""
     marks = notice.options.get("null_values", {})
     return {cell for cells in marks.values() for cell in cells} if " others: " in notice.message else set()
+
+
+def _others(notice: Notice) -> int:
+    """How many cells those are."""
+    found = _SHARE.match(notice.message)
+    fitting, all_of_them = (int(one.replace(",", "")) for one in found.groups()) if found is not None else (0, 0)
+    return all_of_them - fitting
 
 
 class Extremes:

@@ -135,7 +135,8 @@ def different(names: Sequence[str]) -> list[str]:
 def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
     """A first line that is a row like the others."""
     names = _names(filled[0])
-    if not _above_values(filled) or goes_up(names) or _counts_rows(filled):
+    above = _above_values(filled)
+    if not above or goes_up(names) or _counts_rows(filled) or _are_years(filled, above):
         return None
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
     sure = sum(map(is_value, names)) * 2 >= len(names)
@@ -147,6 +148,13 @@ def _counts_rows(filled: Sequence[Record]) -> bool:
     """Whether the first column counts the rows below a first line that says nothing of it."""
     cells = [one.fields[0].strip() for one in filled[1:] if one.width == filled[0].width]
     return not filled[0].fields[0].strip() and are_row_numbers(cells)
+
+
+def _are_years(filled: Sequence[Record], above: Sequence[str]) -> bool:
+    """Whether numbers beside words are years, as columns are named, and what stands below them isn't."""
+    rows = [one.fields for one in filled[1:] if one.width == filled[0].width]
+    below = [row[place].strip() for row in rows for place, name in enumerate(filled[0].fields) if name.strip() in above]
+    return len(above) < filled[0].width and all(map(_YEAR.match, above)) and not all(map(_YEAR.match, below))
 
 
 def _axis_or_row(filled: Sequence[Record]) -> Oddity | None:

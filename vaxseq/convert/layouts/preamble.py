@@ -34,8 +34,8 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
     first, rest = filled[0], filled[1:]
     widths = Counter(one.width for one in rest)
     remarks = widths.pop(1, 0) if first.width == 1 else 0  # of these there may be more than of rows
-    rows = Counter(one.width for one in rest if holds_values(one) and one.width in widths)
-    width, often = max(widths.items(), key=lambda item: (rows[item[0]], item[1]), default=(0, 0))
+    valued = Counter(one.width for one in rest if holds_values(one) and one.width in widths)
+    width, often = max(widths.items(), key=lambda item: (valued[item[0]], item[1]), default=(0, 0))
     if width < 2 or width == first.width or often < 2:
         return None
     at = _first_of_most(filled, width, whole=whole)
