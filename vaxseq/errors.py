@@ -37,12 +37,14 @@ from typing import Any
 class VaxseqError(Exception):
     """Base of every error that vaxseq raises on purpose.
 
-    ``options`` are what to pass to the call that raised it so that it goes on, where that can be told.
+    ``options`` are what to pass to the call that raised it so that it goes on, where that can be told; ``lossless``
+    says whether they lose nothing that was written and leave no other reading.
     """
 
-    def __init__(self, *args: object, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, *args: object, options: Mapping[str, Any] | None = None, lossless: bool = True) -> None:
         super().__init__(*args)
         self.options: dict[str, Any] = dict(options or {})
+        self.lossless = lossless
 
     def __str__(self) -> str:  # KeyError's repr-quoting would garble a sentence
         return printable(str(self.args[0])) if self.args else ""

@@ -223,9 +223,12 @@ def test_carriage_returns_alone_end_lines(tmp_path: Path) -> None:
 
 
 def test_a_header_of_numbers_above_row_numbers_stays_one(tmp_path: Path) -> None:
-    taken, table = settled(tmp_path, ",0.5,1.5,1.5\n" + "".join(f"{one},{one}.5,2.5,3.5\n" for one in range(12)))
-    assert taken == {"names": ["column_0", "0.5", "1.5", "1.5_2"]}
-    assert table.num_rows == 12
+    content = ",0.5,1.5,1.5\n" + "".join(f"{one},{one}.5,2.5,3.5\n" for one in range(12))
+    made, table = converted(tmp_path, content)
+    assert (table.column_names, table.num_rows) == (["column_0", "0.5", "1.5", "1.5_2"], 12)
+    assert "got ['1.5'] twice; read so, as with names=" in made.notices[0].message
+    taken, table = settled(tmp_path, "\n".join(content.splitlines()[:8]) + "\n")
+    assert (taken, table.num_rows) == ({"names": ["column_0", "0.5", "1.5", "1.5_2"]}, 7)
 
 
 def test_numbers_with_signs_and_leading_zeros_before_a_point(tmp_path: Path) -> None:
@@ -236,10 +239,10 @@ def test_numbers_with_signs_and_leading_zeros_before_a_point(tmp_path: Path) -> 
 
 
 def test_what_blanks_part_goes_on_with_the_options_of_its_errors(tmp_path: Path) -> None:
-    rows = "".join(f"2021/01/{day:02d} 00:00 PIER PIER {day}.5 1 G\n" for day in range(1, 15))
+    rows = "".join(f"2021/01/{day:02d} 00:00 PIER PIER {day}.5 1 G{day}\n" for day in range(1, 15))
     taken, table = settled(tmp_path, rows)
-    assert taken == {"delimiter": "whitespace", "header": False}
-    assert (table.num_rows, table.num_columns) == (14, 7)
+    assert taken == {"delimiter": "whitespace", "header": False, "time_from": ["column_0", "column_1"]}
+    assert (table.num_rows, table.num_columns) == (14, 6)
 
 
 # content -> an option that is given, which is no other than the default

@@ -30,7 +30,7 @@ def convert_accepting(
             manifest = convert(sources, target, **options)
         except VaxseqError as error:
             fresh = {key: value for key, value in error.options.items() if key not in options}
-            if not fresh or not set(error.options) <= _LOSSLESS:
+            if not fresh or not error.lossless or not set(error.options) <= _LOSSLESS:
                 raise
         else:
             given = [Notice(None, "", (), {key: options[key] for key in ("forms", "null_values") if key in options})]

@@ -278,7 +278,7 @@ class _Tables:
         columns = []
         for one in self._schema:
             column = table[one.name]
-            if one.name in self._forms and is_text(column.type):
+            if one.name in self._forms and (is_text(column.type) or pa.types.is_integer(column.type)):
                 column = _read(column, self._forms[one.name])
             if pa.types.is_dictionary(one.type):
                 words = self._words[one.name]
@@ -304,7 +304,7 @@ def _read(column: pa.ChunkedArray, decided: Decided) -> pa.ChunkedArray:
         if pa.types.is_dictionary(chunk.type):
             parts.append(read_column(decided.form, chunk.dictionary, decided.kind).take(chunk.indices))
         else:
-            parts.append(read_column(decided.form, chunk, decided.kind))
+            parts.append(read_column(decided.form, chunk.cast(pa.string()), decided.kind))
     return pa.chunked_array(parts, decided.kind)
 
 

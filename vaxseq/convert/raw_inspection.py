@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 
 from vaxseq.convert import text
 from vaxseq.convert.forms.day_numbers import DayNumbers
-from vaxseq.convert.forms.detection import FormDetector, read_column
+from vaxseq.convert.forms.detection import FormDetector, Subject, read_column
 from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Piece, Request, Source
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.refinement import GLANCE, MOST_FOOTERS, Extremes, footers_told, of_days
+from vaxseq.convert.split_times import split_times
 from vaxseq.dataset.notice import Notice, merged_options
 from vaxseq.dataset.schema import type_name
 from vaxseq.display.html import Heading
@@ -108,7 +109,7 @@ def inspect_raw(sources: tuple[Source, ...], path: str, size_bytes: int, options
         head = reader.sample()
         table, bad = _parsed(reader, [head, *_elsewhere(reader, head)])
         columns = {name: _sampled(reader, name, table[name].combine_chunks()) for name in reader.names()}
-        _tell(columns)
+        _tell(columns, {name: reader.subject(name) for name in columns})
         units = reader.column_units()
         layout = (*stopped, *reader.notices)
         last_rows = [reader.last_rows(MOST_FOOTERS)]
@@ -119,6 +120,9 @@ def inspect_raw(sources: tuple[Source, ...], path: str, size_bytes: int, options
     rows = table.num_rows if whole else int(size_bytes * head_rows / max(len(head.raw), 1))
     noticed = any({"units_rows", "header_rows", "header", "skip_rows"} & set(one.options) for one in reader.notices)
     of_columns = [one.notice for one in columns.values() if one.notice is not None and not noticed]
+    if {"time_from", "melt"}.isdisjoint(options):
+        kinds = {name: one.kind for name, one in columns.items()}
+        of_columns += split_times(kinds, {name: name for name in columns}, lambda name: columns[name].cells)
     of_columns = footers_told(of_columns, last_rows)
     shown = [
         {"name": name, "type": type_name(one.kind), "unit": units.get(name), "form": one.form,
@@ -191,11 +195,12 @@ def _sampled(reader: TextReader, name: str, cells: pa.Array) -> _Sampled:
         return _Sampled(cells, kind, present, None, None)
     look.take(counted.field("values"), np.asarray(counted.field("counts")))
     if (decided := decide(look)) is not None:
-        return _Sampled(cells, decided.kind, _read(present, decided), decided.form, None)
+        signs = Notice(name, look.said_of_signs(), tuple(look.signs), {}, True) if look.signs else None
+        return _Sampled(cells, decided.kind, _read(present, decided), decided.form, signs)
     return _Sampled(cells, kind, present, None, None, look)
 
 
-def _tell(columns: Mapping[str, _Sampled]) -> None:
+def _tell(columns: Mapping[str, _Sampled], subjects: Mapping[str, Subject]) -> None:
     """Gives each column its notice, the others in mind."""
     point = any(pa.types.is_floating(one.kind) for one in columns.values()) or any(
         [left.form.name for left in one.look.left()] == ["decimal_point"] and one.look.marked
@@ -214,7 +219,10 @@ def _tell(columns: Mapping[str, _Sampled]) -> None:
             if pa.types.is_int64(one.kind):
                 days.take(one.values.drop_null().to_numpy())
             if days.whole:
-                one.notice = of_days(name, name, (str(days.first),))
+                decided, one.notice = of_days(days, name, subjects[name], (str(days.first),))
+                if decided is not None:
+                    one.kind, one.form = decided.kind, decided.form
+                    one.values = read_column(decided.form, one.values.cast(pa.string()), decided.kind)
 
 
 def _read(cells: pa.Array, decided: Decided) -> pa.Array:

@@ -5,6 +5,7 @@ It comes after the first pass and only where that found text, or numbers among w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from vaxseq.convert.forms.day_numbers import FIRST, LAST, DayNumbers
 from vaxseq.convert.forms.detection import FormDetector, Subject
+from vaxseq.convert.forms.naming import says_date
 from vaxseq.convert.forms.sentinels import Spread, has_mark
 from vaxseq.convert.forms.suggestion import Decided, decide, say
 from vaxseq.convert.lattice import is_text
@@ -25,6 +27,7 @@ from vaxseq.dataset.notice import Notice
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first
 GLANCE = 1024  # distinct values that tell most text apart from numbers and times
 _EXAMPLES = 3
+_SHARE = re.compile(r"([\d,]+) of ([\d,]+) are ")
 MOST_FOOTERS = 3  # lines at the end that may be totals and remarks
 
 
@@ -74,15 +77,22 @@ def refine_types(stage: Stage, subjects: Mapping[str, Subject], reread: Reread, 
     for name, day in days.items():
         if day.whole:
             lines = find(name, [str(day.first)], places[name, str(day.first)])
-            seen.notices.append(of_days(name, subjects[name].source_name, tuple(lines)))
+            decided, notice = of_days(day, name, subjects[name], tuple(lines))
+            seen.notices.append(notice)
+            if decided is not None:
+                seen.forms[name] = decided
     return seen
 
 
-def of_days(name: str, source_name: str, lines: tuple[str, ...]) -> Notice:
-    """A notice for whole numbers that are all days."""
-    return Notice(
-        name, "whole numbers that are all dates, as 20211231", lines, {"forms": {source_name: "compact"}}, True
-    )
+def of_days(day: DayNumbers, name: str, subject: Subject, lines: tuple[str, ...]) -> tuple[Decided | None, Notice]:
+    """The form of whole numbers that are all days, where many and the column's name leave no doubt, and a notice."""
+    said = "whole numbers that are all dates, as 20211231"
+    column = subject.source_name
+    if day.enough and says_date(column) and not subject.is_filtered:
+        undone = f"schema={{'columns': {{{name!r}: 'int64'}}}}"
+        said = f"{said}; read so, as with forms={{{column!r}: 'compact'}}; {undone} has it not so"
+        return Decided("compact", pa.date32()), Notice(name, said, lines, {}, True)
+    return None, Notice(name, said, lines, {"forms": {column: "compact"}}, True)
 
 
 def _may_be_days(name: str, ranges: Iterable[Mapping[str, Range]]) -> bool:
@@ -93,7 +103,7 @@ def _may_be_days(name: str, ranges: Iterable[Mapping[str, Range]]) -> bool:
 
 def _glance(stage: Stage, name: str, subject: Subject) -> FormDetector | None:
     """A look at the first values; None when they are text and nothing else."""
-    return subject.look() if subject.glance(_first_values(stage, name)) else None
+    return subject.look() if subject.glance(first_values(stage, name)) else None
 
 
 def _whole_range(name: str, ranges: Iterable[Mapping[str, Range]]) -> Range:
@@ -102,7 +112,8 @@ def _whole_range(name: str, ranges: Iterable[Mapping[str, Range]]) -> Range:
     return min(low for low, _ in own), max(high for _, high in own)
 
 
-def _first_values(stage: Stage, name: str) -> pa.Array:
+def first_values(stage: Stage, name: str) -> pa.Array:
+    """The first distinct values of a column of text."""
     if name in stage.coders:
         return pa.array(stage.coders[name].values[:GLANCE], pa.string())
     for draft in stage.drafts:
@@ -151,6 +162,9 @@ def _said(
             if (decided := decide(look)) is not None:
                 seen.forms[name] = decided
                 seen.notices += _of_marks(name, look, subject, stage.rows, find, places)
+                if look.signs:
+                    lines = [line for word in look.signs for line in find(name, [word], places.get((name, word), []))]
+                    seen.notices.append(Notice(name, look.said_of_signs(), tuple(lines), {}, True))
             elif (said := say(look, subject.source_name, look.first, point_elsewhere=point)) is not None:
                 lines = [line for word in said.examples for line in find(name, [word], places.get((name, word), []))]
                 seen.notices.append(Notice(name, said.message, tuple(lines), said.options, said.lossless))
@@ -185,7 +199,7 @@ def footers_told(notices: Sequence[Notice], last_rows: Sequence[Sequence[Mapping
     for count in range(1, min(map(len, last_rows), default=0) + 1):
         last = [row for rows in last_rows for row in rows[:count]]
         cells = {cell.strip() for row in last for cell in row.values()}
-        inside = [one for one in notices if (odd := _odd(one)) and len(odd) <= len(last) and odd <= cells]
+        inside = [one for one in notices if (odd := _odd(one)) and _others(one) <= len(last) and odd <= cells]
         labels = {next((cell.strip() for cell in row.values() if cell.strip()), "") for row in last}
         if inside and labels <= set().union(*map(_odd, inside)):  # what a row begins with is no value: Total
             shown = ", ".join(list(last[0].values())[:4])
@@ -200,6 +214,13 @@ def _odd(notice: Notice) -> set[str]:
     """The cells of a column that aren't what the others are."""
     marks = notice.options.get("null_values", {})
     return {cell for cells in marks.values() for cell in cells} if " others: " in notice.message else set()
+
+
+def _others(notice: Notice) -> int:
+    """How many cells those are."""
+    found = _SHARE.match(notice.message)
+    fitting, all_of_them = (int(one.replace(",", "")) for one in found.groups()) if found is not None else (0, 0)
+    return all_of_them - fitting
 
 
 class Extremes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import pyarrow as pa
@@ -15,10 +16,12 @@ from vaxseq.convert.readers.base import Request, Unit
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.readers.excel import ExcelReader
 from vaxseq.convert.readers.named_arrays import ArraysReader
-from vaxseq.convert.refinement import MOST_FOOTERS, FindLine, Seen, footers_told, refine_types
+from vaxseq.convert.refinement import MOST_FOOTERS, FindLine, Seen, first_values, footers_told, refine_types
+from vaxseq.convert.split_times import split_times
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged_reader import Reread
 from vaxseq.dataset.notice import Notice
+from vaxseq.expressions import parse
 
 _MOST_SOURCES = 1000  # whose layouts are looked at for notices
 
@@ -48,12 +51,17 @@ def collect_notes(job: Job, own: UnitReader, unit: Callable[[PieceKey], Unit]) -
     notices += _lacking(job, own)
     for name in declared_types(job):
         subjects.pop(name, None)
-    subjects = {name: one for name, one in subjects.items() if name not in forms}
+    joined = not {"time_from", "melt"}.isdisjoint(job.options)
+    source_names = {} if joined else {name: one.source_name for name, one in subjects.items()}
+    filtered = parse(job.where, where="where").names if job.where is not None else ()
+    subjects = {name: replace(one, is_filtered=name in filtered) for name, one in subjects.items() if name not in forms}
     find = _finder(job, own, unit)
     above = any({"units_rows", "header_rows", "skip_rows"} & set(one.options) for one in notices)
 
     def look(stage: Stage, reread: Reread) -> Seen:
         seen = refine_types(stage, subjects, reread, find)
+        kinds = {name: seen.forms[name].kind if name in seen.forms else kind for name, kind in stage.types.items()}
+        seen.notices += split_times(kinds, source_names, lambda name: first_values(stage, name))
         if above:  # the cells of those lines are all that is odd about its columns
             seen.notices = [one for one in seen.notices if " others: " not in one.message]
         seen.notices = footers_told(seen.notices, last_rows if len(job.sources) <= _MOST_SOURCES else [])

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from vaxseq.convert import archives, storage
+from vaxseq.convert.layouts.delimiter import is_table
 from vaxseq.convert.readers import readers, streams
 from vaxseq.convert.readers.base import Source
 from vaxseq.convert.readers.files_sql import FileQuery
@@ -21,7 +22,7 @@ from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest, SourcePrint
 from vaxseq.dataset.remote_folder import fragment_abouts, read_manifest
 from vaxseq.errors import DatasetError, OptionError, SourceError, SourceNotFoundError, did_you_mean
 
-_LOOK = 1 << 12  # bytes that tell text
+_LOOK = 1 << 16  # bytes that tell text
 
 
 def find_sources(given: Any, format_name: str | None) -> tuple[Source, ...]:
@@ -143,7 +144,10 @@ def _source(path: str, format_name: str | None, root: str | None) -> Source:
     found = format_name or _format_of(path)
     if found is None:
         known = sorted({suffix for reader in readers().values() for suffix in reader.suffixes})
-        text = not storage.is_url(path) and b"\0" not in streams.first_bytes(path, _LOOK)
+        head = b"\0" if storage.is_url(path) else streams.first_bytes(path, _LOOK)
+        text = b"\0" not in head
+        if text and is_table(head):
+            return Source(storage.shown(path), "csv", path, is_guess=True)
         remedy = "It is text: pass format='csv' if that is a table." if text else "Pass format=."
         raise SourceError(
             f"{storage.shown(path)}: unknown format; got suffix {Path(path).suffix!r}, expected one of {known}. "

@@ -95,7 +95,7 @@ def examples_of(
     return Examples(store_reader, rows, fields, lambda places: ids[places].astype(np.int64), 0, "rows", spec, order)
 
 
-def _row_reader(served: Query, stored: StoreFile | None, fields: tuple[Field, ...]) -> RowReader:
+def _row_reader(served: Query, stored: StoreFile | None, fields: tuple[Field, ...]) -> StoreReader | FrameReader:
     """What reads these of the fields."""
     if stored is not None:
         return StoreReader(stored, fields)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from vaxseq.convert.forms.calendar import days_of
 
 FIRST, LAST = 18_000_101, 22_001_231  # what a logger's dates lie between
+ENOUGH = 10  # days that differ
 
 
 class DayNumbers:
@@ -16,7 +17,7 @@ class DayNumbers:
     def __init__(self) -> None:
         self.alive = True
         self.first: int | None = None
-        self.differ = False
+        self.some: set[int] = set()  # the first ones that differ, a few
 
     def take(self, values: npt.NDArray[np.int64]) -> None:
         """More of the column, missing values left out.
@@ -30,11 +31,17 @@ class DayNumbers:
         if not values.size:
             return
         self.first = int(values[0]) if self.first is None else self.first
-        self.differ |= bool((values != self.first).any())
+        if len(self.some) < ENOUGH:
+            self.some |= set(np.unique(values)[:ENOUGH].tolist())
         fits = (values >= FIRST) & (values <= LAST)
         self.alive &= bool(days_of(values // 10_000, values // 100 % 100, values % 100, fits)[1].all())
 
     @property
     def whole(self) -> bool:
         """Whether every number was a day, and there was more than one."""
-        return self.alive and self.differ
+        return self.alive and len(self.some) > 1
+
+    @property
+    def enough(self) -> bool:
+        """Whether there were so many of them that a name which says so leaves no doubt."""
+        return self.whole and len(self.some) >= ENOUGH

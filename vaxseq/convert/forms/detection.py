@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.base import Form, read_with_nulls
 from vaxseq.convert.forms.marks import SIGNS, WORDS
+from vaxseq.convert.forms.naming import says_date
 from vaxseq.convert.forms.sentinels import Spread
 from vaxseq.convert.lattice import EXACT_INTEGER, join
 
 _MOST_ODD = 20  # distinct values that don't fit; more of them are another kind of column
 _FIRST = 64
+_ENOUGH = 10  # values that leave no doubt
 _LEAST_SHARE = 0.9  # of the cells that must fit, so that the others are worth a word
 _NO_MARKS = pa.nulls(0, pa.string())  # pa.array would import pandas
 _PLAIN = {".": r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$", ",": r"^[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?$"}
@@ -92,11 +94,13 @@ class FormDetector:
     """A column's distinct values, told bit by bit, and the forms that are left."""
 
     def __init__(
-        self, nulls: tuple[str, ...], decimal: str, *, delimiter: str, of: tuple[str, ...], words: bool
-    ) -> None:
+        self, nulls: tuple[str, ...], decimal: str, *, delimiter: str, of: tuple[str, ...], words: bool,
+        dates: bool = False,
+    ) -> None:  # fmt: skip
+        """``dates``: the column's name says that it has such."""
         self._nulls = pa.array(nulls, pa.string())
         self._words = pa.array(WORDS if words else (), pa.string())
-        self.decimal, self.delimiter = decimal, delimiter
+        self.decimal, self.delimiter, self._dates = decimal, delimiter, dates
         self.candidates = [Candidate(form) for form in forms().values() if form.of in of]
         self.plain = True  # no cell but plain numbers
         self.marked = False  # some number has a mark that no parser reads: thousands, another decimal mark
@@ -165,12 +169,25 @@ class FormDetector:
         ]  # fmt: skip
         return sorted(found, key=lambda one: (sum(one.odd.values()), one.form.name != "decimal_point"))
 
+    def _has_rules_alone(self, one: Candidate) -> bool:
+        """Whether dashes of three and more stand for the few numbers that are missing: no nought is written so."""
+        few = sum(self.signs.values()) * _ENOUGH <= one.fitting
+        return few and all(set(word) == {"-"} and len(word) > 2 for word in self.signs)
+
+    def said_of_signs(self) -> str:
+        """What a notice says of marks that were taken for missing values."""
+        return "read as missing: " + ", ".join(f"{word!r} {count:,} times" for word, count in self.signs.items())
+
     def certain(self) -> Candidate | None:
         """The one form that leaves no doubt."""
         left = self.left()
-        if len(left) != 1 or self.signs or left[0].loose:
+        if len(left) != 1:
             return None
         (one,) = left
+        if one.loose and not (one.form.name == "months" and self._dates and one.fitting >= _ENOUGH):
+            return None
+        if self.signs and not (one.form.of == "numbers" and self._has_rules_alone(one)):
+            return None
         if one.form.of == "numbers" and not self.plain:
             listed = one.form.name == "decimal_comma" and (self.delimiter == "," or not pa.types.is_floating(one.kind))
             return None if one.affix is not None or listed else one
@@ -187,6 +204,7 @@ class Subject:
     delimiter: str
     of: tuple[str, ...]
     words: bool
+    is_filtered: bool = False  # rows are chosen by its values as they are read
 
     def glance(self, values: pa.Array) -> bool:
         """Whether some form may be the column's, by its first distinct values: most text needs a few of them."""
@@ -199,7 +217,10 @@ class Subject:
 
     def look(self) -> FormDetector:
         """A new look at it."""
-        return FormDetector(self.nulls, self.decimal, delimiter=self.delimiter, of=self.of, words=self.words)
+        dates = says_date(self.source_name)
+        return FormDetector(
+            self.nulls, self.decimal, delimiter=self.delimiter, of=self.of, words=self.words, dates=dates
+        )
 
 
 def read_column(name: str, cells: pa.Array, kind: pa.DataType) -> pa.Array:

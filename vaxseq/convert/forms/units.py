@@ -17,19 +17,28 @@ _ALONE = frozenset((
     "EUR", "GBP", "CHF", "JPY", "dBA", "inHg", "mmHg", "inch", "inches", "days", "weeks", "months", "years",
     "deg", "degC", "degF", "lux", "NTU", "PSU", "DU",
 ))  # fmt: skip
+_POWER = re.compile(r"(?<=[A-Za-z])-[1-4](?!\d)[_ .]?|(?<=[A-Za-z])_(?=[A-Za-z]+-[1-4])")
 _PRODUCT = re.compile(r"[/*·.^ ]|(?<=[A-Za-z])-(?=1|2|3)")
 
 
 def is_unit(word: str) -> bool:
     """Whether the word is a unit, or a product of units: kWh, m/s, µg/m³, W m-2.
 
-    >>> [is_unit(one) for one in ("kWh", "µg/m³", "$", "n", "st")]
-    [True, True, True, False, False]
+    >>> [is_unit(one) for one in ("kWh", "µg/m³", "$", "n", "st", "Wm-2", "pier-2")]
+    [True, True, True, False, False, True, False]
     """
     if word in _ALONE or word == "" or unicodedata.category(word[-1]) == "Sc":
         return True
     parts = [part for part in _PRODUCT.split(word) if part]
-    return bool(parts) and all(_is_factor(part) for part in parts)
+    return bool(parts) and (all(_is_factor(part) for part in parts) or _has_powers(word))
+
+
+def _has_powers(word: str) -> bool:
+    """Whether powers below nought tell a word for a product without marks: Wm-2, umolm-2s-1, umol_m-2_s-1."""
+    parts = [part for part in _POWER.split(word) if part]
+    return len(parts) < len(word) and _POWER.search(word) is not None and all(
+        any(_is_factor(part[:at]) and _is_factor(part[at:]) for at in range(len(part))) for part in parts
+    )  # fmt: skip
 
 
 def _is_factor(part: str) -> bool:

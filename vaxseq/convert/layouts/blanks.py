@@ -6,9 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from vaxseq.convert.layouts.head import is_rule
+
 WHITESPACE = "whitespace"  # the option's value
 _RUN = re.compile(rb"[ \t]+")
 _EDGES = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
+_NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?")
+_VALUE = re.compile(rb"[-+0-9.eE:/]+")
 _LEAST_SHARE = 0.95
 _LINES = 200
 _EVIDENCE = 10  # lines that must agree
@@ -33,7 +37,8 @@ def tabbed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def parted_by_blanks(head: bytes) -> int:
     """How many fields nearly all lines have when blanks part them; 0 where that tells nothing."""
-    counts = [len(line.split()) for line in head[: 1 << 16].splitlines()[:_LINES] if line.strip()]
+    told = [line for line in head[: 1 << 16].splitlines() if line.strip() and line[:1] != b"#"][:_LINES]
+    counts = [len(line.split()) for line in told]
     if len(counts) < 3:
         return 0
     width = Counter(counts).most_common(1)[0][0]
@@ -41,17 +46,31 @@ def parted_by_blanks(head: bytes) -> int:
     most = next(
         (at for number, at in enumerate(places) if len(places) - number >= _LEAST_SHARE * (len(counts) - at)), 0
     )  # after a title
-    lines = [line for line in head[: 1 << 16].splitlines()[:_LINES] if line.strip()][most:]
-    numbers = [re.fullmatch(rb"[-+0-9.eE:/]+", word) is not None for line in lines[1:] for word in line.split()]
-    return width if width > 1 and len(lines) > 2 and sum(numbers) * 2 > len(numbers) else 0
+    lines = told[most:]
+    numbers = [_VALUE.fullmatch(word) is not None for line in lines[1:] for word in line.split()]
+    return width if width > 1 and len(lines) > 2 and sum(numbers) * 2 >= len(numbers) else 0
 
 
 def surely_parted(head: bytes, width: int) -> bool:
     r"""Whether every line of the first ones has so many fields between blanks, and they are no groups of thousands.
 
+    Lines above them may be others, if what is below are numbers for the most part; two fields are numbers, both.
+
     >>> surely_parted(b"1 2.5 3\n" * 20, 3), surely_parted(b"1 250 300\n" * 20, 3)
+    (True, False)
+    >>> surely_parted(b"113225.5  1237\n" * 20, 2), surely_parted(b"2021-01-01 00:00\n" * 20, 2)
     (True, False)
     """
     lines = [line.split() for line in head[: 1 << 16].splitlines()[:-1] if line.strip() and line[:1] != b"#"]
-    grouped = all(re.fullmatch(rb"\d{3}", word) for words in lines[1:] for word in words[1:])
-    return width > 2 and len(lines) > _EVIDENCE and all(len(words) == width for words in lines) and not grouped
+    lines = [words for words in lines if not is_rule([word.decode("latin-1") for word in words])]
+    others = [place for place, words in enumerate(lines) if len(words) != width]
+    start = others[-1] + 1 if others else 0
+    rows = lines[start + 1 :]  # the first of them may be the names
+    if width < 2 or len(rows) < _EVIDENCE:
+        return False
+    pattern = _NUMBER if width == 2 else _VALUE
+    numbers = [pattern.fullmatch(word) is not None for words in rows for word in words]
+    grouped = all(re.fullmatch(rb"\d{3}(?:[.,]\d+)?" if width == 2 else rb"\d{3}", word) for words in rows
+                  for word in words[1:])  # fmt: skip
+    enough = all(numbers) if width == 2 else not start or sum(numbers) * 2 > len(numbers)
+    return enough and not grouped

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from vaxseq.convert.layouts.blanks import parted_by_blanks
+from vaxseq.convert.layouts.evidence import EVIDENCE
+from vaxseq.convert.layouts.head import is_value
+
 _CANDIDATES = ";\t|,"  # in this order where they are equally good: a comma may be a decimal mark
 _LINES = 100
 _SEP = re.compile(rb"\s*\"?sep=(.)\"?[ \t]*\r?(?:\n|$)", re.IGNORECASE)
@@ -31,6 +35,8 @@ def sniff(head: bytes, path: str, quote: str | None) -> str:
     if not lines:
         return ","
     best, score = ",", (0.0, 0)
+    commas = Counter(line.count(b",") for line in lines)
+    always = len(commas) == 1 and max(commas) > 1  # by them all lines, the header too, are of one width
     for candidate in _CANDIDATES:
         counts = Counter(line.count(candidate.encode()) for line in lines)
         width, often = max(
@@ -40,6 +46,26 @@ def sniff(head: bytes, path: str, quote: str | None) -> str:
         better = steady[0] > score[0] + 0.05 or (
             steady[0] > score[0] - 0.05 and steady[1] > score[1] and candidate != ","
         )
+        if width == 1 and always and candidate.encode() not in lines[0]:
+            continue  # it ends the rows
         if width and better:
             best, score = candidate, steady
     return best
+
+
+def is_table(head: bytes) -> bool:
+    r"""Whether text is a table and nothing else: more than half its lines are of one width, and those hold values.
+
+    >>> is_table(b"# PIER\nt;v\n" + b"1;2.5\n" * 20), is_table(b"import re, sys\n" * 20)
+    (True, False)
+    """
+    lines = [line for line in head.splitlines()[:-1] if line.strip()]
+    if len(lines) <= EVIDENCE:
+        return False
+    if parted_by_blanks(head):
+        return True
+    mark = sniff(head, "", '"').encode()
+    width, often = Counter(line.count(mark) for line in lines).most_common(1)[0]
+    cells = [cell.decode("latin-1") for line in lines if line.count(mark) == width for cell in line.split(mark)]
+    values = sum(is_value(cell.strip(' "')) for cell in cells)
+    return width > 0 and often > EVIDENCE and often * 2 > len(lines) and values * 2 > len(cells)

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from vaxseq.convert.forms.units import is_unit
-from vaxseq.convert.layouts.evidence import agree, goes_up, has_values_alone, is_axis, value_columns
-from vaxseq.convert.layouts.head import Record, is_blank, is_value
+from vaxseq.convert.layouts.blocks import several_tables
+from vaxseq.convert.layouts.evidence import agree, are_row_numbers, goes_up, has_values_alone, is_row, value_columns
+from vaxseq.convert.layouts.first_values import start_and_rate
+from vaxseq.convert.layouts.head import Record, is_blank, is_rule, is_value
 from vaxseq.convert.layouts.oddity import Oddity
 from vaxseq.convert.layouts.preamble import header_below, next_table, other_width
 
 _MOST_UNITS = 3
-_WHOLE = re.compile(r"[+-]?\d+$")
 _LONGEST_UNIT = 16
 _YEAR = re.compile(r"(?:18|19|20)\d\d$")
 _INFINITE = re.compile(r"[+-]?inf(inity)?$", re.IGNORECASE)
@@ -22,20 +23,28 @@ _MOST_HEADERS = 4
 _RDB = re.compile(r"\d{1,3}[sdnSDN]$")  # widths and kinds of columns below the names of USGS's files
 
 
-def diagnose(records: Sequence[Record], *, whole: bool = False) -> Oddity | None:
-    """The first oddity of records of which the first is taken for the header; ``whole``: they are all of the file."""
-    filled = [one for one in records if one.stop > one.start]
+def diagnose(records: Sequence[Record], *, whole: bool = False, one: bool = False) -> Oddity | None:
+    """The first oddity of records of which the first is taken for the header.
+
+    ``whole``: they are all of the file. ``one``: there is one table in it.
+    """
+    filled = [line for line in records if line.stop > line.start and not is_rule(line.fields)]
     if len(filled) < 2:
         return None
     checks = (
-        lambda lines: other_width(lines, diagnose, whole=whole), _in_single_quotes, _many_headers,
-        lambda lines: header_below(lines, diagnose), next_table, _twice, _names_are_data,
+        lambda lines: None if one else several_tables(lines), start_and_rate,
+        lambda lines: other_width(lines, _diagnose_one, whole=whole), _in_single_quotes, _many_headers,
+        lambda lines: header_below(lines, _diagnose_one), next_table, _twice, _names_are_data,
         _text_above_numbers, _words_again, _axis_or_row,
     )  # fmt: skip
     for check in checks:
         if (found := check(filled)) is not None:
             return found
     return None
+
+
+def _diagnose_one(records: Sequence[Record]) -> Oddity | None:
+    return diagnose(records, one=True)
 
 
 def _in_single_quotes(filled: Sequence[Record]) -> Oddity | None:
@@ -73,8 +82,12 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
                 is_blank(cell) for cell in second.fields[1:]
             ) and (below is None or below.certain)  # fmt: skip
             return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
-                          (filled[0].line + 1, second.line + 1), True, certain=certain)  # fmt: skip
-    return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True)
+                          (filled[0].line + 1, second.line + 1), True, certain=certain,
+                          asks=len(value_columns(rows)) < 2 or (below is not None and below.asks))  # fmt: skip
+    rows = [one.fields for one in filled[1:]]
+    named = _counts_rows(filled) or not any(is_value(name) or is_blank(name) for name in names)
+    certain = named and agree(filled, len(names)) and any(has_values_alone(rows, at) for at in value_columns(rows))
+    return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True, certain=certain)
 
 
 def _many_headers(filled: Sequence[Record]) -> Oddity | None:
@@ -122,17 +135,32 @@ def different(names: Sequence[str]) -> list[str]:
 def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
     """A first line that is a row like the others."""
     names = _names(filled[0])
-    if not _above_values(filled) or goes_up(names):
+    above = _above_values(filled)
+    if not above or goes_up(names) or _counts_rows(filled) or _are_years(filled, above):
         return None
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
     sure = sum(map(is_value, names)) * 2 >= len(names)
-    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=sure, certain=_is_row(filled))
+    certain, asks = _is_row(filled), not names[0]  # a blank first name is more often one above row numbers
+    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=sure, asks=asks, certain=certain)
+
+
+def _counts_rows(filled: Sequence[Record]) -> bool:
+    """Whether the first column counts the rows below a first line that says nothing of it."""
+    cells = [one.fields[0].strip() for one in filled[1:] if one.width == filled[0].width]
+    return not filled[0].fields[0].strip() and are_row_numbers(cells)
+
+
+def _are_years(filled: Sequence[Record], above: Sequence[str]) -> bool:
+    """Whether numbers beside words are years, as columns are named, and what stands below them isn't."""
+    rows = [one.fields for one in filled[1:] if one.width == filled[0].width]
+    below = [row[place].strip() for row in rows for place, name in enumerate(filled[0].fields) if name.strip() in above]
+    return len(above) < filled[0].width and all(map(_YEAR.match, above)) and not all(map(_YEAR.match, below))
 
 
 def _axis_or_row(filled: Sequence[Record]) -> Oddity | None:
     """Names that go up as an axis does, and may be a row all the same; years beside a word are none."""
     names = _names(filled[0])
-    above = _above_values(filled)
+    above = [] if _counts_rows(filled) else _above_values(filled)
     if not above or not goes_up(names) or (len(above) < len(names) and all(map(_YEAR.match, above))):
         return None
     said = f"the names are numbers that go up, {', '.join(names[:4])}; header=False takes them for a row"
@@ -152,11 +180,8 @@ def _above_values(filled: Sequence[Record]) -> list[str]:
 
 
 def _is_row(filled: Sequence[Record]) -> bool:
-    """Whether the first line can be nothing but a row: numbers or times as below, a fraction or time among them."""
-    names, rows = filled[0].fields, [one.fields for one in filled[1:]]
-    alike = agree(filled, len(names)) and all(has_values_alone(rows, place) for place in range(len(names)))
-    told = len(names) > 1 and all(map(is_value, names)) and any(not _WHOLE.match(name.strip()) for name in names)
-    return alike and told and not is_axis(names)
+    """Whether the first line can be nothing but a row."""
+    return agree(filled, filled[0].width) and is_row(filled[0].fields, [one.fields for one in filled[1:]])
 
 
 def _words_again(filled: Sequence[Record]) -> Oddity | None:
@@ -193,13 +218,14 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
         shown = ", ".join(above[0].fields[:4]) + (", ..." if above[0].width > 4 else "")
         blank = any(not name.strip() for place, name in enumerate(header.fields) if place in columns)
         if count == 1 and (blank or max(map(len, cells)) > _LONGEST_UNIT):
-            return Oddity(f"line {lines[0]} looks like a second line of names: {shown}", {"header_rows": 2}, lines)
+            said = f"line {lines[0]} looks like a second line of names: {shown}"
+            return Oddity(said, {"header_rows": 2}, lines, asks=not blank)
         return Oddity(
             f"line {lines[0]} looks like units, not like a row: {shown}",
             {"units_rows": count},
             lines,
-            sure=len(columns) > 1,
-            certain=_are_units(above, rows, columns) and agree([header, *filled[1 + count :]], header.width),
+            asks=not (known := _are_units(above, rows, columns)),
+            certain=known and agree([header, *filled[1 + count :]], header.width),
         )
     return None
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
 
 EVIDENCE = 10  # rows that must all agree before a layout is certain
+_WHOLE = re.compile(r"[+-]?\d+$")
 _PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?$")
 
 
@@ -25,6 +26,48 @@ def is_header(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     differ = len({told[0].strip(), *names}) > len(names) if told else False
     behind = any(not is_blank(cell) for row in rows for cell in row[len(told) :])
     return differ and not behind and not any(map(is_value, told)) and not any(map(is_blank, names)) and columns != []
+
+
+def holds_values(one: Record) -> bool:
+    """Whether most of what a line of several fields says is numbers and times; of a name and a value, it isn't."""
+    told = [cell for cell in one.fields if not is_blank(cell)]
+    values = sum(map(is_value, told)) * 2
+    return one.width > 1 and bool(told) and (values > len(told) or (values == len(told) and is_value(told[0])))
+
+
+def is_row(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a line is like these rows: numbers or times as they have, a fraction or time among them, and their words.
+
+    >>> is_row(["PIER", "1.5", "2"], [["PIER", "2.5", "3"], ["PIER", "4.5", "7"]])
+    True
+    """
+    words = {place for place in range(len(fields)) if not has_values_alone(rows, place)}
+    again = all(sum(row[place] == fields[place] for row in rows) * 2 > len(rows) for place in words)
+    values = [cell for place, cell in enumerate(fields) if place not in words]
+    told = len(values) > 1 and all(map(is_value, values)) and any(not _WHOLE.match(cell.strip()) for cell in values)
+    return again and told and not is_axis(fields)
+
+
+def names_an_axis(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a line of words and of numbers that go up is one of names: a word stands above numbers or times alone.
+
+    >>> names_an_axis(["day", "0.5", "1.5", "2.5"], [["2021-01-01", "7", "8", "9"]])
+    True
+    """
+    words = [place for place, cell in enumerate(fields) if not is_value(cell) and not is_blank(cell)]
+    differ = len({cell.strip() for cell in fields}) == len(fields)
+    above = any(has_values_alone(rows, place) and any(not is_blank(row[place]) for row in rows) for place in words)
+    return differ and is_axis(fields) and bool(rows) and above
+
+
+def are_row_numbers(cells: Sequence[str]) -> bool:
+    """Whether cells count the rows, from 0 or 1.
+
+    >>> are_row_numbers(["0", "1", "2"]), are_row_numbers(["1.0", "2.0"]), are_row_numbers(["3", "4"])
+    (True, True, False)
+    """
+    numbers = [float(cell) for cell in cells if _PLAIN.match(cell)]
+    return len(cells) > 1 and any(numbers == [*range(low, low + len(cells))] for low in (0, 1))
 
 
 def has_values_alone(rows: Sequence[Sequence[str]], place: int) -> bool:

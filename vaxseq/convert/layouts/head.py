@@ -15,6 +15,7 @@ _TIME = re.compile(
     r"|[A-Z][a-z]{2,8}\.? \d{1,2}, ?\d{4}\b|\d{8}[T_ :-]\d{4}|\d{4}-?W\d{2}"
 )
 _IN_BRACKETS = re.compile(r".\s*(\[[^\[\]]{1,16}\]|\([^()]{1,16}\))\s*$")
+_RULE = re.compile(r"[-=*_~+|]+$")
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "--", "?"))
 
 
@@ -47,6 +48,16 @@ def is_value(cell: str) -> bool:
     """Whether a cell looks like a number or a time: data, not a name."""
     cell = cell.strip()
     return bool(_NUMBER.match(cell) or _TIME.match(cell))
+
+
+def is_rule(fields: Sequence[str]) -> bool:
+    """Whether a line is drawn by dashes or their kin under a header.
+
+    >>> is_rule(["-----"]), is_rule(["---", "==="]), is_rule(["-", "-"]), is_rule(["***", ""])
+    (True, True, False, True)
+    """
+    told = [cell.strip() for cell in fields if cell.strip()]
+    return bool(told) and all(_RULE.match(cell) for cell in told) and max(map(len, told)) > 2
 
 
 def is_blank(cell: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vaxseq.convert.layouts.head import Record
+
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
@@ -18,4 +20,6 @@ class Oddity:
     lines: tuple[int, ...]  # counted from 1
     stops: bool = False
     sure: bool = True  # the options lose no row
+    asks: bool = False  # another reading fits as well: offered, and taken by nobody but who reads it
     certain: bool = False
+    ends: Record | None = None  # begins what stands below the one that the options read

@@ -12,9 +12,12 @@ from vaxseq.convert.layouts.evidence import (
     agree,
     are_names,
     filled_fields,
+    holds_values,
     is_axis,
     is_header,
     is_padded,
+    is_row,
+    names_an_axis,
     value_columns,
 )
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
@@ -31,7 +34,8 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
     first, rest = filled[0], filled[1:]
     widths = Counter(one.width for one in rest)
     remarks = widths.pop(1, 0) if first.width == 1 else 0  # of these there may be more than of rows
-    width, often = widths.most_common(1)[0] if widths else (0, 0)
+    valued = Counter(one.width for one in rest if holds_values(one) and one.width in widths)
+    width, often = max(widths.items(), key=lambda item: (valued[item[0]], item[1]), default=(0, 0))
     if width < 2 or width == first.width or often < 2:
         return None
     at = _first_of_most(filled, width, whole=whole)
@@ -65,15 +69,18 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
     left_out, at, body = body[:lower], at + lower, body[lower:]
     start = filled[at]
     options = {"skip_rows": start.line, **({"skip_footer": footer} if footer else {})}
-    agreed = footer == 0 and at <= len(body) and agree(body, width) and all(map(_is_remark, left_out))
+    agreed = footer == 0 and _is_above(filled, at, body) and agree(body, width) and all(map(_is_remark, left_out))
     told = [cell for cell in start.fields if cell.strip()]
-    if sum(map(is_value, told)) * 2 > len(told):
-        certain = agreed and all(map(is_value, told)) and not is_axis(told)
+    asks = False
+    is_named = names_an_axis(start.fields, [one.fields for one in body[1:] if one.width == width])
+    if sum(map(is_value, told)) * 2 > len(told) and not is_named:
+        plain = all(map(is_value, told)) and not is_axis(told)
+        certain = agreed and (plain or is_row(start.fields, [one.fields for one in body[1:]]))
         if (said_above := names_in(filled[at - 1], width)) is not None:
             options |= {"header": False, "names": said_above}
             certain &= are_sure(filled[at - 1], said_above)
         elif (blanks := _parted_by_blanks(filled[at - 1], body)) is not None:
-            options, certain = blanks, False
+            options, certain = blanks, agreed and _has_numbers_alone(body)
         else:
             options["header"] = False
             certain &= not _may_name(filled[at - 1])
@@ -84,19 +91,21 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
             options |= more.options
             above = more.options.get("header_rows", 1) + more.options.get("units_rows", 0)
             certain &= more.certain
+            asks = more.asks
         else:
             certain &= more is None
-        certain = certain and is_header(start.fields, [one.fields for one in body[above:]])
+        certain = certain and (is_named or is_header(start.fields, [one.fields for one in body[above:]]))
     fields = "field" if first.width == 1 else "fields"
     said = f"line {first.line + 1} has {first.width} {fields}, the lines from {start.line + 1} on have {width}"
     lines = first.line + 1, start.line + 1
     lost = [one for one in filled[:at] if one.width > 1 and all(map(is_value, one.fields)) and "header" in options]
+    lost = [] if "names" in options else lost  # above names it is none of their rows
     if lost:
         said += f"; line {lost[0].line + 1} may be a row, and skip_rows would lose it"
     elif "header" in options and 1 < first.width < width and at == 1 and _is_words(first) and first.width * 2 > width:
         names = [*first.fields, *(f"column_{place}" for place in range(first.width, width))]
         options, certain = {"names": names}, False
-    return Oddity(said, options, lines, True, sure=not lost, certain=certain and not lost)
+    return Oddity(said, options, lines, True, sure=not lost, asks=asks, certain=certain and not lost)
 
 
 def _first_of_most(filled: Sequence[Record], width: int, *, whole: bool) -> int | None:
@@ -110,6 +119,11 @@ def _first_of_most(filled: Sequence[Record], width: int, *, whole: bool) -> int 
             if sum(one.width == width for one in body) >= _MOST * len(body):
                 return place
     return None
+
+
+def _is_above(filled: Sequence[Record], at: int, body: Sequence[Record]) -> bool:
+    """Whether the lines before ``at`` are fewer than the rows, or none of them has their width."""
+    return at <= len(body) or all(one.width != body[0].width for one in filled[:at])
 
 
 def _header_among(body: Sequence[Record]) -> int:
@@ -177,6 +191,10 @@ def _parted_by_blanks(head: Record, body: Sequence[Record]) -> dict[str, Any] | 
     return {"delimiter": WHITESPACE, "skip_rows": head.line} if alike else None
 
 
+def _has_numbers_alone(body: Sequence[Record]) -> bool:
+    return all(is_value(word) for one in body for word in " ".join(one.fields).split())
+
+
 def _ragged_header(filled: Sequence[Record], at: int, body: Sequence[Record]) -> Oddity | None:
     """Names right above rows that go on with blank fields, or that do so themselves."""
     head, rows = filled[at - 1], [one.fields for one in body if one.width == body[0].width]
@@ -195,7 +213,7 @@ def _ragged_header(filled: Sequence[Record], at: int, body: Sequence[Record]) ->
         options["skip_rows"] = head.line
     said = f"the header on line {head.line + 1} has {head.width} fields, the lines below {width}; the others are blank"
     lines = head.line + 1, body[0].line + 1
-    return Oddity(said, options, lines, True, certain=at <= len(body) and agree(body, width))
+    return Oddity(said, options, lines, True, certain=_is_above(filled, at, body) and agree(body, width))
 
 
 def header_below(filled: Sequence[Record], inner: Diagnose) -> Oddity | None:
@@ -224,15 +242,20 @@ def header_below(filled: Sequence[Record], inner: Diagnose) -> Oddity | None:
     options: dict[str, Any] = {"skip_rows": second.line}
     certain = padded and at <= len(rows) and all(is_padded(one.fields) for one in filled[:at])
     certain &= agree(filled[at:], second.width) and is_header(second.fields, rows)
-    if (more := inner(filled[at:])) is not None and set(more.options) <= {"units_rows", "header_rows"}:
+    if _has_units(more := inner(filled[at:])):
         options |= more.options
         certain &= more.certain
+    elif more is not None and set(more.options) == {"names"}:
+        options |= more.options
+        certain = False
     else:
         certain &= more is None
     shown = ", ".join(second.fields[:4]) + (", ..." if second.width > 4 else "")
     return Oddity(
         f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
-        (first.line + 1, second.line + 1), any(one.width != first.width for one in filled[:at]), certain=certain,
+        (first.line + 1, second.line + 1), "names" in options or any(one.width != first.width for one in filled[:at]),
+        certain=certain,
+        asks=_has_units(more) and more.asks,
     )  # fmt: skip
 
 
@@ -250,5 +273,5 @@ def next_table(filled: Sequence[Record]) -> Oddity | None:
         rows = [row.fields[: len(names)] for row in filled[place + 1 :] if row.width == one.width]
         if are_names(first.fields) and value_columns(rows) and any(map(is_value, filled[1].fields)):
             said = f"another table begins on line {one.line + 1}, with names of its own: {', '.join(names[:4])}"
-            return Oddity(said, {"skip_rows": one.line}, (one.line + 1,), True)
+            return Oddity(said, {"skip_rows": one.line}, (one.line + 1,), True, asks=True)
     return None

@@ -25,6 +25,7 @@ class Source:
     path: str | None = None
     data: Any = field(default=None, compare=False)
     partitions: tuple[tuple[str, str], ...] = ()
+    is_guess: bool = field(default=False, compare=False)  # the format, told by the content
 
     @property
     def restartable(self) -> bool:

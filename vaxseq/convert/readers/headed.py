@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from vaxseq.convert.layouts.blanks import WHITESPACE, parted_by_blanks, surely_parted
+from vaxseq.convert.layouts.blocks import tables
 from vaxseq.convert.layouts.delimiter import sniff, told
 from vaxseq.convert.layouts.diagnosis import diagnose, different
 from vaxseq.convert.layouts.footer import last_lines
-from vaxseq.convert.layouts.head import Record, is_value, read_head, skipped
+from vaxseq.convert.layouts.head import Record, is_rule, is_value, read_head, skipped
 from vaxseq.convert.layouts.oddity import Oddity
 from vaxseq.convert.layouts.preamble import are_sure, names_in
 from vaxseq.convert.readers import scan
@@ -25,7 +26,7 @@ from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.dataset.notice import Notice
 from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
-_LOOK, _RECORDS = 1 << 16, 120  # bytes and records that a look at the layout takes
+_LOOK, _RECORDS, _MORE = 1 << 16, 120, 400  # bytes and records that a look at the layout takes
 _MOST_FOOTER = 50  # lines
 _HEADER = frozenset(("header", "header_rows", "units_rows", "names"))  # who gives one says how the header stands
 _JSON = re.compile(rb"\s*\[?\s*\{\s*\"[^\"\n]*\"\s*:")
@@ -59,6 +60,9 @@ class HeadedReader(TextReader):
         self._given = frozenset(key for key, value in options.items() if value is not None)
         self._bytes_of_marks = (ord(quote) if quote else None, ord(escape) if escape else None)
         self._header: bytes | None = None
+        if self.source.is_guess:
+            said = "the suffix is no format's, and the text a table; read so, as with format='csv'"
+            self.notices.append(Notice(None, said, (), {}, lossless=True))
         try:
             self._names, self._units, self.body_start, self.body_line = self._laid_out(self._head())
         except _PartedByBlanksError as parted:
@@ -103,7 +107,7 @@ class HeadedReader(TextReader):
         )  # fmt: skip
         ends = bool(records) and not self._is_cut(head) and not head[records[-1].stop :].strip()
         kept = [records[at], *records[at + 1 + remarks :]] if remarks else records[at:]
-        odd = diagnose(kept, whole=ends) if self._by_itself else None
+        odd = diagnose(kept, whole=ends, one="header" in self._given) if self._by_itself else None
         if odd is not None and odd.options == {"header": False} and at:  # comments above may have the names
             names = names_in(records[at - 1], records[at].width)
             more = {"names": names} if names is not None else {}
@@ -121,11 +125,15 @@ class HeadedReader(TextReader):
                     f"{self.where}: {said}. Pass delimiter='whitespace'.", options={"delimiter": WHITESPACE}
                 )
             self.notices.append(Notice(None, said, (), {"delimiter": WHITESPACE}, lossless=True))
+            if odd is not None:
+                self._tell(odd)
         elif odd is not None and odd.certain and not self._given & (_HEADER | odd.options.keys()):
+            if "delimiter" in odd.options:  # the text is to be opened anew for that
+                raise _PartedByBlanksError("blanks part every line alike")
             self._take(odd)
             return self._laid_out(head)
         elif odd is not None and (odd.stops or not self._given & odd.options.keys() & _HEADER):
-            self._tell(odd)
+            self._tell(self._ended(odd, head))
         named = at < len(records) and found.header is records[at] and self.set["comment"] is None
         if named and (bare := found.names[0].removeprefix("#").strip()) and (at > 0 or found.names[0][:2] == "# "):
             units = {bare if name == found.names[0] else name: unit for name, unit in found.units.items()}
@@ -139,7 +147,7 @@ class HeadedReader(TextReader):
         start = records[at].start if at < len(records) else len(head)
         if remarks:
             taken = records[at : at + 1 + remarks]
-            told = f"the lines below the header that begin with # were left out: {records[at + 1].line + 1} to "
+            told = f"the remarks and rules below the header were left out: lines {records[at + 1].line + 1} to "
             self.notices.append(Notice(None, f"{told}{taken[-1].line + 1}", (), {}, lossless=True))
         if taken:
             start = self._after(head, taken[-1].stop)
@@ -150,7 +158,12 @@ class HeadedReader(TextReader):
         if not self._by_itself or self.set["comment"] is not None or len(records) < 3 or records[0].width < 2:
             return 0
         width = records[0].width
-        found = [*takewhile(lambda one: head[one.start : one.start + 1] == b"#" and one.width != width, records[1:])]
+        found = [
+            *takewhile(
+                lambda one: (head[one.start : one.start + 1] == b"#" and one.width != width) or is_rule(one.fields),
+                records[1:],
+            )
+        ]
         rest = records[1 + len(found) :]
         return len(found) if rest and all(one.width in (0, width) for one in rest) else 0
 
@@ -182,8 +195,12 @@ class HeadedReader(TextReader):
             fields = self._fields(head[start:stop]) if stop > start else []
             found.append(Record(start, stop, line + lines, fields))
             remarks += head[start : start + 1] == b"#"
-            if len(found) > self.set["skip_rows"] + remarks + _RECORDS:
-                return found, True
+            if len(found) > (most := self.set["skip_rows"] + remarks + _RECORDS):
+                width = found[-1].width
+                if width > 1 and all(one.width == width for one in found[-_RECORDS // 2 :]):
+                    return found, True
+                if len(found) > most + _MORE:  # lines that tell about the file go on for long
+                    return found, True
         return found, first + look >= len(head)
 
     def _before(self, records: list[Record], head: bytes) -> int:
@@ -212,10 +229,24 @@ class HeadedReader(TextReader):
     def remedy(self, raw: str) -> dict[str, Any]:
         if self.set["skip_footer"]:
             return {}
+        head = self._head()
+        if not self._is_cut(head) and (next_one := self._next_table(head, raw)) is not None:
+            return {"skip_footer": _filled_lines(head[next_one:])}
         lines = last_lines(self.tail(_LOOK), _MOST_FOOTER)
         footer = [*takewhile(lambda line: len(self._fields(line)) != len(self._names), lines)]
         among = raw.strip() in {line.decode(errors="replace").strip() for line in footer}
         return {"skip_footer": len(footer)} if among and len(footer) < len(lines) else {}
+
+    def _next_table(self, head: bytes, raw: str) -> int | None:
+        """Where what stands between the first table and another begins, if this line is of it."""
+        data = np.frombuffer(head, np.uint8)[self.body_start :]
+        spans = [*scan.records(data, self.dialect, skip_blank=True)]
+        filled = [Record(start, stop, line, self._fields(bytes(data[start:stop]))) for start, stop, line in spans]
+        if len(found := tables(filled)) < 2:
+            return None
+        among = filled[found[0].stop : found[1].start]
+        lines = {bytes(data[one.start : one.stop]).decode(errors="replace").strip() for one in among}
+        return self.body_start + among[0].start if raw.strip() in lines else None
 
     def _note_left_out(self, left: list[Record], rest: list[Record], head: bytes) -> None:
         """Notes lines above the header that begin with # and may be rows, being as wide."""
@@ -266,6 +297,15 @@ class HeadedReader(TextReader):
         said = f"{odd.message}; read so, as with {shown}; {undone}={self.options[undone]!r} has it not so"
         self.notices.append(Notice(None, said, tuple(f"line {line}" for line in odd.lines), {}, lossless=True))
 
+    def _ended(self, odd: Oddity, head: bytes) -> Oddity:
+        """The oddity of several tables with the option that leaves out what stands below one."""
+        if odd.ends is None:
+            return odd
+        if self._is_cut(head):
+            return replace(odd, message=f"{odd.message}, once the file ends before line {odd.ends.line + 1}")
+        below = _filled_lines(head[odd.ends.start :]) + self.set["skip_footer"]
+        return replace(odd, options={**odd.options, "skip_footer": below})
+
     def _tell(self, odd: Oddity) -> None:
         """Stops at what can't be read, and notes what can."""
         options = odd.options
@@ -274,9 +314,16 @@ class HeadedReader(TextReader):
             line = f"line {odd.lines[0]}"
             at = "" if odd.message.startswith(f"{line} ") else f"{line}: "  # what begins with its line says it once
             options = options if odd.sure else {}  # what loses a row is taken by nobody but who reads it
-            raise SchemaError(f"{self.where}: {at}{odd.message}. Pass {shown}.", options=options)
+            remedy = f" Pass {shown}." if shown else ""
+            raise SchemaError(f"{self.where}: {at}{odd.message}.{remedy}", options=options, lossless=not odd.asks)
         self.notices.append(
-            Notice(None, odd.message, tuple(f"line {line}" for line in odd.lines), options, lossless=odd.sure)
+            Notice(
+                None,
+                odd.message,
+                tuple(f"line {line}" for line in odd.lines),
+                options,
+                lossless=odd.sure and not odd.asks,
+            )
         )
 
     def _after(self, head: bytes, stop: int) -> int:
@@ -307,6 +354,10 @@ class HeadedReader(TextReader):
             "delimiter": chr(self.dialect.delimiter), "escapechar": self.set["escape"], "quotechar": quote or None,
             "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
         }  # fmt: skip
+
+
+def _filled_lines(content: bytes) -> int:
+    return sum(bool(line.strip()) for line in content.splitlines())
 
 
 def _is_json(head: bytes) -> bool:
