@@ -13,6 +13,9 @@ TORCH   ?= torch==2.13.0
 WORKERS ?= 2
 ARGS    ?=
 
+# What a process compiles is kept for the hundreds that the tests start, and for the next run.
+export PYTHONDONTWRITEBYTECODE =
+
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 

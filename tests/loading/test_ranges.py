@@ -66,10 +66,10 @@ def test_finite_values_beyond_the_type_are_refused_with_their_row(value, shuffle
     column = np.arange(4000.0)
     column[2345] = value
     message = rf"{str(value).replace('+', '.')} in row 2,345 doesn't fit float32"
-    data = vs.Sequence(vaex.from_arrays(a=column), inputs=["a"], batch_size=4, shuffle=shuffle)
+    data = vs.Sequence(vaex.from_arrays(a=column), inputs=["a"], batch_size=32, shuffle=shuffle)
     with pytest.raises(FeatureTypeError, match=message):
         list(data)
-    whole = vs.Sequence(vaex.from_arrays(a=column), inputs=["a"], batch_size=4, where="a < 1e30 and a > -1e30")
+    whole = vs.Sequence(vaex.from_arrays(a=column), inputs=["a"], batch_size=32, where="a < 1e30 and a > -1e30")
     assert sum(len(batch[0]) for batch in whole) == 3999
 
 

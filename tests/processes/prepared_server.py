@@ -8,6 +8,7 @@ program itself, so that each begins as a new interpreter would, but for what is 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -107,6 +108,8 @@ if __name__ == "__main__":
     del sys.path[0]
     for name in sys.argv[1:]:
         import_module(name)
+    gc.collect()
+    gc.freeze()  # or each fork would copy what it looks through for garbage
     assert threading.active_count() == 1, "a fork would lack the other threads"
     with socket.socket(fileno=os.dup(0)) as client:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
