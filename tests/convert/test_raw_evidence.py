@@ -200,5 +200,8 @@ def test_a_word_that_comes_again_is_no_footer(tmp_path: Path) -> None:
     rows = "".join(f"{'UN' if one in (20, 39) else one},{one}.5\n" for one in range(40))
     made, _ = converted(tmp_path, "id,v\n" + rows)
     assert made.notices[0].options == {"null_values": {"id": ["UN"]}}
+    other = "".join(f"{'UN' if one > 30 else f'{one:03d}'},{'UN' if one == 38 else one}\n" for one in range(40))
+    made, _ = converted(tmp_path, "id,v\n" + other)
+    assert made.notices[-1].options == {"null_values": {"v": ["UN"]}}  # the last row's is another column's
     made, _ = converted(tmp_path, "id,v\n" + rows.replace("UN,20", "20,20"))
     assert made.notices[0].options == {"skip_footer": 1}
