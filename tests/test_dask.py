@@ -22,6 +22,7 @@ from prepared import PreparedProcess, PreparedPython
 import vaxseq as vs
 from vaxseq.cli import main
 from vaxseq.errors import OptionError
+from vaxseq.loading.scatter.buckets import Buckets
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
@@ -193,6 +194,32 @@ def test_fit_and_materialize_with_a_worker_killed_halfway(tmp_path, monkeypatch,
             vs.materialize(frame, alone, tmp_path / "shared.h5", shuffle_seed=3, executor=executor, progress=False)
         assert killed
     assert contents(tmp_path / "shared.h5") == contents(tmp_path / "alone.h5")
+
+
+def test_a_scatter_with_a_worker_killed_halfway(tmp_path, monkeypatch, two_workers: Cluster) -> None:
+    x = np.random.default_rng(0).normal(size=(200_000, 4))
+    data = tmp_path / "a.arrow"
+    vs.convert({f"x{i}": column for i, column in enumerate(x.T)}, data, progress=False)
+    options = {"inputs": ["x0", "x1", "x2", "x3"], "batch_size": 5000, "shuffle": "global"}
+    alone = vs.Sequence(vs.open(data), **options)
+    expected = [np.asarray(alone.batch(0, index)[0]) for index in range(len(alone))]
+    put = [0]
+    real = Buckets.scatter
+
+    def counted(self: Any, *rest: Any) -> None:
+        real(self, *rest)
+        put[0] += 1
+
+    monkeypatch.setattr(Buckets, "scatter", counted)
+    monkeypatch.setenv("VAXSEQ_MEMORY", "2MB")
+    monkeypatch.setenv("VAXSEQ_SCRATCH", str(tmp_path))
+    with two_workers(tmp_path) as (address, workers), distributed.Client(address, set_as_default=False) as client:
+        shared = vs.Sequence(vs.open(data), **options, executor=client.get_executor())
+        with killed_when(workers[0], lambda: put[0] >= 4) as killed:
+            found = [np.asarray(shared.batch(0, index)[0]) for index in range(len(shared))]
+        assert killed, "the worker outlived the scatter"
+        assert len(client.scheduler_info()["workers"]) == 1
+    assert all((one == other).all() for one, other in zip(found, expected, strict=True))
 
 
 def contents(path: Path) -> dict[str, bytes]:

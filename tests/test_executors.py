@@ -88,8 +88,19 @@ def verify(data: Path, out: Path, executor: Any) -> Any:
     return vs.verify(data / "ds", executor=executor, progress=False)
 
 
+def scatter(data: Path, out: Path, executor: Any) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAXSEQ_MEMORY", "1MB")
+        patch.setenv("VAXSEQ_SCRATCH", str(out))
+        fitted = vs.FittedFeatures.load(data / "fitted.json")
+        train = vs.Sequence(data / "ds", fitted, shuffle="global", seed=2, batch_size=3000, executor=executor)
+        assert "scattered" in str(train)
+        batches = [train.batch(epoch, index) for epoch in (0, 1) for index in range(len(train))]
+    return [np.asarray(one).tobytes() for x, y in batches for one in (x["numbers"], x["city"], y)]
+
+
 VERBS: dict[str, Callable[[Path, Path, Any], Any]] = {
-    one.__name__: one for one in (convert, fit, split, materialize, explore, report, verify)
+    one.__name__: one for one in (convert, fit, split, materialize, explore, report, verify, scatter)
 }
 
 
@@ -168,6 +179,7 @@ EXECUTORS = {
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:(distributed|dask|tornado)")
 @pytest.mark.filterwarnings("ignore:Sending large graph:UserWarning")
 @pytest.mark.filterwarnings("ignore:os.fork")  # by Ray, where another test has begun JAX's threads
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # Ray's, on a busy machine
 @pytest.mark.parametrize("kind", EXECUTORS)
 def test_every_verb_gives_the_same_bits(kind, data, tmp_path, forkserver, monkeypatch) -> None:
     alone = {verb: told(verb, data, tmp_path / f"alone-{verb}", None, monkeypatch) for verb in VERBS}

@@ -56,6 +56,7 @@ def served(options: argparse.Namespace, **asked: Any) -> Figures:
     found: Figures = {"way": str(sequence._pipeline.way(sequence._plan))}
     for epoch, name in ((0, "first_epoch"), (1, "rows_s")):
         begun, rows, cpu = time.perf_counter(), 0, time.process_time()
+        sequence._epochs.whole.loader.expect(epoch, 0)  # as a fit does: nothing is gathered before the scatter
         for number in range(len(sequence)):
             rows += len(sequence.batch(epoch, number)[1]) * each
             if number in (0, 4):
@@ -150,7 +151,12 @@ def measure(options: argparse.Namespace, group: Group) -> dict[str, Figures]:
         command += ["--group", str(group.folder), "--batch", str(options.batch), "--rows", str(options.rows)]
         command += ["--seconds", str(options.seconds), "--limit-mb", str(options.limit_mb)]
         environment = os.environ | {"VAXSEQ_SCRATCH": str(options.folder)}
-        table[name] = peer(command, environment, options.seconds) if name in PEERS else of_child(command, environment)
+        if name in PEERS:
+            table[name] = attempt(command, environment, options.seconds + PATIENCE_S)
+        elif options.sizes:  # one that fails is not to take the others' figures with it
+            table[name] = attempt(command, environment, 2 * options.seconds + PATIENCE_S)
+        else:
+            table[name] = of_child(command, environment)
         peak = group.peak()
         table[name]["group_peak_mb"] = peak / 1e6 if peak else 0.0
         print(line(name, table[name], table), file=sys.stderr)
@@ -164,15 +170,15 @@ def of_child(command: list[str], environment: dict[str, str], limit_s: float | N
     return found
 
 
-def peer(command: list[str], environment: dict[str, str], seconds: float) -> Figures:
-    """The same of another loader, which may need more memory than there is, or a minute and more to begin."""
+def attempt(command: list[str], environment: dict[str, str], limit_s: float) -> Figures:
+    """The same of one that may need more memory than there is, or too long to begin."""
     failed = {"rows_s": math.nan, "rss_anon_mb": math.nan}
     try:
-        return of_child(command, environment, seconds + PATIENCE_S)
+        return of_child(command, environment, limit_s)
     except subprocess.CalledProcessError as error:
         return failed | {"way": f"ended by {error.returncode}"}
     except subprocess.TimeoutExpired:
-        return failed | {"way": f"no batch in {PATIENCE_S} s"}
+        return failed | {"way": f"nothing in {limit_s:.0f} s"}
 
 
 def line(name: str, row: Figures, table: dict[str, Figures]) -> str:
@@ -201,6 +207,7 @@ def by_size(options: argparse.Namespace) -> None:
         size = int(options.rows * ROW_BYTES / times)
         options.limit_mb = size >> 20
         with limited(size) as group:
+            print(f"{options.rows:,} rows, {times:g} times the memory of {options.limit_mb} MB", file=sys.stderr)
             for name, row in measure(options, group).items():
                 found[name].append(row["rows_s"])
     for name, paces in found.items():

@@ -5,6 +5,7 @@ python tests/bench/forked.py tests/bench/run.py --rows 20000 ...     # for the t
 
 from __future__ import annotations
 
+import os
 import runpy
 import subprocess
 import sys
@@ -15,24 +16,31 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "processes"))
 
 from prepared import PreparedPython
 
+PREPARED = ["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile"]
+
 
 def main(script: str, *arguments: str) -> None:
-    python = PreparedPython(["vaex", "vaxseq.training.sequence"])
+    python = PreparedPython.shared() or PreparedPython(PREPARED)
     run_anew, popen_anew = subprocess.run, subprocess.Popen
 
+    def anew(command: list[str], options: dict[str, Any]) -> bool:
+        """What isn't the benchmark's own, or comes too late for a fork."""
+        return command[:2] != [sys.executable, script] or bool(python.too_late(options.get("env") or os.environ))
+
     def popen(command: list[str], **options: Any) -> Any:
-        if command[:2] != [sys.executable, script]:
+        if anew(command, options):
             return popen_anew(command, **options)
         return python.popen(command[1:], **{name: value for name, value in options.items() if name != "text"})
 
     def run(command: list[str], **options: Any) -> Any:
-        if command[:2] != [sys.executable, script]:
+        if anew(command, options):
             return run_anew(command, **options)
+        env, timeout = options.pop("env", None), options.pop("timeout", None)
         assert options == {"stdout": subprocess.PIPE, "text": True, "check": True}
-        return python.run(command[1:], check=True)
+        return python.run(command[1:], check=True, env=env, timeout=timeout, stderr=None)
 
-    subprocess.run = run  # type: ignore[assignment]
     python.start()  # before Popen is another
+    subprocess.run = run  # type: ignore[assignment]
     subprocess.Popen = popen  # type: ignore[assignment, misc]
     sys.argv = [script, *arguments]
     sys.path.insert(0, str(Path(script).parent))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
 @pytest.mark.bench
 @pytest.mark.slow
-def test_orders_of_more_than_the_memory(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("bench_any_order.py")
+def test_orders_of_more_than_the_memory(bench: Callable[..., Any], tmp_path: Path) -> None:
     only = ["plain read", "columns, global", "columns, in order"]
-    command = [sys.executable, str(script), "--limit-mb", "600", "--rows", "4000000", "--folder", str(tmp_path)]
-    done = subprocess.run([*command, "--only", *only], capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stdout + done.stderr
+    options = ["--limit-mb", "300", "--rows", "4000000", "--folder", tmp_path]
+    done = bench("bench_any_order.py", *options, "--only", *only)
     lines = done.stdout.splitlines()
     if lines[0].startswith("not run: "):
         pytest.skip(lines[0])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +10,10 @@ import pytest
 @pytest.mark.bench
 @pytest.mark.slow
 @pytest.mark.server
-def test_every_order_is_in_the_table() -> None:
+def test_every_order_is_in_the_table(bench) -> None:
     pytest.importorskip("moto.server")
     pytest.importorskip("s3fs")
-    script = Path(__file__).with_name("bench_bucket.py")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), "--rows", "60000"], capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = bench("bench_bucket.py", "--rows", "60000")
     lines = done.stdout.splitlines()
     orders = json.loads(lines[-1])["orders"]
     assert list(orders) == ["in order", "block", "global"]

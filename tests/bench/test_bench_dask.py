@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,11 +11,9 @@ pytest.importorskip("distributed")
 
 @pytest.mark.bench
 @pytest.mark.slow
-def test_the_dask_benchmark_runs(tmp_path):
-    script = Path(__file__).with_name("bench_dask.py")
+def test_the_dask_benchmark_runs(bench, tmp_path):
     output = tmp_path / "o.json"
-    command = [sys.executable, str(script), "--rows", "8000", "--rounds", "1", "--output", str(output)]
-    lines = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=240).stdout.splitlines()
+    lines = bench("bench_dask.py", "--rows", "8000", "--rounds", "1", "--output", output).stdout.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     assert [row[0] for row in rows] == ["", "convert", "fit"]
     assert len({len(row) for row in rows}) == 1

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 
 @pytest.mark.bench
 @pytest.mark.slow
-def test_many_epochs_fits_and_frames_hold_nothing() -> None:
-    script = Path(__file__).with_name("bench_long_run.py")
+def test_many_epochs_fits_and_frames_hold_nothing(bench) -> None:
     options = ["--epochs", "12", "--fits", "12", "--frames", "12", "--steps", "4"]
-    done = subprocess.run([sys.executable, str(script), *options], capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
+    done = bench("bench_long_run.py", *options)
     table = json.loads(done.stdout.splitlines()[-1])
     assert len(table) == 6
     for name, rows in table.items():

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 
 @pytest.mark.bench
 @pytest.mark.slow
-def test_the_porting_benchmark_runs() -> None:
-    script = Path(__file__).with_name("bench_porting.py")
-    command = [sys.executable, str(script), "--rows", "100000", "--seconds", "0.6", "--json"]
+def test_the_porting_benchmark_runs(bench) -> None:
     right = {"work on each item": "code", "h5py slices": "code", "a process pool": "processes"}
     for _ in range(3):  # a profile of half a second beside other tests may see another limit than the class's own
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=240)
+        done = bench("bench_porting.py", "--rows", "100000", "--seconds", "0.6", "--json")
         found = json.loads(done.stdout.splitlines()[-1])
         verdicts = {row["class"]: row["verdict"] for row in found if row["step"] == "as it was"}
         if verdicts == right:

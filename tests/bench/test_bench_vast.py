@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 
 @pytest.mark.bench
 @pytest.mark.slow
-def test_orders_windows_and_costs_are_told() -> None:
-    script = Path(__file__).with_name("bench_vast.py")
-    command = [sys.executable, "-W", "ignore", str(script), "--fragments", "300", "--fragment-rows", "100000"]
-    done = subprocess.run([*command, "--disk-gb-s", "3"], capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_orders_windows_and_costs_are_told(bench) -> None:
+    done = bench("bench_vast.py", "--fragments", "300", "--fragment-rows", "100000", "--disk-gb-s", "3")
     lines = done.stdout.splitlines()
     found = json.loads(lines[-1])
     assert found["rows"] == 30_000_000

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,23 +21,11 @@ LEFT_OUT = [
 
 @pytest.mark.bench
 @pytest.mark.slow
-def test_the_loading_benchmarks_run(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("run.py")
-    command = [
-        sys.executable,
-        str(script.with_name("forked.py")),
-        str(script),
-        "--rows",
-        "20000",
-        "--large-rows",
-        "60000",
-        "--rounds",
-        "1",
-    ]
-    command += ["--seconds", "0.01", "--data", str(tmp_path / "data"), "--output", str(tmp_path)]
-    command += ["--only", "in-order", "filtered", "fit-jax", "cold", "--without", *LEFT_OUT]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, "MPLBACKEND": "Agg"})
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_loading_benchmarks_run(bench: Callable[..., Any], tmp_path: Path) -> None:
+    options = ["--rows", "20000", "--large-rows", "60000", "--rounds", "1", "--seconds", "0.01"]
+    options += ["--data", str(tmp_path / "data"), "--output", str(tmp_path)]
+    options += ["--only", "in-order", "filtered", "fit-jax", "cold", "--without", *LEFT_OUT]
+    bench("run.py", *options, env={"MPLBACKEND": "Agg"})
     report = json.loads((tmp_path / "results.json").read_text())
     assert [group["group"] for group in report["groups"]] == ["in-order", "filtered", "fit-jax", "cold"]
     in_order, filtered, fit, cold = report["groups"]

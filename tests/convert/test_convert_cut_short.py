@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
+from prepared import PreparedPython
 
 import vaxseq as vs
 
@@ -89,12 +88,11 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
-def test_a_source_that_is_cut_short(tmp_path: Path, kind: str) -> None:
+def test_a_source_that_is_cut_short(python: PreparedPython, tmp_path: Path, kind: str) -> None:
     name, write = WRITERS[kind]
     path = tmp_path / name
     write(path)
-    command = [sys.executable, "-X", "faulthandler", "-c", SCRIPT, str(path), str(tmp_path / "made.arrow")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = python.run(["-c", SCRIPT, path, tmp_path / "made.arrow"], timeout=100)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("refused:"), done.stdout
     assert name in done.stdout

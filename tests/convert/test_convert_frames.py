@@ -245,11 +245,11 @@ SOURCES = {
 @pytest.mark.parametrize("kind", SOURCES)
 def test_streams_take_bounded_memory(kind: str, tmp_path: Path) -> None:
     file, arrow = tmp_path / "a.parquet", tmp_path / "a.arrow"
-    pl.DataFrame({"a": np.arange(12_000_000), "b": np.arange(12_000_000) / 3}).write_parquet(file)
+    pl.DataFrame({"a": np.arange(8_000_000), "b": np.arange(8_000_000) / 3}).write_parquet(file)
     if kind == "vaex":
         vs.convert(file, arrow, progress=False)
     peaks = []
-    for rows in (3_000_000, 12_000_000):
+    for rows in (2_000_000, 8_000_000):
         imports, source = SOURCES[kind]
         code = PEAK.format(imports=imports, source=source.format(rows=rows))
         target = tmp_path / f"{rows}.hdf5"

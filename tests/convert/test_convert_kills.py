@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prepared import PreparedPython
 
 from vaxseq.convert import convert
 from vaxseq.dataset.manifest import Manifest
@@ -34,12 +34,10 @@ def contents(path: Path) -> object:
 
 
 @contextmanager
-def conversions(source: Path) -> Iterator[Any]:
+def conversions(python: PreparedPython, source: Path) -> Iterator[Any]:
     """A function that converts to a target, killed after so many seconds; gives the exit code and the time."""
     script = Path(__file__).with_name("killed_convert.py")
-    with subprocess.Popen(
-        [sys.executable, str(script), str(source)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with python.popen([script, source], stdin=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
 
@@ -56,14 +54,14 @@ def conversions(source: Path) -> Iterator[Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["o.arrow", "set", "o.hdf5"])
-def test_sigkill_at_random_moments(tmp_path: Path, target: str) -> None:
+def test_sigkill_at_random_moments(python: PreparedPython, tmp_path: Path, target: str) -> None:
     source = tmp_path / "a.csv"
     cells = [
         f"{i},{i if i < 4_000 else i / 8},{'bad' if i % 997 == 0 else i * 0.5},w{i // 300}\n" for i in range(6_000)
     ]
     source.write_text("i,x,v,w\n" + "".join(cells))
     rng = np.random.default_rng(0)
-    with conversions(source) as run:
+    with conversions(python, source) as run:
         whole = tmp_path / f"whole-{target}"
         code, took = run(whole)
         assert code == 0

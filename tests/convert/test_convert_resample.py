@@ -49,6 +49,16 @@ def test_gaps_are_missing_rows(tmp_path) -> None:
     }  # fmt: skip
 
 
+def test_whole_numbers_beyond_a_float64_have_a_mean_and_no_rounded_sum(tmp_path) -> None:
+    table = pa.table({"t": at(0, 1), "x": [2**55 + 1, 2**55 + 3]})
+    assert rows_of(tmp_path / "o.arrow", table, order_by="t", every="10s", how="mean")["x"] == [float(2**55)]
+    assert rows_of(tmp_path / "o.arrow", table, order_by="t", every="10s", how="max")["x"] == [2**55 + 3]
+    with pytest.raises(
+        SchemaError, match=r"'sum' of column 'x', whose whole numbers beyond 2\*\*53 a float64 would round"
+    ):
+        rows_of(tmp_path / "p.arrow", table, order_by="t", every="10s", how="sum")
+
+
 def test_values_are_carried_forward_up_to_a_limit_and_never_into_another_series(tmp_path) -> None:
     found = rows_of(tmp_path / "o.arrow", order_by="t", every="10s", group_by="d", fill_forward=1)
     assert found["x"][:5] == [1.0, 3.0, 3.0, None, 5.0]

@@ -281,3 +281,9 @@ def test_times_in_json_lines_are_read_too_and_its_text_stays(tmp_path: Path) -> 
     content = '{"t": "1/2/2021"}\n{"t": "x"}\n'
     made, table = converted(tmp_path, content, "raw.jsonl", forms={"t": "day_first"}, on_bad_rows="reject")
     assert (made.rejected_rows, table["t"].to_pylist()) == (1, [dt.date(2021, 2, 1)])
+
+
+def test_a_whole_number_beyond_a_float64_among_numbers_and_a_word_stays_as_it_was_written(tmp_path: Path) -> None:
+    cells = ["1.5"] * 40 + ["x", "49054613825311656"]
+    _, table = converted(tmp_path, "b,c\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert table["b"].to_pylist() == cells

@@ -92,6 +92,12 @@ def test_units_are_in_the_schema(tmp_path: Path) -> None:
     assert [one.unit for one in made.schema.columns] == ["s", "degC", "%"]
 
 
+def test_a_known_unit_in_a_name_s_brackets_is_in_the_schema_and_the_name_stays(tmp_path: Path) -> None:
+    made, table = converted(tmp_path, "Temp (°C),P [kW],I [A],phase (A),rate (new),rh\n1,2,3,4,5,6\n")
+    assert [one.unit for one in made.schema.columns] == ["°C", "kW", "A", None, None, None]
+    assert table.column_names == ["Temp (°C)", "P [kW]", "I [A]", "phase (A)", "rate (new)", "rh"]
+
+
 def test_an_encoding_that_may_be_several_is_asked_for(tmp_path: Path) -> None:
     content = "wąż,1\n".encode("cp1250") + b"x,2\n"
     with pytest.raises(SourceError, match=r"encoding can't be told.*cp1252 reads as .*encoding='cp1252'") as caught:

@@ -20,6 +20,7 @@ import vaxseq
 from vaxseq.errors import DatasetError
 from vaxseq.frame import direct_reads
 from vaxseq.frame.direct_reads import FileRows, exceeds_memory, mappings, memory_allowed
+from vaxseq.frame.fetched import Fetcher, Wanted
 from vaxseq.training.sequence import Sequence
 
 ROWS = 30_000
@@ -197,25 +198,83 @@ def in_page_cache(path: Path) -> bool:
             return False
 
 
-def test_columns_that_outgrow_the_page_cache_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: 1000)
-    source = vaxseq.frame.source_of(written(tmp_path, "arrow in pieces"))
-    names = ["a", "b", "gappy", "grid"]
-    source.read(names, 0, 1)
+def test_columns_that_outgrow_half_of_memory_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "arrow in pieces")
+    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: os.path.getsize(path) + 1)
+    source = vaxseq.frame.source_of(path)
+    source.read(["a", "b", "gappy"], 0, 1)
+    assert source.from_files
+    assert not source._column("a")._data._files[0].past_cache, "what the cache can hold goes past it"
     meeting, fetch = threading.Barrier(3, timeout=20), FileRows.fetch
 
     def meet(self: FileRows, start: int, stop: int, memory: np.ndarray) -> np.ndarray:
         meeting.wait()  # in turn, nobody would ever meet here
+        met.append(start)
         return fetch(self, start, stop, memory)
 
+    met: list[int] = []
     monkeypatch.setattr(FileRows, "fetch", meet)
-    found = source.read(names[:3], 100, 6_000)
+    found = source.read(["a", "b", "gappy"], 100, 6_000)
     np.testing.assert_array_equal(found["b"].data, columns()["b"][100:6_000])
-    monkeypatch.setattr(FileRows, "fetch", fetch)
-    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: os.path.getsize(tmp_path / "d.arrow") + 1)
-    between = vaxseq.frame.source_of(str(tmp_path / "d.arrow"))
-    assert between.from_files
-    assert not between._column("a")._data._files[0].past_cache, "what the cache can hold goes past it"
+    assert len(met) == 3, "the test doesn't see what is read"
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "arrow", "arrow in pieces"])
+def test_columns_that_outgrow_the_page_cache_come_by_one_request(
+    tmp_path: Path, kind: str, little_memory: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, names = vaxseq.frame.source_of(written(tmp_path, kind)), ["a", "gappy", "b"]
+    asked, fetch = [], FileRows.fetch_extents
+    monkeypatch.setattr(
+        FileRows,
+        "fetch_extents",
+        lambda self, extents, *given: asked.append(len(extents)) or fetch(self, extents, *given),
+    )
+    spans = [(20, 6_000), (29_000, ROWS), (20, 6_000), (20, 6_900), (6_000, 15_000), (7, 7)]
+    found = source.read_spans(names, spans)
+    assert len(asked) == 1
+    assert asked[0] >= 3 * 4, "each column of each span"
+    expected = columns()
+    for block, (start, stop) in zip(found, spans, strict=True):
+        np.testing.assert_array_equal(block["a"].data, expected["a"][start:stop])
+        np.testing.assert_array_equal(block["b"].data, expected["b"][start:stop])
+        gappy = expected["gappy"][start:stop].to_numpy(zero_copy_only=False)
+        np.testing.assert_array_equal(np.where(block["gappy"].is_missing(), np.nan, block["gappy"].data), gappy)
+
+
+@given(st.data(), st.sampled_from(["it can", "open", "read"]))
+def test_rows_of_several_files_are_fetched_to_places_of_their_own(
+    tmp_path_factory: Any, data: st.DataObject, refused: str
+) -> None:
+    values = [
+        np.random.default_rng(width).integers(0, 255, (50_000 // width, width), np.uint8) for width in (1, 12, 96)
+    ]
+    files = []
+    for number, rows in enumerate(values):
+        path = tmp_path_factory.getbasetemp() / f"fetched-{number}"
+        path.write_bytes(bytes(17) + rows.tobytes())
+        files.append(FileRows(str(path), path.stat().st_ino, 17, rows.shape[1], past_cache=True))
+    drawn = data.draw(st.lists(st.tuples(st.integers(0, 2), *[st.integers(0, 500)] * 2), max_size=9, unique=True))
+    spans = [(which, min(a, b), max(a, b) + 1) for which, a, b in drawn]
+    wanted = [Wanted(number, low, high, files[which], low, high) for number, (which, low, high) in enumerate(spans)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direct_reads, "_PIECE_BYTES", 4096)
+        if refused != "it can":
+            refuse_past_cache(patch, refused)
+        fetched = Fetcher().fetch(wanted)
+    for number, (which, low, high) in enumerate(spans):
+        [content] = fetched.of(number, low, high) or []
+        np.testing.assert_array_equal(content.reshape(-1, values[which].shape[1]), values[which][low:high])
+    assert fetched.of(len(spans), 0, 1) is None
+
+
+def test_a_fetch_behind_the_end_of_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(bytes(10_000))
+    rows = FileRows(str(tmp_path / "rows"), (tmp_path / "rows").stat().st_ino, 0, 10, past_cache=True)
+    os.truncate(tmp_path / "rows", 5_000)
+    assert Fetcher().fetch([Wanted(0, 0, 500, rows, 0, 500)]).of(0, 0, 500) is not None
+    with pytest.raises(DatasetError, match="before the rows that it is to hold; was it cut short"):
+        Fetcher().fetch([Wanted(0, 0, 501, rows, 0, 501)])
 
 
 def test_a_file_that_was_replaced_or_cut_is_told(tmp_path: Path, little_memory: None) -> None:

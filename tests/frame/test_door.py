@@ -291,6 +291,45 @@ def test_a_long_stream_goes_to_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize("label", ["time", "index", None])
+def test_a_pandas_index_that_says_more_than_a_row_s_number_is_a_column(label: str | None) -> None:
+    times = pd.date_range("2024-01-01", periods=4, freq="h")
+    data = pd.DataFrame({"x": np.arange(4.0)}, index=pd.DatetimeIndex(times, name=label))
+    frame = frame_of(data)
+    name = label or "index"
+    assert frame.get_column_names() == [name, "x"]
+    np.testing.assert_array_equal(frame[name].to_numpy(), times.to_numpy())
+    early = vs.split(data, {"early": 0.5, "late": 0.5}, by="time", key=name)["early"]
+    assert early["x"].tolist() == [0, 1]
+
+
+def test_a_pandas_index_of_row_numbers_or_of_a_column_s_values_is_no_column() -> None:
+    data = pd.DataFrame({"x": np.arange(4.0)})
+    assert frame_of(data[data["x"] > 1]).get_column_names() == ["x"]
+    assert frame_of(data.set_index("x", drop=False)).get_column_names() == ["x"]
+    levels = pd.MultiIndex.from_product([["a", "b"], [0, 1]], names=["word", None])
+    assert frame_of(data.set_index(levels)).get_column_names() == ["word", "level_1", "x"]
+
+
+def test_a_pandas_index_called_as_another_column_is_refused() -> None:
+    data = pd.DataFrame({"x": np.arange(2.0)}, index=pd.Index([5.0, 6.0], name="x"))
+    with pytest.raises(SourceError, match=r"frame: the index \['x'\] can't .* a column is called 'x'. Rename it with"):
+        frame_of(data)
+    twice = pd.MultiIndex.from_tuples([(1, 2), (3, 4)], names=["a", "a"])
+    with pytest.raises(SourceError, match=r"the index \['a', 'a'\] can't become a column: .*Rename it with"):
+        frame_of(data.set_index(twice))
+
+
+def test_a_stop_of_duckdb_s_threads_says_what_it_is() -> None:
+    def stopped():
+        yield make_table().to_batches()[0]
+        raise pa.ArrowInvalid("INTERRUPT Error: Interrupted!")
+
+    reader = pa.RecordBatchReader.from_batches(make_table().schema, stopped())
+    with pytest.raises(SourceError, match=r"broke off: INTERRUPT Error: Interrupted: one .*SET threads = 1 shows it"):
+        vs.Sequence(reader, inputs=["x"])
+
+
 def test_a_stream_that_breaks_off_says_so() -> None:
     table = make_table()
 

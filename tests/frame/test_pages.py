@@ -10,7 +10,7 @@ import pytest
 
 from vaxseq.frame import pages
 from vaxseq.frame.buffers import BufferPool
-from vaxseq.frame.pages import PAGE, aligned_bytes, to_page
+from vaxseq.frame.pages import PAGE, aligned_array, aligned_bytes, to_page
 
 
 @pytest.mark.parametrize("size", [1, PAGE, 5 * PAGE + 7, 3 << 20, 9 << 20])
@@ -28,6 +28,10 @@ def test_a_pool_sees_that_a_part_of_it_is_held() -> None:
     pool = BufferPool(lambda size: [aligned_bytes(size)], 3 * PAGE, 2)
     held = pool.arrays(10)[0][2:5]
     assert not np.shares_memory(held, pool.arrays(10)[0])
+    rows = BufferPool(lambda rows: [aligned_array((rows, 3), np.dtype(np.float32))], 3 * PAGE, 2)
+    kept = rows.arrays(10)[0][2:5].reshape(-1)
+    assert kept.dtype == np.float32
+    assert not np.shares_memory(kept, rows.arrays(10)[0])
 
 
 def test_it_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

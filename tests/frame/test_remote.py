@@ -6,7 +6,6 @@ import os
 import pickle
 import random
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -242,13 +241,12 @@ while True:
 
 
 @pytest.mark.slow
-def test_processes_share_the_cache_and_are_killed_at_it(tmp_path) -> None:
+def test_processes_share_the_cache_and_are_killed_at_it(python, tmp_path) -> None:
     for _ in range(3):
         started = [
-            subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "c"), step], stderr=subprocess.PIPE)
-            for step in ("1", "5", "7")
+            python.popen(["-c", WRITER, tmp_path / "c", step], stderr=subprocess.PIPE) for step in ("1", "5", "7")
         ]
-        until = time.monotonic() + 1.5
+        until = time.monotonic() + 0.8
         while time.monotonic() < until:
             time.sleep(0.05)
         for one in started:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import vaex
@@ -33,6 +35,13 @@ def test_ranges_gathers_and_runs_give_the_same_rows() -> None:
     np.testing.assert_array_equal(mine.read(5_000, 25_000, mask)[0], whole[5_000:25_000][mask])
     starts = np.array([7, 39_990, 0])
     np.testing.assert_array_equal(mine.runs(starts, 10)[0], np.concatenate([whole[s : s + 10] for s in starts]))
+    spans = [(7, 20_007, None), (5_000, 25_000, mask), (39_990, 40_000, None)]
+    out = [np.empty((20_000 + mask.sum() + 10, 2), np.float32)]
+    ends = [0, 20_000, 20_000 + mask.sum(), len(out[0])]
+    mine.read_spans(spans, [[out[0][low:high]] for low, high in pairwise(ends)])
+    np.testing.assert_array_equal(
+        out[0], np.concatenate([whole[7:20_007], whole[5_000:25_000][mask], whole[39_990:40_000]])
+    )
     out = [np.empty((100, 2), np.float32)]
     assert mine.read(50, 150, out=out)[0] is out[0]
     np.testing.assert_array_equal(out[0], whole[50:150])

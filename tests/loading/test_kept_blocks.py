@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from hypothesis import strategies as st
 
 import vaxseq
 from vaxseq.errors import ScratchError
+from vaxseq.frame.pages import aligned_bytes
 from vaxseq.loading.readers.frame import Arrays, FrameReader
 from vaxseq.loading.scatter import kept_blocks
 from vaxseq.loading.scatter.kept_blocks import KeptBlocks, kept_bytes
 from vaxseq.plan.shuffle import Block, BlockOrder
 from vaxseq.training.sequence import Sequence
+
+Came = Callable[[Block, Arrays], None]
 
 ROWS = 300_000  # 37 blocks in two buffers, the middle one short
 
@@ -63,7 +67,7 @@ def test_rows_are_read_by_columns_once_and_the_same_as_in_memory(
     expected = epochs(make(data, **options), 3)
     little_memory(monkeypatch, tmp_path)
     sequence, read = make(data, **options), []
-    for name in ("read", "runs"):
+    for name in ("read", "read_spans"):
         method = getattr(FrameReader, name)
         monkeypatch.setattr(FrameReader, name, lambda *given, method=method, **o: read.append(1) or method(*given, **o))
     found = epochs(sequence, 1)
@@ -74,6 +78,19 @@ def test_rows_are_read_by_columns_once_and_the_same_as_in_memory(
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
     assert not list(tmp_path.iterdir()), "the file has a name"
+
+
+@pytest.mark.parametrize("options", [{}, {"scratch": None}])
+def test_what_is_expected_in_turn_is_read_by_blocks_from_the_first_batch_on(
+    data: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = epochs(make(data), 1)
+    little_memory(monkeypatch, tmp_path)
+    sequence = make(data, **options)
+    sequence._epochs.whole.loader.expect(0, 0)
+    monkeypatch.setattr(FrameReader, "gather", None)
+    for one, other in zip(epochs(sequence, 1)[:30], expected, strict=False):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_way_and_its_bytes_are_told(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,10 +148,13 @@ def test_a_block_is_read_once_and_kept_as_it_was(
     x, y = np.random.default_rng(0).random((rows, 3), np.float32), np.arange(rows)
     kept, read = KeptBlocks(tmp_path_factory.getbasetemp(), rows, block_rows, 12 + 8, together=together), []
 
-    def by_columns(blocks: list[Block], out: Arrays) -> None:
-        read.extend(block.number for block in blocks)
-        for array, source in zip(out, (x, y), strict=True):
-            array[...] = np.concatenate([source[block.start : block.stop] for block in blocks])
+    def by_columns(blocks: list[Block], places: list[Arrays], came: Came | None) -> None:
+        for block, out in zip(blocks, places, strict=True):
+            read.append(block.number)
+            for array, source in zip(out, (x, y), strict=True):
+                array[...] = source[block.start : block.stop]
+            if came is not None:
+                came(block, out)
 
     with pytest.MonkeyPatch.context() as patch:
         if refused != "it can":
@@ -154,9 +174,7 @@ def test_a_block_is_read_once_and_kept_as_it_was(
 
 def refuse_past_cache(patch: pytest.MonkeyPatch, when: str) -> None:
     """As a file system that has no such reads and writes, or one that finds out late."""
-    flag, really_set, really_read, really_write = (
-        kept_blocks.PAST_CACHE, kept_blocks.fcntl.fcntl, os.preadv, os.pwrite,
-    )  # fmt: skip
+    flag, really_set, really_read = kept_blocks.PAST_CACHE, kept_blocks.fcntl.fcntl, os.preadv
 
     def check(refuse: bool) -> None:
         if refuse:
@@ -166,17 +184,37 @@ def refuse_past_cache(patch: pytest.MonkeyPatch, when: str) -> None:
         check(when == "set" and command == kept_blocks.fcntl.F_SETFL and bool(value & flag))
         return really_set(file, command, value)
 
-    def write(file: int, content: Any, at: int) -> int:
-        check(when == "move" and bool(really_set(file, kept_blocks.fcntl.F_GETFL) & flag))
-        return really_write(file, content, at)
+    def writing(really: Callable[..., int]) -> Callable[..., int]:
+        def write(file: int, content: Any, at: int) -> int:
+            check(when == "move" and bool(really_set(file, kept_blocks.fcntl.F_GETFL) & flag))
+            return really(file, content, at)
+
+        return write
 
     def read(file: int, buffers: Any, at: int) -> int:
         check(when == "move" and bool(really_set(file, kept_blocks.fcntl.F_GETFL) & flag))
         return really_read(file, buffers, at)
 
     patch.setattr(kept_blocks.fcntl, "fcntl", control)
-    patch.setattr(os, "pwrite", write)
+    patch.setattr(os, "pwrite", writing(os.pwrite))
+    patch.setattr(os, "pwritev", writing(os.pwritev))
     patch.setattr(os, "preadv", read)
+
+
+def test_a_disk_without_room_is_told_before_the_first_block(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = epochs(make(data), 1)
+    little_memory(monkeypatch, tmp_path)
+
+    def full(file: int, length: int) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kept_blocks, "reserve", full)
+    monkeypatch.setattr(KeptBlocks, "_fetch", None)
+    for one, other in zip(epochs(make(data), 1), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert sum("No space left on device" in one.getMessage() for one in caplog.records) == 1
 
 
 def test_a_disk_that_fills_up_is_told_and_rows_go_on_by_columns(
@@ -184,15 +222,19 @@ def test_a_disk_that_fills_up_is_told_and_rows_go_on_by_columns(
 ) -> None:
     expected = epochs(make(data), 2)
     little_memory(monkeypatch, tmp_path)
-    really, left = os.pwrite, [5]
+    left = [5]
 
-    def write(file: int, content: Any, at: int) -> int:
-        left[0] -= 1
-        if left[0] < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return really(file, content, at)
+    def filling(really: Callable[..., int]) -> Callable[..., int]:
+        def write(file: int, content: Any, at: int) -> int:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return really(file, content, at)
 
-    monkeypatch.setattr(os, "pwrite", write)
+        return write
+
+    for name in ("pwrite", "pwritev"):
+        monkeypatch.setattr(os, name, filling(getattr(os, name)))
     for one, other in zip(epochs(make(data), 2), expected, strict=True):
         np.testing.assert_array_equal(one, other)
     told = [one.getMessage() for one in caplog.records if "that a block shuffle keeps" in one.getMessage()]
@@ -207,9 +249,10 @@ def test_blocks_that_come_together_are_bounded_by_their_bytes(
     monkeypatch.setattr(kept_blocks, "_GROUPS_BYTES", 1 << 16)
     kept, read = KeptBlocks(tmp_path, 640, 10, width * 8, together=16), []
 
-    def by_columns(blocks: list[Block], out: Arrays) -> None:
-        read.append(sum(array.nbytes for array in out))
-        out[0][...] = np.concatenate([np.arange(block.start, block.stop) for block in blocks])[:, None]
+    def by_columns(blocks: list[Block], places: list[Arrays], came: Came | None) -> None:
+        read.append(sum(array.nbytes for out in places for array in out))
+        for block, out in zip(blocks, places, strict=True):
+            out[0][...] = np.arange(block.start, block.stop)[:, None]
 
     def numbered(numbers: Any) -> list[Block]:
         return [Block(int(one), int(one) * 10, int(one) * 10 + 10) for one in numbers]
@@ -220,9 +263,59 @@ def test_blocks_that_come_together_are_bounded_by_their_bytes(
     assert max(read) <= max(1 << 16, 10 * width * 8)
 
 
+def in_pages(rows: int) -> Arrays:
+    return [aligned_bytes(8 * rows).view(np.int64), aligned_bytes(4 * rows).view(np.float32)]
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_blocks_of_whole_pages_are_written_and_read_where_they_lie(
+    short: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, copies, really = KeptBlocks(tmp_path, 10_240, 1024, 12), [], KeptBlocks._aligned
+    monkeypatch.setattr(KeptBlocks, "_aligned", lambda self: copies.append(1) or really(self))
+    if short:  # a write or a read may take less than it is given
+        write, read = os.pwritev, os.preadv
+        monkeypatch.setattr(os, "pwritev", lambda file, views, at: write(file, views[:1], at))
+        monkeypatch.setattr(os, "preadv", lambda file, views, at: read(file, views[:1], at))
+    numbers = np.random.default_rng(0).permutation(10)
+    for _ in range(2):
+        blocks = [Block(int(one), int(one) * 1024, int(one) * 1024 + 1024) for one in numbers]
+        out = in_pages(10_240)
+        kept.load(blocks, out, filled, lambda numbers: [])
+        wanted = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
+        np.testing.assert_array_equal(out[0], wanted)
+        np.testing.assert_array_equal(out[1], (wanted / 7).astype(np.float32))
+    assert len(copies) == (20 if short else 0)
+
+
+def filled(blocks: list[Block], places: list[Arrays], came: Came | None) -> None:
+    assert came is not None
+    for block, (ints, floats) in zip(blocks, places, strict=True):
+        ints[...] = np.arange(block.start, block.stop)
+        floats[...] = ints / 7
+        came(block, [ints, floats])
+
+
+def test_a_write_that_fails_otherwise_is_told_and_nobody_waits_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptBlocks(tmp_path, 40_960, 1024, 12)
+
+    def fail(*given: Any) -> int:
+        raise RuntimeError("not of the disk")
+
+    monkeypatch.setattr(KeptBlocks, "_keep", fail)
+    blocks = [Block(one, one * 1024, one * 1024 + 1024) for one in range(40)]
+    kept.load(blocks, in_pages(40_960), filled, lambda numbers: [])
+    with pytest.raises(RuntimeError, match="not of the disk"):
+        kept.load(blocks, in_pages(40_960), filled, lambda numbers: [])
+
+
 def test_rows_that_a_disk_loses_are_told(tmp_path: Path) -> None:
-    kept, out = KeptBlocks(tmp_path, 100, 50, 8), [np.arange(50)]
-    kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None, lambda numbers: [])
+    kept, blocks = KeptBlocks(tmp_path, 100, 50, 12), [Block(1, 50, 100)]
+    kept.load(blocks, in_pages(50), filled, lambda numbers: [])
+    kept._settle([1])
     os.ftruncate(kept._opened(), 0)
+    out = in_pages(50)
     with pytest.raises(ScratchError, match="lost rows that were written. Is its disk failing"):
-        kept.load([Block(1, 50, 100)], out, lambda blocks, arrays: None, lambda numbers: [])
+        kept.load(blocks, out, filled, lambda numbers: [])

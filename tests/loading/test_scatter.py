@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 import vaex
 
 import vaxseq
+from vaxseq.errors import OptionError
 from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.scatter.bucket_reader import BucketReader
 from vaxseq.loading.windows import WindowReader
@@ -53,6 +57,37 @@ def little_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     for reader in (FrameReader, StoreReader, WindowReader):
         monkeypatch.setattr(reader, "chunk_bytes", 1 << 16)
+
+
+class Elsewhere(ThreadPoolExecutor):
+    """Threads to which everything goes as to another process: pickled. ``most`` were under way at once."""
+
+    under_way = most = asked = 0
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.asked += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        future = super().submit(_sent, pickle.dumps((function, args, kwargs)))
+        taken = future.result
+
+        def result(timeout: float | None = None) -> Any:
+            self.under_way -= 1
+            return pickle.loads(taken(timeout))
+
+        future.result = result  # type: ignore[method-assign]
+        return future
+
+
+def _sent(call: bytes) -> bytes:
+    function, args, kwargs = pickle.loads(call)
+    return pickle.dumps(function(*args, **kwargs))
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    with Elsewhere(2) as pool:
+        yield pool
 
 
 def make(path: str, **options: Any) -> Sequence:
@@ -105,7 +140,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "one input": {"inputs": ["a", "b"]},
     "no target": {"targets": None},
     "windows": {"window": vaxseq.Window(10, stride=3, group_by="series")},
-    "padded windows": {"window": vaxseq.Window(150, stride=7, group_by="series", min_valid=0.5, target="mean")},
+    "padded windows": {
+        "window": vaxseq.Window(150, stride=7, group_by="series", min_valid=0.5, target="mean"),
+        "batch_size": 50,
+    },
 }
 
 
@@ -120,6 +158,20 @@ def test_epochs_are_the_same_as_in_memory(data: str, way: str, monkeypatch: pyte
     for place in batches:
         assert_same(got.batch(*place), expected.batch(*place))
     assert not list(tmp_path.iterdir()), "a scratch file has a name"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_epochs_are_the_same_where_workers_read(
+    data: str, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    expected = make(data, **WAYS[way], read_ahead=0)
+    monkeypatch.setenv("VAXSEQ_MEMORY", "1MB")
+    monkeypatch.setenv("VAXSEQ_SCRATCH", str(tmp_path))
+    got = make(data, **WAYS[way], executor=elsewhere)
+    got._epochs.whole.loader.expect(0, 0)
+    for index in range(len(got)):
+        assert_same(got.batch(0, index), expected.batch(0, index))
+    assert elsewhere.asked >= scattered(got).passes > 0
 
 
 @pytest.mark.parametrize("way", ["all rows", "classes in shares", "windows"])
@@ -208,6 +260,48 @@ def test_a_disk_with_little_room_takes_an_epoch_in_parts(data: str, little_memor
         monkeypatch.setenv("VAXSEQ_MEMORY", "1MB")
         for place in [(epoch, index) for epoch in (0, 1) for index in range(len(got))]:
             assert_same(got.batch(*place), expected.batch(*place))
+
+
+@pytest.mark.parametrize("way", ["all rows", "windows"])
+def test_workers_make_a_store_and_read_it(
+    data: str, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    store = tmp_path / "s.h5"
+    expected = make(data, **WAYS[way], read_ahead=0)
+    made = make(data, **WAYS[way], store=store, executor=elsewhere)
+    assert elsewhere.asked == 1
+    assert_same(made.batch(0, 3), expected.batch(0, 3))
+    monkeypatch.setenv("VAXSEQ_MEMORY", "100kB")
+    monkeypatch.setenv("VAXSEQ_SCRATCH", str(tmp_path))
+    got = make(data, **WAYS[way], store=store, executor=elsewhere)
+    for index in range(len(got)):
+        assert_same(got.batch(0, index), expected.batch(0, index))
+    assert elsewhere.asked > 1
+
+
+def test_many_workers_read_no_more_than_memory_holds(data: str, little_memory: Path) -> None:
+    with Elsewhere(40) as pool:
+        sequence = make(data, executor=pool)
+        for index in range(len(sequence)):
+            sequence.batch(0, index)
+        assert pool.asked > 8
+        assert pool.most == 2
+
+
+def test_an_executor_stays_behind_and_is_told_when_it_is_closed(data: str, little_memory: Path) -> None:
+    with Elsewhere(1) as pool:
+        sequence = make(data, executor=pool)
+    other = pickle.loads(pickle.dumps(sequence))
+    assert scattered(other).way.kind == "scattered"
+    expected = [other.batch(0, index) for index in range(4)]
+    with pytest.raises(OptionError, match=r"executor: it takes no work \(cannot schedule.*Keep it open"):
+        [sequence.batch(0, index) for index in range(4)]
+    assert_same(make(data).batch(0, 3), expected[3])
+
+
+def test_what_is_no_executor_is_refused(data: str) -> None:
+    with pytest.raises(OptionError, match=r"executor: got 4, expected a concurrent.futures.Executor"):
+        make(data, executor=4)
 
 
 def test_what_fits_in_memory_is_not_scattered(data: str) -> None:

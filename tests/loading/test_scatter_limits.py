@@ -6,8 +6,6 @@ import errno
 import logging
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import vaex
+from prepared import PreparedPython
 
 from vaxseq.dataset.memory_limit import memory_allowed, memory_room
 from vaxseq.errors import MissingValueError, OptionError, ScratchError
@@ -151,7 +150,7 @@ def test_the_way_and_its_cost_are_told(data: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_kill_leaves_nothing(data: str, tmp_path: Path) -> None:
+def test_a_kill_leaves_nothing(keras_python: PreparedPython, data: str, tmp_path: Path) -> None:
     code = (
         "import sys; from vaxseq.training.sequence import Sequence\n"
         "made = Sequence(sys.argv[1], inputs=['a'], batch_size=500, shuffle='global')\n"
@@ -159,7 +158,7 @@ def test_a_kill_leaves_nothing(data: str, tmp_path: Path) -> None:
         "    for index in range(len(made)): made.batch(epoch, index)\n"
         "    print(epoch, flush=True)\n"
     )
-    running = subprocess.Popen([sys.executable, "-c", code, data], stdout=subprocess.PIPE, text=True)
+    running = keras_python.popen(["-c", code, data])
     assert running.stdout is not None
     assert running.stdout.readline() == "0\n"
     links = [os.readlink(one) for one in Path(f"/proc/{running.pid}/fd").iterdir() if one.exists() or one.is_symlink()]
@@ -170,7 +169,7 @@ def test_a_kill_leaves_nothing(data: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_program_that_ends_does_not_wait_for_an_epoch(data: str) -> None:
+def test_a_program_that_ends_does_not_wait_for_an_epoch(keras_python: PreparedPython, data: str) -> None:
     code = (
         "import sys, time; from vaxseq.training.sequence import Sequence\n"
         "from vaxseq.loading.readers.frame import FrameReader\n"
@@ -182,7 +181,7 @@ def test_a_program_that_ends_does_not_wait_for_an_epoch(data: str) -> None:
         "for index in range(3): made._epochs.whole.loader._chunk_for(0, index)\n"
         "time.sleep(0.3); print('done', flush=True)\n"
     )
-    running = subprocess.Popen([sys.executable, "-c", code, data], stdout=subprocess.PIPE, text=True)
+    running = keras_python.popen(["-c", code, data])
     assert running.stdout is not None
     assert running.stdout.readline() == "done\n"
     begun = time.monotonic()

@@ -190,3 +190,20 @@ def test_a_window_takes_one_group_column_or_several():
 )
 def test_the_target_s_rows_end_where_the_horizon_ends(options, span):
     assert Window(5, **options).target_span == span
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=9), st.integers(1, 9), st.integers(1, 4), st.data())
+def test_a_part_has_the_same_windows(lengths: list[int], length: int, stride: int, data) -> None:
+    starts = np.cumsum([0, *(one + 5 for one in lengths[:-1])])
+    window = Window(length, stride=stride, horizon=data.draw(st.integers(0, 2)), min_valid=0.5)
+    if max(lengths) < window.min_rows + window.horizon:
+        return
+    index = window.index(starts, np.array(lengths))
+    start = data.draw(st.integers(0, index.n - 1))
+    stop = data.draw(st.integers(start + 1, index.n))
+    part = index.part(start, stop)
+    assert part.n >= stop - start
+    for here, there in zip(
+        part.windows(np.arange(stop - start))[:2], index.windows(np.arange(start, stop))[:2], strict=True
+    ):
+        np.testing.assert_array_equal(here, there)

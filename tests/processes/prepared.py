@@ -20,6 +20,7 @@ from typing import IO, Any, Self
 
 SERVER = Path(__file__).with_name("prepared_server.py")
 BEFORE_IMPORTS = ("KERAS_BACKEND", "PYTHONHASHSEED", "VAEX_HOME")  # what a fork comes too late for
+SHARED = "VAXSEQ_TEST_PREPARED"  # for a program that may start others: the socket's number, what came before imports
 
 
 class PreparedPython:
@@ -29,11 +30,28 @@ class PreparedPython:
         self._modules = modules
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
+        self._client: socket.socket | None = None
+
+    @classmethod
+    def shared(cls) -> PreparedPython | None:
+        """In a program that was started with ``share=True``: the interpreter that it is a fork of."""
+        told = os.environ.pop(SHARED, None)
+        if told is None:
+            return None
+        made = cls([])
+        number, made._env = json.loads(told)
+        made._client = socket.socket(fileno=number)
+        return made
+
+    def too_late(self, env: Mapping[str, str]) -> list[str]:
+        """What of an environment is read by what is imported already, and is another there."""
+        self.start()
+        return [name for name in BEFORE_IMPORTS if env.get(name) != self._env.get(name)]
 
     def start(self) -> socket.socket:
         """Start the interpreter itself, if it isn't there yet."""
         with self._lock:
-            if self._server is None:
+            if self._client is None:
                 self._env = {**os.environ}
                 self._client, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 command = [sys.executable, str(SERVER), *self._modules]
@@ -50,15 +68,24 @@ class PreparedPython:
         stdin: int | IO[Any] = subprocess.DEVNULL,
         stdout: int | IO[Any] = subprocess.PIPE,
         stderr: int | IO[Any] | None = None,
+        share: bool = False,
+        start_new_session: bool = False,
     ) -> PreparedProcess:
-        """Start ``python arguments...``; what is piped is text."""
+        """Start ``python arguments...``; what is piped is text.
+
+        With ``share`` the program may start others in the same way: ``PreparedPython.shared()`` there.
+        """
         env = {**os.environ} if env is None else dict(env)
         client = self.start()
-        for name in BEFORE_IMPORTS:
-            assert env.get(name) == self._env.get(name), f"{name} is read by what is imported already"
-        request = {"arguments": [*map(str, arguments)], "env": env, "cwd": str(cwd or Path.cwd())}
+        late = self.too_late(env)
+        assert not late, f"{', '.join(late)} is read by what is imported already"
+        request: dict[str, Any] = {"arguments": [*map(str, arguments)], "env": env, "cwd": str(cwd or Path.cwd())}
+        request["session"] = start_new_session
         ends = [_ends(stdin, "w", 0), _ends(stdout, "r", 1), _ends(stderr, "r", 2), _ends(subprocess.PIPE, "rb", -1)]
         theirs = [its for _, its in ends]
+        if share:
+            request["share"] = {name: self._env[name] for name in BEFORE_IMPORTS if name in self._env}
+            theirs.append(os.dup(client.fileno()))
         with self._lock:
             socket.send_fds(client, [json.dumps(request).encode()], theirs)
         for file in theirs:
@@ -73,9 +100,11 @@ class PreparedPython:
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
+        stderr: int | None = subprocess.PIPE,
+        share: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``python arguments...`` to its end."""
-        with self.popen(arguments, env=env, cwd=cwd, stderr=subprocess.PIPE) as process:
+        with self.popen(arguments, env=env, cwd=cwd, stderr=stderr, share=share) as process:
             try:
                 out, err = process.communicate(timeout)
             except BaseException:
@@ -87,8 +116,9 @@ class PreparedPython:
         return done
 
     def close(self) -> None:
-        if self._server is not None:
+        if self._client is not None:
             self._client.close()
+        if self._server is not None:
             self._server.wait()
 
 
@@ -132,8 +162,8 @@ class PreparedProcess:
         def read(number: int, file: IO[str]) -> None:
             said[number] = file.read()
 
-        files = [file for file in (self.stdout, self.stderr) if file is not None]
-        readers = [threading.Thread(target=read, args=one, daemon=True) for one in enumerate(files)]
+        files = [(number, file) for number, file in enumerate((self.stdout, self.stderr)) if file is not None]
+        readers = [threading.Thread(target=read, args=one, daemon=True) for one in files]
         for reader in readers:
             reader.start()
         self.wait(timeout)
@@ -147,6 +177,9 @@ class PreparedProcess:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
 
     def __enter__(self) -> Self:
         return self

@@ -1,8 +1,9 @@
 """Imports the modules named as arguments, then forks a Python program for each request on its standard input's socket.
 
-A request is ``{"arguments": [...], "env": {...}, "cwd": ...}`` with the files for the program's standard input, output
-and error and a pipe for its fate: first its process id, then how it ended. This process never runs a program itself, so
-that each begins as a new interpreter would, but for what is imported.
+A request is ``{"arguments": [...], "env": {...}, "cwd": ..., "session": ...}`` with the files for the program's
+standard input, output and error and a pipe for its fate: first its process id, then how it ended. With ``"share"`` a
+fifth file comes, the other end of the socket, for a program that asks for more of them. This process never runs a
+program itself, so that each begins as a new interpreter would, but for what is imported.
 """
 
 from __future__ import annotations
@@ -22,19 +23,23 @@ from typing import Any
 def serve(client: socket.socket) -> dict[str, Any]:
     """Forks for each request; comes back in the program's process, with what it shall run."""
     while True:
-        message, files, _, _ = socket.recv_fds(client, 1 << 20, 4)
+        message, files, _, _ = socket.recv_fds(client, 1 << 20, 5)
         reap()
         if not message:
             reap(os.WEXITED)
             os._exit(0)
         if fork() == 0:
             client.close()
-            watch(files)  # comes back in the program alone
+            request: dict[str, Any] = json.loads(message)
+            watch(files, request.pop("session"))  # comes back in the program alone
+            shared = files[4:]
             for number in range(3):
                 os.dup2(files[number], number)
-            for file in files:
+            for file in files[:4]:
                 os.close(file)
-            return json.loads(message)
+            if shared:
+                request["env"]["VAXSEQ_TEST_PREPARED"] = json.dumps([shared[0], request.pop("share")])
+            return request
         for file in files:
             os.close(file)
 
@@ -55,15 +60,17 @@ def reap(options: int = os.WNOHANG) -> None:
         return
 
 
-def watch(files: list[int]) -> None:
-    """Forks once more: the parent tells of the child's fate and ends, the child goes on."""
+def watch(files: list[int], session: bool) -> None:
+    """Forks once more: the parent tells of the child's fate and ends, the child goes on, in a session of its own."""
     child = fork()
     if child == 0:
+        if session:
+            os.setsid()
+        os.write(files[3], f"{os.getpid()}\n".encode())
         return
-    *standard, pipe = files
-    for file in standard:  # or who reads from the program would wait for this process, too
+    pipe = files.pop(3)
+    for file in files:  # or who reads from the program would wait for this process, too
         os.close(file)
-    os.write(pipe, f"{child}\n".encode())
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.write(pipe, f"{code}\n".encode())
     os._exit(0)

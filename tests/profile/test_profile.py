@@ -6,6 +6,7 @@ import json
 import random
 import re
 import time
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from prepared import PreparedPython
 import vaxseq
 from vaxseq.errors import OptionError
 from vaxseq.frame import Source
-from vaxseq.profile.advice import Bigger, Facts, advise
+from vaxseq.profile import profiling
+from vaxseq.profile.advice import Accelerator, Bigger, Facts, advise
 from vaxseq.profile.files import packed_files
 from vaxseq.profile.measurement import Stage
 from vaxseq.profile.profiling import _Under, _waiting
-from vaxseq.training import timed_fit
+from vaxseq.training import devices, timed_fit
 from vaxseq.training.timed_fit import Steps
 
 ROWS = 60_000
@@ -436,6 +438,54 @@ def test_bigger_batches_come_before_the_model() -> None:
     )
     assert [one.verdict for one in found] == ["batch_size", "model"]
     assert found[0].gain == pytest.approx(8 / 1.1)
+
+
+COPIED: dict[str, Any] = {
+    "stages": (Stage("column", "x", 1e-4, 0.0), Stage("tensors", "", 6e-4, 0.0)), "loader_s": 1e-4, "step_s": 1e-3,
+    "fit_s": 1e-3, "waiting": 0.01,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ours", "on", "gain", "said", "unsaid"),
+    [
+        (True, Accelerator("gpu:0", ahead=True, fits=True), 2.5, 'store="device"', 'device="auto"'),
+        (True, Accelerator("gpu:0", fits=True), 2.5, 'store="device".*device="auto"', "Sequence"),
+        (True, Accelerator("gpu:0"), 1 / 0.6, 'device="auto"', 'store="device"'),
+        (True, Accelerator("gpu:0", ahead=True), 1.5, "float16", 'device="auto"'),
+        (False, Accelerator("gpu:0"), 1 / 0.6, r'Sequence.*device="auto".*store="device"', "float32"),
+    ],
+)
+def test_copies_to_a_device_name_what_does_without_them(ours, on, gain, said, unsaid) -> None:
+    first = next(one for one in advise(facts(**COPIED, ours=ours, accelerator=on)) if one.verdict == "device")
+    assert first.gain == pytest.approx(gain)
+    assert re.search(f"Copying a batch to gpu:0 takes 60% of a step.*{said}", first.text)
+    assert not re.search(unsaid, first.text)
+
+
+def test_copies_come_before_a_model_that_is_the_bottleneck_but_for_them() -> None:
+    on = Accelerator("gpu:0", ahead=True, fits=True)
+    assert [one.verdict for one in advise(facts(**COPIED, accelerator=on))] == ["device", "model"]
+    few = {**COPIED, "stages": (COPIED["stages"][0], Stage("tensors", "", 1e-4, 0.0))}
+    assert [one.verdict for one in advise(facts(**few, accelerator=on))] == ["model"]
+    kept = Accelerator("gpu:0", ahead=True, kept=True, fits=True)
+    assert [one.verdict for one in advise(facts(**COPIED, accelerator=kept))] == ["model"]
+
+
+@pytest.mark.parametrize("options", [{}, {"device": None}, {"store": "device"}], ids=str)
+def test_a_slow_copy_to_a_device_is_found(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor stands for a device; what is slow is what a step of training does first."""
+    here = devices.placement_of("cpu:0")
+    monkeypatch.setattr(timed_fit, "placement_of", lambda device: here)
+    train = vaxseq.Sequence(vaex.from_arrays(**table(4000)), inputs=X, targets="y", batch_size=1000, **options)
+    facts, _ = profiling._sequence(train, small_model(), 0.05)
+    assert facts.accelerator is not None
+    assert facts.accelerator.name == here.name
+    slow = replace(facts, stages=(Stage("tensors", "", 0.9 * facts.fit_s, 0.0),))
+    told = [one.text for one in advise(slow) if one.verdict == "device"]
+    assert [('store="device"' in one, 'device="auto"' in one) for one in told] == {
+        "{}": [(True, False)], "{'device': None}": [(True, True)], "{'store': 'device'}": [],
+    }[str(options)]  # fmt: skip
 
 
 def test_nothing_stands_out() -> None:

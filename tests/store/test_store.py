@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 import vaex
 from prepared import PreparedPython
 
-from vaxseq import store
+from vaxseq import convert, store
 from vaxseq.errors import OptionError, SourceNotFoundError, StoreError
 from vaxseq.loading.query import Query
 from vaxseq.loading.readers.frame import FrameReader
@@ -95,6 +96,16 @@ def test_scratch_changes_nothing_in_a_shuffled_store(
     for one, expected in zip([*other.arrays(), other.row_ids()], [*stored.arrays(), stored.row_ids()], strict=True):
         np.testing.assert_array_equal(one, expected)
     assert not list(folder.iterdir())
+
+
+def test_values_that_are_left_out_are_no_matter(tmp_path: Path) -> None:
+    convert({"x": np.array([1e300, 1.0, 2.0]), "n": np.array([2**40 + 1, 3, 4])}, tmp_path / "d.arrow", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = materialize(
+            tmp_path / "d.arrow", None, tmp_path / "s.h5", inputs=["x", "n"], where="x < 9", progress=False
+        )
+    assert made.arrays()[0].tolist() == [[1, 3], [2, 4]]
 
 
 @pytest.mark.parametrize("seed", [None, 1])

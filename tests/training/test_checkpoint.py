@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 import threading
 
@@ -150,7 +149,7 @@ def test_a_fit_that_broke_off_leaves_the_folder_to_the_next(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):
+def test_a_lock_ends_with_its_process_however_it_ends(keras_python, tmp_path):
     script = tmp_path / "holds.py"
     script.write_text(
         textwrap.dedent("""
@@ -167,9 +166,7 @@ def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):
     )
     folder = tmp_path / "run"
     folder.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = keras_python.popen([script, folder], stdin=subprocess.PIPE)
     try:
         assert process.stdout.readline() == "held\n"
         with pytest.raises(OptionError, match=f"another training saves there .process {process.pid} on "):

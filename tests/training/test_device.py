@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 
 import vaxseq as vs
 from vaxseq.errors import OptionError
+from vaxseq.frame.buffers import BufferPool
+from vaxseq.frame.pages import aligned_bytes
 from vaxseq.training import device_feed, resident
 from vaxseq.training.devices import placement_of
 
@@ -373,6 +375,50 @@ def test_rows_that_don_t_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(resident, "_MOST_ROWS", 999)
     with pytest.raises(OptionError, match="got 1,000 rows, expected 999 at most"):
         next(iter(data))
+
+
+def test_memory_that_an_array_may_lie_in_is_used_again_once_the_array_is_gone() -> None:
+    """On a processor a backend may take NumPy's memory for its array, most of all where a page begins."""
+    pool, there = BufferPool(lambda size: [aligned_bytes(size)], 4096, room=1), placement_of("cpu:0")
+    assert there is not None
+
+    def put(value: int) -> tuple[int, Any]:
+        [memory] = pool.arrays(4096)
+        memory[:] = value
+        [placed] = there.put(iter([[memory[1024:].view(np.float32)[:512]]]))
+        return memory.__array_interface__["data"][0], there.hand(placed)[0]
+
+    address, first = put(1)
+    other, second = put(2)
+    assert np.asarray(first).tobytes() == b"\1" * 2048
+    assert np.asarray(second).tobytes() == b"\2" * 2048
+    if BACKEND == "jax":  # the others copy on their way to a device that has a number
+        assert other != address
+    del first, second
+    gc.collect()
+    assert put(3)[0] == address
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX compiles with donated arguments")
+def test_a_step_has_no_use_for_a_donated_batch() -> None:
+    """No output has a batch's shape, so Keras's own donation, of the variables, is all that there is to gain."""
+    import jax
+
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    x, y = np.zeros((512, 100), np.float32), np.zeros(512, np.float32)
+    model.fit(x, y, batch_size=512, verbose=0)
+    variables = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
+    state = tuple([one.value for one in part] for part in (*variables, model.metrics_variables))
+
+    def aliased(*donated: int) -> int:
+        step = jax.jit(model.train_step, donate_argnums=donated)
+        return int(step.lower(state, (x, y)).compile().memory_analysis().alias_size_in_bytes)
+
+    ours = aliased(0)
+    assert ours > 0
+    with pytest.warns(UserWarning, match=r"donated buffers were not usable: .*float32\[512,100\]"):
+        assert aliased(0, 1) == ours
 
 
 @pytest.mark.slow

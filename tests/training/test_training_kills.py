@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prepared import PreparedPython
 
 SCRIPT = Path(__file__).with_name("killed_training.py")
 BACKEND = os.environ["KERAS_BACKEND"]
@@ -30,22 +30,10 @@ STEPS, BATCH = 30, 16
 class Trainer:
     """The process that forks trainings, one at a time."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, keras_python: PreparedPython, log: Path) -> None:
         self._log = log
-        # each training would compile anew, which takes most of its time
-        cache = {
-            "JAX_COMPILATION_CACHE_DIR": str(log.with_name("compiled")),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT)],
-            env={**os.environ, **cache},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log.open("w"),
-            text=True,
-        )
+        with log.open("w") as errors:
+            self._process = keras_python.popen([SCRIPT], stdin=subprocess.PIPE, stderr=errors)
 
     def start(self, **job) -> int:
         """The process id of a training."""
@@ -74,8 +62,8 @@ class Trainer:
 
 
 @contextmanager
-def trainer(log: Path) -> Iterator[Trainer]:
-    made = Trainer(log)
+def trainer(keras_python: PreparedPython, log: Path) -> Iterator[Trainer]:
+    made = Trainer(keras_python, log)
     try:
         yield made
     finally:
@@ -103,7 +91,7 @@ def saved(folder: Path) -> tuple[int, int]:
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
 @pytest.mark.parametrize("mirrored", [False, True], ids=["one device", "MirroredStrategy"])
-def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, mirrored):
+def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(keras_python, tmp_path, mirrored):
     if mirrored and BACKEND != "tensorflow":
         pytest.skip("tf.distribute is TensorFlow's")
     rng = random.Random(5)
@@ -112,7 +100,7 @@ def test_a_training_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, 
     kills, writing = 0, 0
     name = f"{BACKEND}, MirroredStrategy" if mirrored else BACKEND
     print(f"\n{name}: {EPOCHS} epochs of {STEPS} batches; saved at epoch:batch")
-    with trainer(log) as process:
+    with trainer(keras_python, log) as process:
         process.finish(out=str(whole), epochs=EPOCHS, mirrored=mirrored)
         while kills < KILLS:
             before = draft(folder)

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from prepared import PreparedPython
 
 import vaxseq as vs
 
@@ -46,12 +46,10 @@ class Rows(list[Any]):
 
 
 @contextmanager
-def walker(operation: str) -> Iterator[Callable[[Path, int], Run]]:
+def walker(python: PreparedPython, operation: str) -> Iterator[Callable[[Path, int], Run]]:
     """A function that runs the operation in a folder, killed before a step (0: never)."""
     script = Path(__file__).with_name("walked.py")
-    with subprocess.Popen(
-        [sys.executable, str(script), operation], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with python.popen([script, operation], stdin=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
 
@@ -152,7 +150,10 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_killed_before_any_step_and_run_again(before: Path, operation: str) -> None:
+def test_killed_before_any_step_and_run_again(before: Path, operation: str, request: pytest.FixtureRequest) -> None:
+    python = request.getfixturevalue(
+        "keras_python" if operation in ("cached_store", "row_index", "train") else "python"
+    )
     if operation == "append_again":
         (before / "a.csv").write_text("i,v,w\n" + "".join(f"{i},{i * 0.5},w\n" for i in range(50)))
     folder = before.parent / "run"
@@ -161,7 +162,7 @@ def test_killed_before_any_step_and_run_again(before: Path, operation: str) -> N
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(before, folder)
 
-    with walker(operation) as run:
+    with walker(python, operation) as run:
         fresh()
         whole = run(folder, 0)
         assert whole.code == 0, whole.said

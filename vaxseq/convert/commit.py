@@ -1,4 +1,4 @@
-"""From drafts to the dataset: one set of types, one dictionary a column, footers, manifest, and the rename."""
+"""The commit of a conversion: drafts get one set of types, one dictionary a column, footers, manifest and name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms of the columns that ``where`` names: decided before the rows are read, since it selects while they are."""
+"""The forms of columns that ``where`` names, decided before the rows are read, since it selects while they are."""
 
 from __future__ import annotations
 

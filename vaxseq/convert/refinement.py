@@ -1,4 +1,4 @@
-"""A second look at what was staged: text columns that are numbers or times as people write them, and sentinels.
+"""Type refinement of staged columns: text that is numbers or times as people write them, and sentinels.
 
 It comes after the first pass and only where that found text, or numbers among whose extremes is a likely sentinel.
 """

@@ -212,7 +212,7 @@ class Grid:
             column = table[name]
             if pa.types.is_floating(column.type):
                 column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-            columns[f"of {name}"] = column.cast(pa.float64()) if how in _COMPUTED else column
+            columns[f"of {name}"] = _computable(column, name, how) if how in _COMPUTED else column
             wanted += [(f"of {name}", one) for one in (("sum", "count") if how == "mean" else (how,))]
         rows = pa.table(columns)
         plain = [pair for pair in wanted if not array_shape(rows[pair[0]].type)[0]]
@@ -338,6 +338,16 @@ class Grid:
             else:
                 found[name] = table[name]
         return pa.table(found)
+
+
+def _computable(column: pa.ChunkedArray, name: str, how: str) -> pa.ChunkedArray:
+    try:
+        return column.cast(pa.float64(), safe=how == "sum")  # a mean rounds anyway
+    except pa.ArrowInvalid:
+        raise SchemaError(
+            f"resample: how; got 'sum' of column {name!r}, whose whole numbers beyond 2**53 a float64 would round. "
+            "Take another, such as 'last', or declare the column as float64."
+        ) from None
 
 
 def _same_as_before(table: pa.Table, names: Sequence[str]) -> npt.NDArray[np.bool_]:

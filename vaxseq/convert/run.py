@@ -235,7 +235,7 @@ def _stage(plan: Plan, work: Path, key: str, strict_key: str, own: UnitReader, w
     if going_on and Stage.holds_rows(work) and (other or (key == strict_key and Stage.holds_rejects(work))):
         raise DatasetError(
             f"{plan.target}: an unfinished conversion is there, of other sources or options than now (a source may "
-            "have changed). Start anew with resume=False (--no-resume)."
+            "have changed). Start anew with resume=False."
         )
     if other or not going_on:
         empty(work, but=("replaced",))
@@ -314,9 +314,7 @@ def _run(
     stage.sync()
     changed = [a.name for a, b in zip(prints, map(fingerprint, plan.job.sources), strict=True) if a != b]
     if changed:
-        raise DatasetError(
-            f"{changed[0]}: the source changed while it was read. Convert it again with resume=False (--no-resume)."
-        )
+        raise DatasetError(f"{changed[0]}: the source changed while it was read. Convert it again with resume=False.")
     shown.say("sorting and writing the dataset" if plan.sort_by else "writing the dataset")
     noted = collect_notes(plan.job, own, lambda key: _unit(plan, own, units, key))
     return commit(

@@ -1,4 +1,4 @@
-"""A dataset made at a URL: converted into local scratch, sent there fragment by fragment, its manifest last.
+"""Conversion to a URL: into local scratch, then uploaded fragment by fragment, the manifest last.
 
 A fragment's name is of its run alone, so that no run writes into another's files, and the manifest is put on condition
 that the one which it goes on from is still there. So readers find the old dataset or the new one, and of two runs at
@@ -183,7 +183,7 @@ class _Run:
         if going_on and self._of("key") != self._key and Stage.holds_rows(working_folder(self._plan.target)):
             raise DatasetError(
                 f"{self._where}: an unfinished conversion is there, of other sources or options than now (a source may "
-                "have changed). Start anew with resume=False (--no-resume)."
+                "have changed). Start anew with resume=False."
             )
         if not (going_on or self._begun) or (self._of("key"), self._of("base")) != (self._key, mark):
             self._begin(mark)

@@ -8,7 +8,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from vaxseq.errors import SourceError
+from vaxseq.errors import OptionError, SourceError
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -18,6 +18,16 @@ _UNKNOWN_WORKERS = 8
 def workers_of(executor: Executor) -> int:
     """How many calls it runs at once; a guess where it doesn't say."""
     return getattr(executor, "_max_workers", None) or _UNKNOWN_WORKERS
+
+
+def check_executor(executor: Any) -> None:
+    """Looks at what is asked for work later on.
+
+    Raises:
+        OptionError: it is no executor.
+    """
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise OptionError(f"executor: got {executor!r}, expected a concurrent.futures.Executor")
 
 
 @contextmanager
@@ -38,7 +48,7 @@ def submitted(
         room = workers_of(executor) + 2 if most is None else most
         while True:
             while len(waiting) < room and (one := next(rest, None)) is not None:
-                waiting.append((one[0], executor.submit(*one[1])))
+                waiting.append((one[0], _begun(executor, *one[1])))
             if not waiting:
                 return
             yield waiting.popleft()
@@ -48,6 +58,15 @@ def submitted(
     finally:
         for _, future in waiting:
             future.cancel()
+
+
+def _begun(executor: Executor, function: Callable[..., T], *arguments: Any) -> Future[T]:
+    try:
+        return executor.submit(function, *arguments)
+    except BrokenExecutor:
+        raise
+    except RuntimeError as error:
+        raise OptionError(f"executor: it takes no work ({error}). Keep it open until the work is done.") from error
 
 
 def in_turn(

@@ -1,4 +1,4 @@
-"""What people hold in their hands, told apart: tables in memory as columns, queries as streams of Arrow tables.
+"""Input tables of other libraries, told apart: those in memory as columns, queries as streams of Arrow tables.
 
 `frame_of` makes frames of them, `convert` writes them, and records are read from them: all by what is here.
 """
@@ -200,8 +200,18 @@ def _told(where: str) -> Iterator[None]:
     except VaxseqError:
         raise
     except Exception as error:
-        what = str(error).strip().partition("\n")[0].rstrip(".")
-        raise SourceError(f"{where}: the query failed: {what}. Run it by itself to see where.") from error
+        raise SourceError(f"{where}: the query failed: {_what(error)}. Run it by itself to see where.") from error
+
+
+def _what(error: Exception) -> str:
+    return with_threads_told(str(error).strip().partition("\n")[0].rstrip("."))
+
+
+def with_threads_told(what: str) -> str:
+    """DuckDB stops a query's other threads when one fails, and now and then tells of the stop alone."""
+    if not what.startswith("INTERRUPT Error"):
+        return what
+    return f"{what.rstrip('.!')}: one of its threads failed, and DuckDB doesn't say how; SET threads = 1 shows it"
 
 
 def _batches_of(folder: ScratchFolder, name: str) -> Iterator[pa.Table]:
@@ -222,7 +232,7 @@ def _tables(reader: pa.RecordBatchReader, where: str) -> Iterator[pa.Table]:
                 yield pa.Table.from_batches(waiting).combine_chunks()
                 waiting = []
     except (pa.ArrowException, OSError) as error:
-        what = str(error).strip().partition("\n")[0].rstrip(".")
+        what = _what(error)
         raise SourceError(f"{where}: the stream broke off: {what}. Mend what makes it, and pass it anew.") from error
     if waiting:
         yield pa.Table.from_batches(waiting).combine_chunks()

@@ -20,12 +20,43 @@ _TAKEN = "biufMm"  # NumPy kinds that stay as they are
 
 
 def pandas_columns(data: Any, where: str) -> Columns:
-    """A pandas frame's columns: NumPy's as views, all others as Arrow has them."""
+    """A pandas frame's columns, its index among them: NumPy's as views, all others as Arrow has them."""
     if data.columns.nlevels > 1:
         remedy = "Flatten them: frame.columns = ['_'.join(names) for names in frame.columns]."
         raise OptionError(f"{where}: its columns have {data.columns.nlevels} levels of names, expected one. {remedy}")
     names = _checked(data.columns, where)
-    return {name: _pandas(name, data.iloc[:, place], where) for place, name in enumerate(names)}
+    columns = {name: _pandas(name, data.iloc[:, place], where) for place, name in enumerate(names)}
+    index = index_frame(data, where)
+    return columns if index is None else {**pandas_columns(index, where), **columns}
+
+
+def index_frame(data: Any, where: str) -> Any:
+    """A pandas frame's index as a frame, where it says more than the row's number; else None.
+
+    Raises:
+        SourceError: its name is that of a column which says something else, or is there twice.
+    """
+    index = data.index
+    unnamed = all(name is None for name in index.names)
+    if index.nlevels == 1 and unnamed and index.dtype.kind in "iu":  # numbers that a selection has left
+        return None
+    if (
+        index.nlevels == 1
+        and index.name in data.columns
+        and index.equals(data[[index.name]].set_index(index.name).index)
+    ):
+        return None
+    remedy = "Rename it with rename_axis(), or drop it with reset_index(drop=True)."
+    try:
+        found = data.iloc[:, :0].reset_index()
+    except ValueError as error:  # two levels of one name
+        raise SourceError(f"{where}: the index {list(index.names)} can't become a column: {error}. {remedy}") from error
+    for name in found.columns:
+        if name in data.columns:
+            raise SourceError(
+                f"{where}: the index {list(index.names)} can't become a column: a column is called {name!r}. {remedy}"
+            )
+    return found
 
 
 def _pandas(name: str, series: Any, where: str) -> Any:

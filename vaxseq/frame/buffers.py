@@ -1,4 +1,4 @@
-"""Arrays that are used again: new memory costs more than filling it."""
+"""A pool of array buffers that are used again: new memory costs more than filling it."""
 
 from __future__ import annotations
 

@@ -9,22 +9,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaxseq.expressions.values import Mask, Value, from_raw, masked
+from vaxseq.frame.fetched import Fetched, Wanted
 from vaxseq.frame.mapped import Bitmaps, FixedWidth, Ids, Layout, Located, by_piece
 
 
 class Column(Protocol):
     """A physical column: blocks of it as Values, and as the raw arrays that vaex itself would see.
 
-    ``hint`` says that rows will be read.
+    ``hint`` says that rows will be read; ``wanted``, what is to be fetched for them together with other columns'.
     """
 
     def hint(self, start: int, stop: int) -> None: ...
 
-    def read(self, start: int, stop: int) -> Value: ...
+    def wanted(self, start: int, stop: int) -> list[Wanted]: ...
+
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> Value: ...
 
     def gather(self, located: Located) -> Value: ...
 
-    def raw(self, start: int, stop: int) -> Any: ...
+    def raw(self, start: int, stop: int, fetched: Fetched | None = None) -> Any: ...
 
     def raw_gather(self, located: Located) -> Any: ...
 
@@ -42,13 +45,17 @@ class NumberColumn:
         if isinstance(self._data, FixedWidth):
             self._data.hint(start, stop)
 
-    def read(self, start: int, stop: int) -> Value:
+    def wanted(self, start: int, stop: int) -> list[Wanted]:
+        parts = [part for part in (self._data, self._mask) if isinstance(part, FixedWidth)]
+        return [one for part in parts for one in part.wanted(start, stop)]
+
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> Value:
         missing = None
         if self._valid is not None:
             missing = ~self._valid.read(start, stop)
         elif self._mask is not None:
-            missing = self._mask.read(start, stop)
-        data = self._data.read(start, stop)
+            missing = self._mask.read(start, stop, fetched)
+        data = self._data.read(start, stop, fetched)
         if missing is None:
             return Value(data) if self._as_it_is else from_raw(data)
         return masked(data, missing)
@@ -64,10 +71,10 @@ class NumberColumn:
             return Value(data) if self._as_it_is else from_raw(data)
         return masked(data, missing)
 
-    def raw(self, start: int, stop: int) -> Any:
+    def raw(self, start: int, stop: int, fetched: Fetched | None = None) -> Any:
         valid = None if self._valid is None else self._valid.read(start, stop)
-        mask = None if self._mask is None else self._mask.read(start, stop)
-        return self._as_stored(self._data.read(start, stop), valid, mask)
+        mask = None if self._mask is None else self._mask.read(start, stop, fetched)
+        return self._as_stored(self._data.read(start, stop, fetched), valid, mask)
 
     def raw_gather(self, located: Located) -> Any:
         valid = None if self._valid is None else self._valid.gather(located)
@@ -96,14 +103,17 @@ class DictionaryColumn:
     def hint(self, start: int, stop: int) -> None:
         self._codes.hint(start, stop)
 
-    def read(self, start: int, stop: int) -> Value:
-        return Value(self.raw(start, stop))
+    def wanted(self, start: int, stop: int) -> list[Wanted]:
+        return self._codes.wanted(start, stop)
+
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> Value:
+        return Value(self.raw(start, stop, fetched))
 
     def gather(self, located: Located) -> Value:
         return Value(self.raw_gather(located))
 
-    def raw(self, start: int, stop: int) -> Any:
-        codes = self._codes.read(start, stop)
+    def raw(self, start: int, stop: int, fetched: Fetched | None = None) -> Any:
+        codes = self._codes.read(start, stop, fetched)
         valid = None if self._valid is None else self._valid.read(start, stop)
         if self._flat is not None:
             pieces = self._codes.layout.locate(np.arange(start, start + len(codes), dtype=np.int64))
@@ -135,13 +145,16 @@ class ArrowColumn:
     def hint(self, start: int, stop: int) -> None:
         """Its rows stay mapped."""
 
-    def read(self, start: int, stop: int) -> Value:
+    def wanted(self, start: int, stop: int) -> list[Wanted]:
+        return []
+
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> Value:
         return from_raw(self.raw(start, stop))
 
     def gather(self, located: Located) -> Value:
         return from_raw(self.raw_gather(located))
 
-    def raw(self, start: int, stop: int) -> Any:
+    def raw(self, start: int, stop: int, fetched: Fetched | None = None) -> Any:
         parts = [self._pieces[piece].slice(low, high - low) for piece, low, high in self._layout.spans(start, stop)]
         return one_array(parts, self._pieces[0].type)
 
@@ -166,13 +179,16 @@ class RangeColumn:
     def hint(self, start: int, stop: int) -> None:
         """Its rows stay mapped."""
 
-    def read(self, start: int, stop: int) -> Value:
+    def wanted(self, start: int, stop: int) -> list[Wanted]:
+        return []
+
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> Value:
         return Value(self.raw(start, stop))
 
     def gather(self, located: Located) -> Value:
         return Value(self.raw_gather(located))
 
-    def raw(self, start: int, stop: int) -> Any:
+    def raw(self, start: int, stop: int, fetched: Fetched | None = None) -> Any:
         return self._at(np.arange(start, stop))
 
     def raw_gather(self, located: Located) -> Any:
@@ -191,13 +207,16 @@ class SlicedColumn:
     def hint(self, start: int, stop: int) -> None:
         """Its rows stay mapped."""
 
-    def read(self, start: int, stop: int) -> Value:
+    def wanted(self, start: int, stop: int) -> list[Wanted]:
+        return []
+
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> Value:
         return from_raw(_plain(self.raw(start, stop)))
 
     def gather(self, located: Located) -> Value:
         return from_raw(_plain(self.raw_gather(located)))
 
-    def raw(self, start: int, stop: int) -> Any:
+    def raw(self, start: int, stop: int, fetched: Fetched | None = None) -> Any:
         if start == stop:  # vaex reads an end of 0 as "to the end", so an empty range is cut from a row
             return _plain(self._column[0:1])[0:0] if len(self._column) else _plain(self._column[0:0])
         return _plain(self._column[start:stop])

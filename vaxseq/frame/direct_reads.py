@@ -1,4 +1,4 @@
-"""Data larger than memory: rows are read from their file, exactly and many at once, not through its mapping.
+"""Reads past the page cache for data larger than memory: exactly the rows asked for, many at once, not by a mapping.
 
 Left to itself, the kernel reads around each mapped page that is touched, megabytes on some systems. Memory that holds
 the whole file makes use of that sooner or later; where it can't, most of it is dropped before anything comes to it.
@@ -114,6 +114,13 @@ class FileRows:
         """Extents of this file, end to end, into a contiguous array."""
         content = out.reshape(-1).view(np.uint8)
         self._using(lambda file, aligned: (_read_aligned if aligned else _read_all)(file, extents, content))
+
+    def fetch_extents(self, extents: Ids, memory: npt.NDArray[np.uint8], places: Ids) -> None:
+        """Extents of this file, shape (n, 2), each to ``places`` of the memory, the bytes of its first page before it.
+
+        The memory begins with a page, as each place does, and holds all pages that an extent touches.
+        """
+        self._using(lambda file, aligned: _fetch_extents(file, aligned, extents, memory, places))
 
     def gather(self, ids: Ids, out: npt.NDArray[Any]) -> None:
         """The rows ``ids``, in their order, into a contiguous array."""
@@ -246,6 +253,25 @@ def _read_aligned(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArra
             out[at : at + high - low] = piece[low - begin : high - begin]
             at += high - low
         first = last
+
+
+def _fetch_extents(file: int, aligned: bool, extents: Ids, memory: npt.NDArray[np.uint8], places: Ids) -> None:
+    begins = extents[:, 0] // PAGE * PAGE
+    if not aligned:
+        for low, high, begin, place in zip(*extents.T.tolist(), begins.tolist(), places.tolist(), strict=True):
+            _read_into(file, memory[place + low - begin : place + high - begin], low, high - low)
+        return
+    sizes = -(-(extents[:, 1] - begins) // PAGE) * PAGE
+    parts = -(-sizes // _PIECE_BYTES)
+    piece = np.repeat(np.arange(len(extents)), parts)
+    within = (np.arange(len(piece)) - np.repeat(np.cumsum(parts) - parts, parts)) * _PIECE_BYTES
+    offsets, targets = begins[piece] + within, places[piece] + within
+    lengths = np.minimum(sizes[piece] - within, _PIECE_BYTES)
+    came = read_pieces(file, offsets, lengths, memory, targets)
+    needed = np.minimum(extents[piece, 1] - offsets, lengths)
+    for at in np.flatnonzero(came < needed).tolist():
+        target = int(targets[at])
+        _read_into(file, memory[target : target + int(lengths[at])], int(offsets[at]), int(needed[at]))
 
 
 def _read_into(file: int, out: npt.NDArray[np.uint8], at: int, needed: int) -> None:

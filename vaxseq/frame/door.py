@@ -1,4 +1,4 @@
-"""The one door for tables: whatever people hold in their hands, as a vaex frame."""
+"""A vaex frame of any table: a path, pandas, polars, Arrow, DuckDB, dicts and structured arrays."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.frame.direct_reads import SLACK_BYTES, FileRows, Mapping
+from vaxseq.frame.fetched import Fetched, Wanted
 from vaxseq.frame.pages import aligned_bytes
 
 Ids = npt.NDArray[np.int64]
@@ -94,15 +95,27 @@ class FixedWidth:
         for piece, low, high in self.layout.spans(start, stop) if self._files else ():
             self._files[piece].hint(low, high)  # type: ignore[index]
 
-    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+    def wanted(self, start: int, stop: int) -> list[Wanted]:
+        """What a file has to give for rows ``start`` to ``stop``; nothing where they are mapped."""
+        if not self._files:
+            return []
+        spans = self.layout.spans(start, stop)
+        return [Wanted(id(self), start, stop, self._files[piece], low, high) for piece, low, high in spans]
+
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> npt.NDArray[Any]:
+        """Rows ``start`` to ``stop``, from what was ``fetched`` if they are among it."""
+        parts = None if fetched is None else fetched.of(id(self), start, stop)
+        if parts is not None:
+            whole = self._scratch_for(sum(map(len, parts))) if len(parts) > 1 else None
+            return self._rows(parts[0] if whole is None else np.concatenate(parts, out=whole))
         if self._files:
             return self._fetched(self._files, start, stop)
         if len(self.pieces) == 1:
             return self.pieces[0][start:stop]
-        parts = [self.pieces[piece][low:high] for piece, low, high in self.layout.spans(start, stop)]
-        if not parts:
+        views = [self.pieces[piece][low:high] for piece, low, high in self.layout.spans(start, stop)]
+        if not views:
             return np.empty((0, *self.shape), self.dtype)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return views[0] if len(views) == 1 else np.concatenate(views)
 
     def gather(self, located: Located) -> npt.NDArray[Any]:
         if self._files and isinstance(located, LocatedRuns) and located.length * self._files[0].row_bytes >= _RUN_BYTES:
@@ -206,7 +219,7 @@ class Bitmaps:
         offsets = np.array([b[1] if b else 0 for b in bitmaps], dtype=np.int64)
         self._shift = shift * 8 + offsets - layout.starts[:-1]
 
-    def read(self, start: int, stop: int) -> Mask:
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> Mask:
         parts = []
         for piece, low, high in self.layout.spans(start, stop):
             bitmap = self._bitmaps[piece]

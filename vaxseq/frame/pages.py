@@ -1,15 +1,16 @@
-"""What a read or write past the page cache has to keep to: whole pages of the file, and memory at a page's begin.
+"""Memory for reads and writes past the page cache: aligned to pages, in huge pages where the system has them.
 
-Such memory lies in huge pages where the system has them: storage is told of each piece of memory by itself, and two
-thousand of a page cost it more than what it reads.
+Storage is told of each piece of memory by itself, and two thousand of a page cost it more than what it reads.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import mmap
 import os
 import threading
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,14 @@ def in_pages(size: int) -> int:
 
 
 def aligned_bytes(size: int) -> npt.NDArray[np.uint8]:
-    """New memory of ``size`` bytes that begins with a page. Nobody's base but its own: views of it count as its."""
-    return np.frombuffer(_arena.part(in_pages(size))[:size], np.uint8)
+    """New memory of ``size`` bytes that begins with a page."""
+    return aligned_array((size,), np.dtype(np.uint8))
+
+
+def aligned_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A new array that begins with a page. No other array is its base, so views of it count as its."""
+    size = math.prod(shape) * dtype.itemsize
+    return np.ndarray(shape, dtype, _arena.part(in_pages(size))[:size])
 
 
 def to_page(memory: npt.NDArray[np.uint8], page: int = PAGE) -> int:

@@ -1,4 +1,4 @@
-"""From a vaex dataset's tree (renamed, sliced, concatenated, merged) down to the arrays of its files."""
+"""The files' arrays behind a vaex dataset, found down its tree (renamed, sliced, concatenated, merged)."""
 
 from __future__ import annotations
 

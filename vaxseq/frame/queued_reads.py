@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 # processor -> the numbers of io_setup, io_destroy, io_getevents, io_submit
 _CALLS = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}
-_DEPTH = 32  # reads in a queue; several threads have one each
+_DEPTH = 128  # reads in a queue; several threads have one each
 _REFUSED = (errno.ENOSYS, errno.EPERM, errno.EAGAIN, errno.ENOMEM)
 _READ = np.dtype(
     [

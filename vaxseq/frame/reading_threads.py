@@ -1,4 +1,4 @@
-"""Threads that wait for storage: it is quickest when it is asked for several things at once."""
+"""A thread pool for reads: storage is quickest when it is asked for several things at once."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from vaxseq.errors import DatasetError, OptionError, SourceNotFoundError
 from vaxseq.expressions.values import Value, from_raw
 from vaxseq.frame.arrays import ArrayColumn, is_array
 from vaxseq.frame.columns import one_array
+from vaxseq.frame.fetched import Fetched, Wanted
 from vaxseq.frame.mapped import Ids, Located
 from vaxseq.frame.vaex_internals import LazyColumn
 
@@ -217,7 +218,11 @@ class RemoteColumn(LazyColumn):
         for low, high, _ in _extents(np.sort(ids)):
             self.hint(low, high)
 
-    def read(self, start: int, stop: int) -> Value:
+    def wanted(self, start: int, stop: int) -> list[Wanted]:
+        """Nothing: its rows lie in no file of this machine."""
+        return []
+
+    def read(self, start: int, stop: int, fetched: Fetched | None = None) -> Value:
         """Rows as a Value."""
         return from_raw(self.raw(start, stop))
 
@@ -225,7 +230,7 @@ class RemoteColumn(LazyColumn):
         """Rows anywhere, as a Value."""
         return from_raw(self.raw_gather(located))
 
-    def raw(self, start: int, stop: int) -> Any:
+    def raw(self, start: int, stop: int, fetched: Fetched | None = None) -> Any:
         """Rows as they are stored."""
         parts = [
             fragment.array(self._name, batch, low, high) for fragment, batch, low, high in self._spans(start, stop)

@@ -12,6 +12,7 @@ import numpy as np
 from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, SelectionError, did_you_mean
 from vaxseq.expressions.values import Mask, Value, from_raw
 from vaxseq.frame.columns import Column
+from vaxseq.frame.fetched import Fetcher
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
 from vaxseq.frame.mapped import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker, dataset_files
@@ -27,6 +28,8 @@ from vaxseq.frame.vaex_internals import (
     filter_of,
 )
 from vaxseq.frame.watch import Watch, marks_of
+
+Span = tuple[int, int]
 
 
 class Source:
@@ -45,6 +48,7 @@ class Source:
         self._watch = Watch(marks_of(self._frame.dataset))
         self._watch.check()
         self._maker = ColumnMaker(self._frame.dataset)
+        self._fetcher = Fetcher()
         self._columns: dict[str, Column] = {}
         self._empty: dict[str, Value] = {}
         self._needs: dict[str, tuple[str, ...]] = {}
@@ -75,38 +79,54 @@ class Source:
 
     def read(self, names: Iterable[str], start: int, stop: int) -> dict[str, Value]:
         """Rows ``start`` to ``stop`` of these columns; memory-mapped columns come without a copy."""
-        physical, virtual, needs = self._parted(tuple(names), start, stop)
-        jobs: list[Callable[[], Any]] = [partial(self._column(name).read, start, stop) for name in physical]
-        jobs += [partial(self._column(name).raw, start, stop) for name in needs]
-        results = self._results(jobs, (*physical, *needs), start, stop)
-        return self._with_virtual(physical, virtual, needs, results, stop - start)
+        return self.read_spans(names, [(start, stop)])[0]
+
+    def read_spans(self, names: Iterable[str], spans: Sequence[Span]) -> list[dict[str, Value]]:
+        """The same of several (start, stop), all that lie in files at once."""
+        physical, virtual, needs = self._parted(tuple(names), spans)
+        readers = [self._column(name).read for name in physical] + [self._column(name).raw for name in needs]
+        return [
+            self._with_virtual(physical, virtual, needs, results, stop - start)
+            for (start, stop), results in zip(spans, self._results(readers, (*physical, *needs), spans), strict=True)
+        ]
 
     def raw(self, names: Iterable[str], start: int, stop: int) -> dict[str, Any]:
         """The same rows as arrays of the types that they are stored in, NumPy's or Arrow's."""
-        names = tuple(names)
-        physical, virtual, needs = self._parted(names, start, stop)
+        names, spans = tuple(names), [(start, stop)]
+        physical, virtual, needs = self._parted(names, spans)
         stored = tuple(dict.fromkeys((*physical, *needs)))
-        jobs: list[Callable[[], Any]] = [partial(self._column(name).raw, start, stop) for name in stored]
-        found = dict(zip(stored, self._results(jobs, stored, start, stop), strict=True))
+        [results] = self._results([self._column(name).raw for name in stored], stored, spans)
+        found = dict(zip(stored, results, strict=True))
         if virtual:
             found |= self._blocks(virtual, {need: found[need] for need in needs}, stop - start)
         return {name: found[name] for name in names}
 
-    def _parted(self, names: tuple[str, ...], start: int, stop: int) -> tuple[list[str], list[str], list[str]]:
+    def _parted(self, names: tuple[str, ...], spans: Sequence[Span]) -> tuple[list[str], list[str], list[str]]:
         """Which of the names are physical, which virtual, and the physical columns behind those."""
-        if not 0 <= start <= stop <= self.n_rows:
-            raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
+        for start, stop in spans:
+            if not 0 <= start <= stop <= self.n_rows:
+                raise SelectionError(f"rows {start} to {stop}: outside of the frame's {self.n_rows:,} rows")
         self._watch.check()
         virtual = [name for name in names if name in self._virtual]
         return [name for name in names if name not in self._virtual], virtual, self._all_needs(virtual)
 
-    def _results(self, jobs: list[Callable[[], Any]], names: tuple[str, ...], start: int, stop: int) -> list[Any]:
-        """What the jobs, that read rows of these columns, return."""
-        if self._maker.on_disk:
-            return at_once(jobs)
+    def _results(
+        self, readers: list[Callable[..., Any]], names: tuple[str, ...], spans: Sequence[Span]
+    ) -> list[list[Any]]:
+        """For each of the spans what the readers, one of each of these columns, return."""
+        fetched, left = None, True
+        if self._maker.on_disk and self._maker.past_cache:
+            each = [self._column(name).wanted(*span) for name in dict.fromkeys(names) for span in dict.fromkeys(spans)]
+            fetched, left = self._fetcher.fetch([one for some in each for one in some]), not all(each)
+        if self._maker.on_disk and left:
+            found = at_once(partial(read, *span, fetched) for span in spans for read in readers)
+            return [found[low : low + len(readers)] for low in range(0, len(found), len(readers))]
+        if fetched is not None:
+            return [[read(*span, fetched) for read in readers] for span in spans]
         for name in names:
-            self._column(name).hint(start, stop)
-        return [job() for job in jobs]
+            for span in spans:
+                self._column(name).hint(*span)
+        return [[read(*span) for read in readers] for span in spans]
 
     def check(self) -> None:
         """Refuses to go on with a file that has changed since it was opened.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -13,20 +13,21 @@ import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
-from vaxseq.loading.readers.frame import Arrays
-from vaxseq.loading.scatter.kept_blocks import KeptBlocks
+from vaxseq.frame.pages import aligned_array
+from vaxseq.loading.readers.frame import Arrays, Span
+from vaxseq.loading.scatter.kept_blocks import KeptBlocks, places_of
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import Block, Buffer
 
-_PART_BYTES = 12 << 20  # of rows, read at once: a smaller part costs more of the interpreter, a larger one memory
-_PARTS_AT_ONCE = 2
+_PART_BYTES = 6 << 20  # of rows, read at once: a smaller part costs more of the interpreter, a larger one memory
+_PARTS_AT_ONCE = 3  # so that storage has something to do while two become rows
 _BUFFERS = 3  # one is served, the next one read, and of the one before batches may still be made
 _MAX_ROWS_READ_PER_ROW = 8  # a range that holds fewer than one wanted row in 8 is gathered, not read through
 
 
-class RunReader(Protocol):
-    """Arrays of rows by their ids: of a range, of any, or of runs of one length."""
+class SpanReader(Protocol):
+    """Arrays of rows by their ids: of a range, of any, or of several ranges at once."""
 
     @property
     def from_files(self) -> bool: ...
@@ -39,30 +40,33 @@ class RunReader(Protocol):
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays: ...
 
-    def runs(self, starts: npt.NDArray[np.int64], length: int, *, out: Arrays | None = None) -> Arrays: ...
+    def read_spans(self, spans: Sequence[Span], places: Sequence[Arrays]) -> None: ...
 
 
-def read_range(reader: RunReader, index: RowIndex, low: int, high: int, out: Arrays | None) -> Arrays:
+def read_range(reader: SpanReader, index: RowIndex, low: int, high: int, out: Arrays | None) -> Arrays:
     """The rows at positions [low, high) of an ascending index."""
-    start, stop, mask = index.span(low, high)
-    if stop - start <= _MAX_ROWS_READ_PER_ROW * (high - low):
-        return reader.read(start, stop, mask, out=out)
+    span = index.span(low, high)
+    if _length(span) <= _MAX_ROWS_READ_PER_ROW * (high - low):
+        return reader.read(*span, out=out)
     return reader.gather(index.ids(low, high), out=out)
+
+
+def _length(span: Span) -> int:
+    return span[1] - span[0]
+
+
+def _dense(block: Block, span: Span) -> bool:
+    return _length(span) <= _MAX_ROWS_READ_PER_ROW * (block.stop - block.start)
 
 
 class BlockReader:
     """Reads buffers of a plan; with ``kept``, blocks come from there once they were read. Thread-safe."""
 
-    def __init__(self, reader: RunReader, index: RowIndex, plan: BatchPlan, kept: KeptBlocks | None) -> None:
+    def __init__(self, reader: SpanReader, index: RowIndex, plan: BatchPlan, kept: KeptBlocks | None) -> None:
         self._reader, self._index, self._kept = reader, index, kept
-        self._memory = BufferPool(reader.empty, plan.blocks(0).buffer_items, _BUFFERS)
+        self._memory = BufferPool(self._empty, plan.blocks(0).buffer_items, _BUFFERS)
         self._part_rows = _PART_BYTES // max(1, reader.row_bytes())
         self._pool: ThreadPoolExecutor | None = None
-
-    @property
-    def keeps(self) -> bool:
-        """Whether blocks are kept once they were read."""
-        return self._kept is not None
 
     def load(self, buffer: Buffer) -> Arrays:
         """The rows of a buffer's blocks, end to end."""
@@ -70,43 +74,47 @@ class BlockReader:
         if self._kept is not None:
             self._kept.load(buffer.parts(), arrays, self._read, buffer.numbered)
         elif self._reader.from_files:
-            self._read(buffer.parts(), arrays)
+            blocks = buffer.parts()
+            self._read(blocks, places_of(blocks, arrays))
         else:
             for low, high in buffer.ranges():
                 read_range(self._reader, self._index, low, high, [one[at : at + high - low] for one in arrays])
                 at += high - low
         return arrays
 
-    def _read(self, blocks: list[Block], out: Arrays) -> None:
-        jobs, first, at = [], 0, 0
+    def _empty(self, rows: int) -> Arrays:
+        """Arrays to be filled, each from a page's begin on."""
+        return [aligned_array((rows, *one.shape[1:]), one.dtype) for one in self._reader.empty(0)]
+
+    def _read(
+        self, blocks: list[Block], places: list[Arrays], came: Callable[[Block, Arrays], None] | None = None
+    ) -> None:
+        """Blocks, each into arrays of its own, several parts of them at once; ``came`` is told of each."""
+        spans = [self._index.span(block.start, block.stop) for block in blocks]
+        jobs, first = [], 0
         while first < len(blocks):
-            last, rows = first + 1, blocks[first].stop - blocks[first].start
-            while last < len(blocks) and rows + blocks[last].stop - blocks[last].start <= self._part_rows:
-                rows += blocks[last].stop - blocks[last].start
+            last, rows = first, 0
+            while last < len(blocks) and (last == first or rows + _length(spans[last]) <= self._part_rows):
+                rows += _length(spans[last])
                 last += 1
-            jobs.append(partial(self._read_part, blocks[first:last], [array[at : at + rows] for array in out]))
-            first, at = last, at + rows
+            part = list(zip(blocks[first:last], spans[first:last], places[first:last], strict=True))
+            jobs.append(partial(self._read_part, part, came))
+            first = last
         if len(jobs) == 1:
             jobs[0]()
         else:
             list(self._threads().map(lambda job: job(), jobs))
 
-    def _read_part(self, blocks: list[Block], out: Arrays) -> None:
-        """Blocks end to end: those that are runs of rows all at once."""
-        at = 0
-        for length, some in groupby(blocks, lambda block: block.stop - block.start):
-            group = list(some)
-            rows = length * len(group)
-            spans = [self._index.span(block.start, block.stop) for block in group]
-            if all(mask is None and stop - start == length for start, stop, mask in spans):
-                starts = np.array([start for start, _, _ in spans], np.int64)
-                self._reader.runs(starts, length, out=[array[at : at + rows] for array in out])
-            else:
-                for number, block in enumerate(group):
-                    low = at + number * length
-                    place = [array[low : low + length] for array in out]
-                    read_range(self._reader, self._index, block.start, block.stop, place)
-            at += rows
+    def _read_part(self, part: list[tuple[Block, Span, Arrays]], came: Callable[[Block, Arrays], None] | None) -> None:
+        """Blocks whose rows lie close together all at once."""
+        dense = [(span, place) for block, span, place in part if _dense(block, span)]
+        if dense:
+            self._reader.read_spans([span for span, _ in dense], [place for _, place in dense])
+        for block, span, place in part:
+            if not _dense(block, span):
+                self._reader.gather(self._index.ids(block.start, block.stop), out=place)
+            if came is not None:
+                came(block, place)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:

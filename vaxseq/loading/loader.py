@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from vaxseq.errors import OptionError
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.block_buffers import BlockBuffers
-from vaxseq.loading.block_reader import BlockReader, RunReader, read_range
+from vaxseq.loading.block_reader import BlockReader, SpanReader, read_range
 from vaxseq.loading.chunks import Chunk, Turn
 from vaxseq.loading.readers.frame import Arrays, take_rows
 from vaxseq.loading.row_cache import RowCache
@@ -41,7 +41,7 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-class RowReader(RunReader, Protocol):
+class RowReader(SpanReader, Protocol):
     """Arrays of rows, one for each field: new ones, or ``out``'s.
 
     ``chunk_bytes`` is how much it likes to read at once; with ``random_access`` a gather costs it no more than a read;
@@ -175,10 +175,10 @@ class Loader(Generic[Made]):
     def expect(self, epoch: int, index: int) -> None:
         """From this batch on, those of the epoch are asked for in turn.
 
-        Rows that have to be scattered, or kept by blocks, are so for the first of them then, and none is gathered from
-        all over the data before.
+        Rows that have to be scattered, or blocks that are read from files, are so for the first of them then, and none
+        is gathered from all over the data before.
         """
-        if self._ordered is not None or self._blocks.keeps:
+        if self._ordered is not None or (self._by_buffers and self._reader.from_files):
             with self._lock:
                 if index == 0:
                     self._next = epoch, 0

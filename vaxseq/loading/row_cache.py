@@ -1,4 +1,4 @@
-"""The rows of a small selection, kept as they are served: from then on an epoch in any order is one copy a row."""
+"""A small selection's final rows in memory, filled as they are served: later epochs copy them, in any order."""
 
 from __future__ import annotations
 

@@ -264,6 +264,24 @@ class WindowIndex:
         ends = self.windows(np.array([start, stop - 1]))
         return int(ends.starts[0]), int(ends.starts[1] + ends.rows[1] + self.horizon)
 
+    def part(self, start: int, stop: int) -> WindowIndex:
+        """An index of its own that begins with windows start, ..., stop - 1: number k is this one's start + k.
+
+        >>> index = WindowIndex(np.array([0, 100]), np.array([10, 7]), length=4, stride=3)
+        >>> index.part(2, 4).starts(np.arange(2)).tolist()
+        [6, 100]
+        """
+        ends = self.windows(np.array([start, stop - 1]))
+        first, last = ends.runs.tolist()
+        starts = self._starts[first : last + 1].astype(np.int64)
+        lengths = self._lengths[first : last + 1].astype(np.int64)
+        before = int(ends.starts[0] - starts[0])
+        starts[0] += before
+        lengths[0] -= before
+        return WindowIndex(
+            starts, lengths, length=self.length, stride=self.stride, horizon=self.horizon, min_rows=self.min_rows
+        )
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The index as plain arrays, to be written to a file; ``from_arrays`` reads them."""
         shape = np.array([self.length, self.stride, self.horizon, self.min_rows], np.int64)

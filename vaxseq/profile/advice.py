@@ -1,4 +1,4 @@
-"""From what was measured to what to do: plain values in, plain values out."""
+"""The profile's advice: what to do, by what was measured. Plain values in, plain values out."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ class Bigger(NamedTuple):
     step_s: float | None
 
 
+class Accelerator(NamedTuple):
+    """What the model works on beside the processor, and where batches are before they are asked for.
+
+    ``ahead``: ``fit`` has them put there; ``kept``: they are gathered from rows there; ``fits``: these rows would fit.
+    """
+
+    name: str
+    ahead: bool = False
+    kept: bool = False
+    fits: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was measured; times in seconds per batch.
@@ -49,6 +61,12 @@ class Facts:
     children_s: float
     target_spread: float | None = None
     one_by_one: bool = False
+    accelerator: Accelerator | None = None
+
+    @property
+    def copying_s(self) -> float:
+        """Until a batch is tensors where the model works; a part of a step."""
+        return sum(stage.seconds for stage in self.stages if stage.kind == "tensors")
 
     @property
     def work_s(self) -> float:
@@ -74,14 +92,15 @@ class Facts:
 def advise(facts: Facts) -> tuple[Advice, ...]:
     """In order of gain, at least one; the first is the verdict.
 
-    The model's being the bottleneck comes first where it is so, and only bigger batches can come before it.
+    The model's being the bottleneck comes first where it is so; only what a step does beside the model's work, bigger
+    batches and copies to its device, can come before it.
     """
     found = [one for one in _all(facts) if one.gain >= _MIN_GAIN]
     found.sort(key=lambda one: -one.gain)
     notes = [] if any(one.verdict == "compressed" for one in found) else list(_unpacked(facts))
     notes += _mixing(facts)
     if facts.bound_by_model:
-        small = [one for one in found if one.verdict == "batch_size"]
+        small = [one for one in found if one.verdict in ("batch_size", "device")]
         return (*small, _model(facts), *notes)
     return (*found, *notes) if found or notes else (_fine(facts),)
 
@@ -302,14 +321,41 @@ def _mixing(facts: Facts) -> Iterator[Advice]:
 
 
 def _tensors(facts: Facts) -> Iterator[Advice]:
-    spent = sum(stage.seconds for stage in facts.stages if stage.kind == "tensors")
-    if facts.fit_s is not None and spent > _LEADING_SHARE * facts.fit_s:
-        yield Advice(
-            "tensors",
-            f"Turning arrays into tensors takes {spent / facts.fit_s:.0%} of a step: give contiguous float32 arrays, "
-            "and few large inputs instead of many small ones.",
-            facts.fit_s / (facts.fit_s - spent / 2),
-        )
+    spent = facts.copying_s
+    if facts.fit_s is None or spent <= _LEADING_SHARE * facts.fit_s:
+        return
+    if facts.accelerator is not None:
+        yield from _device(facts, facts.accelerator, facts.fit_s)
+        return
+    yield Advice(
+        "tensors",
+        f"Turning arrays into tensors takes {spent / facts.fit_s:.0%} of a step: give contiguous float32 arrays, "
+        "and few large inputs instead of many small ones.",
+        facts.fit_s / (facts.fit_s - spent / 2),
+    )
+
+
+def _device(facts: Facts, accelerator: Accelerator, fit_s: float) -> Iterator[Advice]:
+    """A step was measured with its copy in it; ahead of time, the copy costs no more than what it takes longer."""
+    if accelerator.kept:
+        return
+    spent = facts.copying_s
+    beside = max(fit_s - spent, spent)
+    copies = f"Copying a batch to {accelerator.name} takes {spent / fit_s:.0%} of a step"
+    if not facts.ours:
+        cure = 'A vaxseq.Sequence puts batches there ahead (device="auto"), or keeps rows there (store="device").'
+        yield Advice("device", f"{copies}, while the model waits. {cure}", fit_s / beside)
+    elif accelerator.fits:
+        cure = 'The rows served fit there: with store="device" they are copied once, and batches gathered on it'
+        more = "." if accelerator.ahead else ', or with device="auto" put there ahead, while the model works.'
+        yield Advice("device", f"{copies}. {cure}{more}", fit_s / (fit_s - spent))
+    elif not accelerator.ahead:
+        cure = 'With device="auto" they are put there ahead, while the model works.'
+        yield Advice("device", f"{copies}, while the model waits. {cure}", fit_s / beside)
+    elif 2 * spent > fit_s:
+        half = max(fit_s - spent, spent / 2)
+        cure = "Fewer bytes a row are there sooner: dtype: float16 for a block, codes that the model embeds or expands."
+        yield Advice("device", f"{copies}: copies made ahead are waited for as well. {cure}", spent / half)
 
 
 def _ahead(facts: Facts) -> Iterator[Advice]:

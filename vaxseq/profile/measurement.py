@@ -11,7 +11,7 @@ StageKind = Literal[
 ]
 Verdict = Literal[
     "model", "batch_size", "feature", "compressed", "storage", "augment", "code", "processes", "tensors", "order",
-    "read_ahead", "loader",
+    "read_ahead", "loader", "device",
 ]  # fmt: skip
 
 TITLES: dict[StageKind, str] = {

@@ -1,4 +1,4 @@
-"""A Sequence taken to pieces: its reader and its program, run with a clock at every joint of a copy."""
+"""The stages of a Sequence, timed: a copy of its reader and program runs with a clock at each step."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import time
 from typing import Any, NamedTuple
 
 from vaxseq.errors import OptionError
-from vaxseq.profile.advice import Bigger, Facts, advise
+from vaxseq.profile.advice import Accelerator, Bigger, Facts, advise
 from vaxseq.profile.files import Packed, open_files, packed_files, reachable_hdf5
 from vaxseq.profile.measurement import Stage
 from vaxseq.profile.meters import memory_bytes
@@ -20,6 +20,7 @@ from vaxseq.training.timed_fit import (
     check_model,
     insides,
     is_sequence,
+    on_accelerator,
     resized,
     step_fit,
     timed_fit,
@@ -111,8 +112,9 @@ def _sequence(dataset: Any, model: Any, share: float) -> tuple[Facts, Loaded]:
     stored = inside.stored
     packed = [] if stored else packed_files(inside.source.files())
     facts = _facts(
-        loaded, under, stages, packed, bigger, None, ours=True, stored=stored, one_by_one=inside.way == "one by one"
-    )
+        loaded, under, stages, packed, bigger, None, ours=True, stored=stored, one_by_one=inside.way == "one by one",
+        accelerator=_accelerator(model, dataset),
+    )  # fmt: skip
     return facts, loaded
 
 
@@ -125,7 +127,17 @@ def _other(dataset: Any, model: Any, share: float, shuffle: bool) -> tuple[Facts
     stages = (*loaded.stages, Stage("tensors", "", _tensors_s(loaded.kept), 0.0))
     held = reachable_hdf5(dataset)
     others = packed_files(path for path in open_files() if path not in {one.path for one in held})
-    return _facts(loaded, under, stages, [*held, *others], bigger, None, ours=False, stored=False), loaded
+    facts = _facts(
+        loaded, under, stages, [*held, *others], bigger, None, ours=False, stored=False,
+        accelerator=_accelerator(model, None),
+    )  # fmt: skip
+    return facts, loaded
+
+
+def _accelerator(model: Any, sequence: Any) -> Accelerator | None:
+    """Where the model works, if that isn't the processor, and how a Sequence's batches get there."""
+    found = None if model is None else on_accelerator(sequence)
+    return None if found is None else Accelerator(*found)
 
 
 class _Under(NamedTuple):
@@ -160,6 +172,7 @@ def _facts(
     ours: bool,
     stored: bool,
     one_by_one: bool = False,
+    accelerator: Accelerator | None = None,
 ) -> Facts:
     return Facts(
         ours=ours,
@@ -178,6 +191,7 @@ def _facts(
         children_s=loaded.children_s,
         target_spread=loaded.target_spread,
         one_by_one=one_by_one,
+        accelerator=accelerator,
     )
 
 

@@ -23,9 +23,10 @@ from vaxseq.dataset.fanout import submitted
 from vaxseq.dataset.processes import with_workers
 from vaxseq.display.progress import progress_bar
 from vaxseq.errors import OptionError, StoreError, VaxseqError
-from vaxseq.expressions import name_of, names_of
 from vaxseq.features.program.recipe import Columns, Field
 from vaxseq.loading.query import OnMissing, Query
+from vaxseq.loading.query_spec import QuerySpec
+from vaxseq.loading.row_unit import RowUnit
 from vaxseq.loading.scatter.folder import Scratch, check_scratch
 from vaxseq.plan.rows import RowIndex
 from vaxseq.plan.shuffle import order, order_of
@@ -103,20 +104,16 @@ def materialize(
     """
     if Path(path).suffix in _FOREIGN_SUFFIXES:
         raise OptionError(f"{path}: a store is an HDF5 file. Name it so, as {Path(path).with_suffix('.h5')}.")
-    plain: dict[str, Any] = {
-        "inputs": names_of(inputs, "inputs"),
-        "targets": names_of(targets, "targets"),
-        "sample_weight": name_of(sample_weight, "sample_weight"),
-    }
-    served = Query(frame, fitted, **plain, where=where, rows=rows, on_missing=on_missing)
+    served = Query(
+        frame, fitted, inputs=inputs, targets=targets, sample_weight=sample_weight, where=where, rows=rows,
+        on_missing=on_missing,
+    )  # fmt: skip
     if shuffle_seed is not None and (isinstance(shuffle_seed, bool) or shuffle_seed < 0):
         raise OptionError(f"shuffle_seed: got {shuffle_seed!r}, expected a whole number of at least 0, or None")
     check_scratch(scratch)
 
     def made(place: Path, anew: bool) -> StoreFile:
-        return store_of(
-            served, place, plain, shuffle_seed, scratch, overwrite=anew, executor=executor, progress=progress
-        )
+        return store_of(served, place, shuffle_seed, scratch, overwrite=anew, executor=executor, progress=progress)
 
     if is_url(text := os.fspath(path)):
         return store_at_url(text, served.fingerprints, made, overwrite=overwrite)
@@ -126,7 +123,6 @@ def materialize(
 def store_of(
     served: Query,
     path: Path,
-    plain: dict[str, Any],
     shuffle_seed: int | None,
     scratch: Scratch = "auto",
     *,
@@ -148,7 +144,7 @@ def store_of(
                 "Pass overwrite=True to write it anew."
             )
         if any(Path(f"{path}{end}").exists() for end in (".part", ".part.journal", ".part.buckets", ".lock")):
-            with suppress(StoreError), _Run(served, path, plain, shuffle_seed, scratch, wait=False) as run:
+            with suppress(StoreError), _Run(served, path, shuffle_seed, scratch, wait=False) as run:
                 run.clear()  # a run was killed after its last step but this
         return stored
     check_replaceable(path)
@@ -159,7 +155,7 @@ def store_of(
         )
     if not path.parent.is_dir():
         raise StoreError(f"{path}: the folder {path.parent} isn't there. Make it first.")
-    with _Run(served, path, plain, shuffle_seed, scratch, wait=wait) as run:
+    with _Run(served, path, shuffle_seed, scratch, wait=wait) as run:
         if overwrite or not path.exists():  # another process may have made it meanwhile
             run.write(executor, progress)
     stored = read(path)
@@ -174,7 +170,6 @@ class _Run:
         self,
         served: Query,
         path: Path,
-        plain: dict[str, Any],
         shuffle_seed: int | None,
         scratch: Scratch,
         *,
@@ -190,7 +185,7 @@ class _Run:
         self._part, self._journal = Path(f"{path}.part"), Path(f"{path}.part.journal")
         self._buckets = None if shuffle_seed is None else _buckets_path(path, scratch)
         self._job = writing.Job(
-            served.source.spec(), served.fitted, plain, self._index.n, str(self._part),
+            QuerySpec.of(served), self._index.n, str(self._part),
             None if self._buckets is None else str(self._buckets), shuffle_seed, self._bucket_rows,
         )  # fmt: skip
 
@@ -281,15 +276,15 @@ class _Run:
             else:
                 yield f"unit {number}", (description, start, self._rows(start, stop), offsets)
 
-    def _rows(self, start: int, stop: int) -> writing.Rows:
+    def _rows(self, start: int, stop: int) -> RowUnit:
         if self._seed is not None and self._buckets is None:  # the rows that the store has there
             items = order_of(self._index.n, self._seed, 0, np.arange(start, stop))
-            return writing.Rows(0, 0, None, self._index.select(items))
+            return RowUnit.of(self._index.select(items))
         if self._index.ascending:
             low, high, mask = self._index.span(start, stop)
             if high - low <= _MAX_ROWS_READ_PER_ROW * (stop - start):
-                return writing.Rows(low, high, None if mask is None else np.packbits(mask, bitorder="little"))
-        return writing.Rows(0, 0, None, self._index.ids(start, stop))
+                return RowUnit(low, high, mask)
+        return RowUnit.of(self._index.ids(start, stop))
 
     def _begin(self) -> None:
         self.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from vaxseq.features.program.recipe import Field
 from vaxseq.frame.direct_reads import FileRows
 from vaxseq.frame.reading_threads import at_once
 from vaxseq.frame.watch import Watch, check_read
-from vaxseq.loading.readers.frame import Arrays, take_rows, take_runs
+from vaxseq.loading.readers.frame import Arrays, Span, take_rows, take_runs
 from vaxseq.store.file import StoreFile
 
 _PART_BYTES = 1 << 20  # that a thread waits for
@@ -63,6 +63,15 @@ class StoreReader:
             place[...] = array[start:stop]
         return self._checked(out)
 
+    def read_spans(self, spans: Sequence[Span], places: Sequence[Arrays]) -> None:
+        """Store rows of several (start, stop, mask), each into arrays of its own."""
+        self.check()
+        if self._files and all(mask is None for _, _, mask in spans):
+            self._read_ranges([(start, stop) for start, stop, _ in spans], places)
+            return
+        for span, place in zip(spans, places, strict=True):
+            self.read(*span, out=place)
+
     def runs(self, starts: npt.NDArray[np.int64], length: int, *, out: Arrays | None = None) -> Arrays:
         """Store rows start, ..., start + length - 1 for each of ``starts``, end to end."""
         self.check()
@@ -89,18 +98,24 @@ class StoreReader:
         return read
 
     def _ranges(self, ranges: list[tuple[int, int]], out: Arrays | None) -> Arrays:
-        """Rows of several ranges, end to end: parts of them from storage at once."""
-        places = self.empty(sum(stop - start for start, stop in ranges)) if out is None else out
+        """Rows of several ranges, end to end."""
+        whole = self.empty(sum(stop - start for start, stop in ranges)) if out is None else out
+        stops = np.cumsum([stop - start for start, stop in ranges]).tolist()
+        places = [[array[low:high] for array in whole] for low, high in zip([0, *stops[:-1]], stops, strict=True)]
+        self._read_ranges(ranges, places)
+        return whole
+
+    def _read_ranges(self, ranges: list[tuple[int, int]], places: Sequence[Arrays]) -> None:
+        """Rows of several ranges, each into arrays of its own: parts of them from storage at once."""
         jobs: list[Callable[[], None]] = []
-        for file, place in zip(self._files, places, strict=True):
-            step, at = max(1, _PART_BYTES // max(1, file.row_bytes)), 0
-            for start, stop in ranges:
-                for low in range(start, stop, step):
-                    rows = min(low + step, stop) - low
-                    jobs.append(partial(file.read, low, low + rows, place[at : at + rows]))
-                    at += rows
+        for number, file in enumerate(self._files):
+            step = max(1, _PART_BYTES // max(1, file.row_bytes))
+            for (start, stop), place in zip(ranges, places, strict=True):
+                jobs += [
+                    partial(file.read, low, min(low + step, stop), place[number][low - start : low - start + step])
+                    for low in range(start, stop, step)
+                ]
         at_once(jobs)
-        return places
 
     def _from_files(self, rows: int, out: Arrays | None, read: Callable[[FileRows, npt.NDArray[Any]], None]) -> Arrays:
         places = self.empty(rows) if out is None else out

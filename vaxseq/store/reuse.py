@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
 
 from vaxseq.dataset.addresses import is_url
 from vaxseq.dataset.cache import cache_folder
@@ -19,10 +19,11 @@ from vaxseq.store.materializing import store_of
 _log = logging.getLogger("vaxseq")
 
 
-def store_for(query: Query, store: str | os.PathLike[str], plain: dict[str, Any]) -> StoreFile:
+def store_for(query: Query, store: str | os.PathLike[str], executor: Executor | None = None) -> StoreFile:
     """The store of a query's rows: at a path, or for "auto" in the cache folder; made there when it isn't there yet.
 
     Of several processes that want the same, such as the ranks of one training, one makes it and the others wait.
+    An executor's workers share the making.
 
     Raises:
         StoreError: the file at the path was made from something else, or can't be written.
@@ -43,19 +44,19 @@ def store_for(query: Query, store: str | os.PathLike[str], plain: dict[str, Any]
             except StoreError as error:
                 _log.warning("%s; it is made again", error)
                 path.unlink(missing_ok=True)
-        return store_of(query, path, plain, None, wait=True)
+        return store_of(query, path, None, executor=executor, wait=True)
     if is_url(os.fspath(store)):
 
         def made(path: Path, overwrite: bool) -> StoreFile:
-            return _at(query, path, plain, overwrite=overwrite)
+            return _at(query, path, executor, overwrite=overwrite)
 
         return store_at_url(os.fspath(store), query.fingerprints, made)
-    return _at(query, Path(store), plain)
+    return _at(query, Path(store), executor)
 
 
-def _at(query: Query, path: Path, plain: dict[str, Any], *, overwrite: bool = False) -> StoreFile:
+def _at(query: Query, path: Path, executor: Executor | None, *, overwrite: bool = False) -> StoreFile:
     if path.exists() and not overwrite:  # in whatever order of rows it was written
         stored = read(path)
         stored.check(query.fingerprints)
         return stored
-    return store_of(query, path, plain, None, overwrite=overwrite, wait=True)
+    return store_of(query, path, None, overwrite=overwrite, executor=executor, wait=True)

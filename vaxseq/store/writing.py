@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaxseq.dataset.processes import end_with_parent
-from vaxseq.expressions.values import Mask
-from vaxseq.frame import FrameSpec
-from vaxseq.loading.query import Query
+from vaxseq.loading.query_spec import QuerySpec
 from vaxseq.loading.readers.frame import Arrays, FrameReader, take_rows
+from vaxseq.loading.row_unit import RowUnit
 from vaxseq.plan.shuffle import order
 from vaxseq.store.file import Place, read
 
@@ -24,35 +23,10 @@ Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """The physical rows of a unit: a range, with the packed mask of those selected; or ids."""
-
-    start: int
-    stop: int
-    bits: npt.NDArray[np.uint8] | None
-    ids: Ids | None = None
-
-    def mask(self) -> Mask | None:
-        """Which rows of the range are selected; None is all."""
-        if self.bits is None:
-            return None
-        return np.unpackbits(self.bits, count=self.stop - self.start, bitorder="little").view(bool)
-
-    def row_ids(self) -> Ids:
-        """The physical row ids."""
-        if self.ids is not None:
-            return self.ids
-        mask = self.mask()
-        return np.arange(self.start, self.stop) if mask is None else self.start + np.flatnonzero(mask)
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
-    """What a writing process needs: how to open the source, what to compute, where to write."""
+    """What a writing process needs: what to open and compute, where to write."""
 
-    spec: FrameSpec
-    fitted: Any
-    plain: dict[str, Any]
+    spec: QuerySpec
     rows: int
     target: str
     bucketed: str | None
@@ -60,7 +34,7 @@ class Job:
     bucket_rows: int
 
 
-def write_unit(description: bytes, first: int, rows: Rows, offsets: npt.NDArray[np.int64] | None) -> int:
+def write_unit(description: bytes, first: int, rows: RowUnit, offsets: npt.NDArray[np.int64] | None) -> int:
     """Compute the selected rows first, first + 1, ... and write them: in place, or behind each other in their buckets.
 
     ``offsets`` are, for a shuffled store, the store rows at which this unit's rows of each bucket begin.
@@ -68,7 +42,7 @@ def write_unit(description: bytes, first: int, rows: Rows, offsets: npt.NDArray[
     end_with_parent()
     job, reader = _opened(description)
     ids = rows.row_ids()
-    arrays = reader.gather(ids) if rows.ids is not None else reader.read(rows.start, rows.stop, rows.mask())
+    arrays = rows.read(reader)
     if job.bucketed is None or offsets is None or job.shuffle_seed is None:
         _write(job.target, [*arrays, ids], first)
         return len(ids)
@@ -112,8 +86,7 @@ def _job(description: bytes) -> Job:
 @lru_cache(maxsize=2)
 def _opened(description: bytes) -> tuple[Job, FrameReader]:
     job = _job(description)
-    served = Query(job.spec.frame(), job.fitted, **job.plain)
-    return job, FrameReader(served.source, served.recipe)
+    return job, job.spec.reader()
 
 
 @lru_cache(maxsize=4)

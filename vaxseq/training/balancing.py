@@ -1,4 +1,4 @@
-"""``balance=``: from shares of classes, or a column of weights, to the draws of an epoch."""
+"""``balance=``: an epoch's draws by shares of classes, or by a column of weights."""
 
 from __future__ import annotations
 

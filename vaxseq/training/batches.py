@@ -1,4 +1,4 @@
-"""From a reader's arrays to the tuple that Keras takes: (x,), (x, y) or (x, y, weight)."""
+"""Batches as the tuple that Keras takes, (x,), (x, y) or (x, y, weight), made of a reader's arrays."""
 
 from __future__ import annotations
 

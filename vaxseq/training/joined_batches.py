@@ -1,4 +1,4 @@
-"""Neighbouring batches end to end: each time that something enters TensorFlow costs a millisecond."""
+"""Neighbouring batches concatenated for TensorFlow, where each entry costs a millisecond."""
 
 from __future__ import annotations
 

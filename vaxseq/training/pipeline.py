@@ -1,8 +1,9 @@
-"""From a plan to a loader of finished batches: in Keras's form, weighted, augmented, in the backend's arrays."""
+"""The loader of finished batches for a plan: in Keras's form, weighted, augmented, in the backend's arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +15,7 @@ from vaxseq.errors import OptionError
 from vaxseq.loading.loader import Batches, Loaded, Loader
 from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.row_cache import RowCache
-from vaxseq.loading.scatter import BucketReader, Way, choose
+from vaxseq.loading.scatter import BucketReader, Sharing, Way, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
 from vaxseq.loading.scatter.folder import Scratch
 from vaxseq.loading.scatter.kept_blocks import KeptBlocks
@@ -40,6 +41,7 @@ class Pipeline:
     augment: Augment | None
     pool: AugmentPool | None
     scratch: Scratch = "auto"
+    executor: Executor | None = None
 
     def way(self, plan: BatchPlan) -> Way:
         """How the plan's rows are brought into their order."""
@@ -76,7 +78,10 @@ class Pipeline:
             if plan.in_order and augmenter is None and not plan.padded:
                 return SliceLoader(reader, plan, finish, plain=maker.plain)
         index, way = self.items.index, self.way(plan)
-        ordered = BucketReader(reader, index, plan, way, repeats=sequential) if way.kind == "scattered" else None
+        ordered = None
+        if way.kind == "scattered":
+            sharing = None if self.executor is None else Sharing(self.executor, self.items.spec)
+            ordered = BucketReader(reader, index, plan, way, repeats=sequential, sharing=sharing)
         if way.kind == "one by one" and warn and not sequential:
             warn_of_cost(reader, index, plan, way)
         kept = None

@@ -54,6 +54,10 @@ class Resident:
         form = self._held[2]
         return [*form, *([None] if len(form) == 1 else []), True] if self._weighted(plan) else form
 
+    def fits(self, placement: Placement) -> bool:
+        """Whether the device has room for the rows."""
+        return self.rows <= _MOST_ROWS and self.nbytes <= _most(placement.room())
+
     def check(self, placement: Placement) -> None:
         """Refuses what the device has no room for.
 
@@ -63,12 +67,11 @@ class Resident:
         if self.rows > _MOST_ROWS:
             raise OptionError(f"store='device': got {self.rows:,} rows, expected {_MOST_ROWS:,} at most")
         room = placement.room()
-        most = _UNTOLD_BYTES if room is None else room * _SHARE
-        if self.nbytes > most:
+        if self.nbytes > _most(room):
             why = "which is what is taken where a device doesn't tell" if room is None else "half of what is free"
             raise OptionError(
                 f"store='device': the rows served take {_gigabytes(self.nbytes)}, and {placement.name} has room for "
-                f"{_gigabytes(most)}, {why}. Leave store= out: device= puts batches there ahead."
+                f"{_gigabytes(_most(room))}, {why}. Leave store= out: device= puts batches there ahead."
             )
 
     def _asked(self, held: Leaves, places: npt.NDArray[Any], real: int, weighted: bool) -> tuple[Leaves, list[Any]]:
@@ -112,6 +115,10 @@ class Resident:
 
     def _weighted(self, plan: BatchPlan) -> bool:
         return self._pipeline.maker_for(plan).weighted
+
+
+def _most(room: int | None) -> float:
+    return _UNTOLD_BYTES if room is None else room * _SHARE
 
 
 def _gigabytes(count: float) -> str:

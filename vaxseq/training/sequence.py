@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vaxseq.dataset.fanout import check_executor
 from vaxseq.display.html import Heading
 from vaxseq.display.tables import Display, Shown
 from vaxseq.errors import OptionError, SelectionError
@@ -96,6 +98,9 @@ class Sequence(Shown, EpochDataset):
         scratch: where rows are put into a global order that memory can't hold: a folder on a disk, which takes about
             as many bytes as an epoch's arrays, gone when the program ends; "auto": $VAXSEQ_SCRATCH, else the cache
             folder; None forbids it, and each row is then read by itself. What fits into memory needs none.
+        executor: any ``concurrent.futures.Executor``, open as long as this is read, to share the passes over the data
+            that come before a first batch: those of a store that isn't there yet, and of a global order that memory
+            can't hold. The batches are the same. It stays behind when a Sequence is pickled.
 
     Raises:
         OptionError: an option that can't be; also Keras's ``workers`` of 2 or more.
@@ -142,6 +147,7 @@ class Sequence(Shown, EpochDataset):
         workers: int = 0,
         use_multiprocessing: bool = False,
         device: Any = "auto",
+        executor: Executor | None = None,
     ) -> None:
         self._options: dict[str, Any] = {
             "inputs": inputs, "targets": targets, "sample_weight": sample_weight, "batch_size": batch_size,
@@ -155,6 +161,7 @@ class Sequence(Shown, EpochDataset):
             raise OptionError(f"read_ahead: got {read_ahead!r}, expected a number of batches, 0 for none")
         check_scratch(scratch)
         check_device(device)
+        check_executor(executor)
         on_device = store == "device"
         if on_device:
             check_resident(augment, device)
@@ -173,8 +180,7 @@ class Sequence(Shown, EpochDataset):
         self._served, self._source, self._fitted = served, served.source, served.fitted
         if window is None and fitted is not None and fitted.window is not None:
             window = Window(**fitted.window)
-        plain = {"inputs": inputs, "targets": targets, "sample_weight": sample_weight}
-        self._items = examples_of(served, None if on_device else store, plain, window)
+        self._items = examples_of(served, None if on_device else store, window, executor)
         self._recipe = replace(served.recipe, fields=self._items.fields)
         classes = _classes(fitted, self._recipe)
         draws: Resampling | None = None
@@ -212,6 +218,7 @@ class Sequence(Shown, EpochDataset):
             augment,
             _pool(augment, augment_workers),
             scratch,
+            executor,
         )
         self._device = DeviceFeed(device, Resident(pipeline) if on_device else None)
         self._serve(pipeline, plan, partial(_content, served, window, self._items))

@@ -1,4 +1,4 @@
-"""A model that is trained for a look, and left as it was."""
+"""A snapshot of a model: trained to be measured, then restored as it was."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 from vaxseq.store import StoreReader
 from vaxseq.training.backend import keras
+from vaxseq.training.devices import placement_of
+from vaxseq.training.resident import Resident
 from vaxseq.training.sequence import Sequence
 
 _WARM_STEPS = 3  # a fit's first steps compile and allocate
@@ -231,6 +233,24 @@ def insides(sequence: Sequence) -> Insides:
         0 if sequence._pipeline.pool is None else sequence._pipeline.pool.workers,
         sequence._pipeline.way(whole.plan).kind,
     )
+
+
+def on_accelerator(sequence: Sequence | None) -> tuple[str, bool, bool, bool] | None:
+    """What Keras works on here, if that isn't the processor.
+
+    Returns:
+        Its name; and of a Sequence whether fit has batches put there ahead, whether its rows are kept there, and
+        whether they could be.
+    """
+    found = placement_of("auto")
+    if found is None:
+        return None
+    if sequence is None:
+        return found.name, False, False, False
+    feed = sequence._device
+    kept = feed.resident is not None
+    fits = sequence._pipeline.augment is None and Resident(sequence._pipeline).fits(found)
+    return found.name, feed.device is not None, kept, fits
 
 
 def is_sequence(dataset: Any) -> bool:

@@ -58,7 +58,7 @@ class Candidate:
             low, high = pc.min_max(found.values).as_py().values()
             self.largest = max(self.largest, abs(low), abs(high))
         if self.form.of == "numbers" and fits.any():
-            numbers = np.asarray(found.values.filter(pa.array(fits)).cast(pa.float64()))
+            numbers = np.asarray(found.values.filter(pa.array(fits)).cast(pa.float64(), safe=False))
             kept = np.flatnonzero(fits)
             for place in self.spread.take(numbers, counts[fits]):
                 self.words.setdefault(float(numbers[place]), cells[int(kept[place])].as_py())

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from vaxseq.convert.forms.units import is_unit
+
 Fields = list[str]
 _NUMBER = re.compile(r"(?:[+-]?(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?\s*%?|\(\d[\d.,' ]*\))$")
 _TIME = re.compile(
     r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:T]| (?=[\dAPap])|$)|\d{1,2}[- ]?[A-Za-z]{3,9}[- ]?\d{2,4}\b"
     r"|[A-Z][a-z]{2,8}\.? \d{1,2}, ?\d{4}\b|\d{8}[T_ :-]\d{4}|\d{4}-?W\d{2}"
 )
+_IN_BRACKETS = re.compile(r".\s*(\[[^\[\]]{1,16}\]|\([^()]{1,16}\))\s*$")
 _RULE = re.compile(r"[-=*_~+|]+$")
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "--", "?"))
 
@@ -78,15 +81,7 @@ def read_head(
         found = joined_names([one.fields for one in heads])
     else:
         found = tuple(f"column_{number}" for number in range(filled[0].width if filled else 0))
-    marks = {
-        name: unit
-        for place, name in enumerate(found)
-        if (
-            unit := next(
-                (u for one in units if (u := one.fields[place].strip("[]() ") if place < one.width else "")), ""
-            )
-        )
-    }
+    marks = {name: unit for place, name in enumerate(found) if (unit := _unit(units, place) or unit_in_name(name))}
     return Head(found, marks, heads[-1] if heads else None, len(heads) + len(units))
 
 
@@ -94,6 +89,20 @@ def _unit(lines: Sequence[Record], place: int) -> str:
     """What the first of these lines that says something says of the column."""
     cells = [one.fields[place].strip("[]() ") for one in lines if place < one.width]
     return next((cell for cell in cells if cell), "")
+
+
+def unit_in_name(name: str) -> str:
+    """The unit at a name's end, in brackets; "" where there's none that is known.
+
+    A letter in parentheses may be a phase or a variant as well as amperes.
+
+    >>> [unit_in_name(one) for one in ("Temp (°C)", "P [kW]", "I [A]", "I (A)", "Power (new)", "kW")]
+    ['°C', 'kW', 'A', '', '', '']
+    """
+    found = _IN_BRACKETS.search(name)
+    unit = found[1].strip("[]() ") if found else ""
+    letter = len(unit) == 1 and unit.isalpha() and name.rstrip().endswith(")")
+    return unit if unit and not letter and is_unit(unit) else ""
 
 
 def joined_names(lines: Sequence[Fields]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from vaxseq.convert.lattice import EXACT_INTEGER
 from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.base import Source, bad_option
 from vaxseq.convert.readers.sql import SqlReader
+from vaxseq.dataset.foreign import with_threads_told
 from vaxseq.errors import MissingExtraError, OptionError, SchemaError, SourceError
 
 _LEAST, _MOST = 256 << 20, 4 << 30
@@ -145,4 +146,4 @@ def default_limit() -> int:
 
 
 def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split("\n\nLINE")[0].split())
+    return with_threads_told(" ".join(str(error).split("\n\nLINE")[0].split()))

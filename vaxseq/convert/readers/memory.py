@@ -15,7 +15,7 @@ from vaxseq.convert.readers.arrays import to_arrow
 from vaxseq.convert.readers.base import Piece, Unit
 from vaxseq.convert.readers.nesting import NestedReader
 from vaxseq.dataset.foreign import columns_of, is_pandas, is_query, is_table, is_vaex, no_table, stream_of, was_run
-from vaxseq.dataset.table_columns import Columns, arrow_columns
+from vaxseq.dataset.table_columns import Columns, arrow_columns, index_frame
 from vaxseq.errors import OptionError, SourceError
 
 _ROWS = 1 << 20
@@ -154,26 +154,12 @@ def _from_pandas(data: Any, where: str) -> pa.Table:
         twice = data.columns[data.columns.duplicated()][0]
         raise OptionError(f"{where}: the column {twice!r} is there twice. Rename one.")
     try:
-        return pa.Table.from_pandas(_with_index(data, where), preserve_index=False).replace_schema_metadata(None)
+        table = pa.Table.from_pandas(data, preserve_index=False)
+        if (index := index_frame(data, where)) is not None:
+            first = pa.Table.from_pandas(index, preserve_index=False)
+            table = pa.table([*first.columns, *table.columns], names=[*first.column_names, *table.column_names])
+        return table.replace_schema_metadata(None)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise SourceError(
             f"{where}: pandas can't hand its columns over: {error}. Give each column one type."
-        ) from error
-
-
-def _with_index(data: Any, where: str) -> Any:
-    """The frame with its index as columns in front, where that says more than the row's number."""
-    index = data.index
-    unnamed = all(name is None for name in index.names)
-    if index.nlevels == 1 and unnamed and index.dtype.kind in "iu":  # numbers that a selection has left
-        return data
-    names = list(index.names)
-    if index.nlevels == 1 and not unnamed and index.name in data.columns and index.equals(data[index.name]):
-        return data
-    try:
-        return data.reset_index()
-    except ValueError as error:  # a column is called so already
-        raise SourceError(
-            f"{where}: the index {names} can't become a column: {error}. Rename it with rename_axis(), or drop it with "
-            "reset_index(drop=True)."
         ) from error

@@ -277,7 +277,7 @@ def check_distinct(names: list[str], where: str) -> None:
 def _no_rows(kind: pa.DataType) -> pa.Array:
     if isinstance(kind, pa.BaseExtensionType):  # pa.array doesn't know each of them
         return pa.ExtensionArray.from_storage(kind, _no_rows(kind.storage_type))
-    return pa.array([], kind)
+    return pa.nulls(0, kind)  # of a list, pa.array imports pandas
 
 
 def _makes_any(own: str, flat: Iterable[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from vaxseq.loading.readers.ranges import Rounding, check_whole, too_large
 
 Ids = npt.NDArray[np.int64]
 Arrays = list[npt.NDArray[Any]]
+Span = tuple[int, int, Mask | None]  # rows from start to stop: all, or those under the mask
 
 # a block's intermediate arrays stay in the processor's second-level cache
 _BLOCK_BYTES = 1 << 20
@@ -71,7 +73,16 @@ class FrameReader:
 
     def read(self, start: int, stop: int, mask: Mask | None = None, *, out: Arrays | None = None) -> Arrays:
         """Rows ``start`` to ``stop`` (those under ``mask``), in order."""
-        columns = self.source.read(self._columns, start, stop)
+        return self._filled(self.source.read(self._columns, start, stop), (start, stop, mask), out)
+
+    def read_spans(self, spans: Sequence[Span], places: Sequence[Arrays]) -> None:
+        """Rows of several (start, stop, mask), each into arrays of its own; what lies in files comes at once."""
+        columns = self.source.read_spans(self._columns, [(start, stop) for start, stop, _ in spans])
+        for found, span, place in zip(columns, spans, places, strict=True):
+            self._filled(found, span, place)
+
+    def _filled(self, columns: dict[str, Value], span: Span, out: Arrays | None) -> Arrays:
+        start, stop, mask = span
         if mask is None:
             return self._fill(columns, stop - start, start, out)
         kept = np.flatnonzero(mask)
@@ -169,7 +180,7 @@ def _block_rows(source: Source, recipe: Recipe) -> int:
         [1, *(int(np.prod(v.shape)) for v in source.empty(recipe.program.columns).values() if v.kind != "text")]
     )
     widest = max([widest, *(part.width for field in recipe.fields for part in field.parts)])
-    return int(np.clip(_BLOCK_BYTES // (8 * widest), 64, 16_384))
+    return int(np.clip(_BLOCK_BYTES // (8 * widest), 64, 32_768))
 
 
 def _check_types(source: Source, recipe: Recipe) -> None:

@@ -14,6 +14,7 @@ from vaxseq.loading.readers.frame import Arrays
 from vaxseq.loading.scatter.buckets import Bucket, Buckets, Memory, record_bytes
 from vaxseq.loading.scatter.epoch import EpochBuckets, move
 from vaxseq.loading.scatter.scatter_pass import scatter
+from vaxseq.loading.scatter.sharing import Sharing
 from vaxseq.loading.scatter.sizes import Sizes
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
 from vaxseq.loading.scatter.strategy import Way
@@ -30,17 +31,19 @@ class BucketReader:
 
     The first epoch costs a pass over the data. Where each epoch serves all rows, its buckets feed the next one, so the
     data is read once; a rank's share, a balanced draw or a part of an epoch is scattered from the data each time.
-    With ``repeats`` only epoch 0 is ever asked for, and stays on the disk.
+    With ``repeats`` only epoch 0 is ever asked for, and stays on the disk. With ``sharing`` others read for the passes
+    over the data.
     """
 
     def __init__(
-        self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way, *, repeats: bool = False
-    ) -> None:
+        self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way, *, repeats: bool = False,
+        sharing: Sharing | None = None,
+    ) -> None:  # fmt: skip
         assert way.folder is not None
         assert way.sizes is not None
         self.way, self.places = way, InverseOrder(plan)
         self.failure: Exception | None = None
-        self.passes = 0
+        self.passes, self._sharing = 0, sharing
         self._source, self._folder, self._sizes = ItemSource(reader, index, way.sizes.chunk_rows), way.folder, way.sizes
         self._part_rows = -(-self.places.count // way.parts)
         self._same = repeats or (plan.shuffle is False and plan.resampling is None)  # then all epochs are one
@@ -118,7 +121,7 @@ class BucketReader:
         buckets = self._new(min(self._part_rows, self.places.count - start))
         chunk = self._sizes.chunk_rows
         with progress_after("scatter", self._source.index.n, "rows") as advance:
-            scatter(self._source, self.places, epoch, start, buckets, self._folder, chunk, advance)
+            scatter(self._source, self.places, epoch, start, buckets, self._folder, chunk, advance, self._sharing)
         buckets.check()
         self.passes += 1
         return EpochBuckets(epoch, start, buckets, passes_on=self._passes_on)

@@ -1,4 +1,4 @@
-"""Where drawn items are served: an item may have many places or none, so a formula can't be led back.
+"""The places of drawn items in an epoch, looked up: an item may have many or none, so there's no formula for them.
 
 The draws of an epoch are worked out in their order and sorted by item, over a file that has no name.
 """

@@ -1,4 +1,4 @@
-"""Give the space of a part of a file back to its disk while the rest stays."""
+"""The space that a file takes on its disk: reserved at once, or given back in parts while the rest stays."""
 
 from __future__ import annotations
 
@@ -18,10 +18,23 @@ def punch(file: int, start: int, length: int) -> bool:
     Raises:
         OSError: the disk fails.
     """
+    return _call(file, _KEEP_SIZE | _PUNCH_HOLE, start, length)
+
+
+def reserve(file: int, length: int) -> bool:
+    """Whether so many bytes from the file's begin on have their place, so that writes don't wait for it one by one.
+
+    Raises:
+        OSError: the disk has no room for them.
+    """
+    return _call(file, 0, 0, length)
+
+
+def _call(file: int, mode: int, start: int, length: int) -> bool:
     call = _fallocate()
     if call is None or length <= 0:
         return False
-    if call(file, _KEEP_SIZE | _PUNCH_HOLE, start, length) == 0:
+    if call(file, mode, start, length) == 0:
         return True
     number = ctypes.get_errno()
     if number in _UNABLE:

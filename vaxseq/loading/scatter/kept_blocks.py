@@ -1,4 +1,4 @@
-"""Blocks of rows kept as they were read the first time: from then on a block is one piece of a file, not one a column.
+"""A scratch file of blocks of rows, written as they are first read: later a block is one read, not one a column.
 
 Reads and writes go past the page cache where they can: it couldn't keep what an epoch reads until the next one.
 """
@@ -11,9 +11,10 @@ import logging
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,19 @@ import numpy.typing as npt
 
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import ScratchError
-from vaxseq.frame.pages import PAST_CACHE, aligned_bytes, in_pages
+from vaxseq.frame.pages import PAGE, PAST_CACHE, aligned_bytes, in_pages, to_page
 from vaxseq.frame.reading_threads import at_once
 from vaxseq.loading.readers.frame import Arrays
 from vaxseq.loading.scatter.buckets import as_bytes
+from vaxseq.loading.scatter.holes import reserve
 from vaxseq.plan.shuffle import Block
 
 Numbered = Callable[[npt.NDArray[np.int64]], list[Block]]
+Read = Callable[[list[Block], list[Arrays], Callable[[Block, Arrays], None] | None], None]
 
 _log = logging.getLogger("vaxseq")
 _GROUPS_BYTES = 32 << 20  # of blocks that come together, read at once
+_WAITING, _WRITERS = 6, 3  # blocks that wait to be written: more hold memory that the next ones could be read into
 
 
 def kept_bytes(rows: int, block_rows: int, row_bytes: int) -> int:
@@ -38,10 +42,17 @@ def kept_bytes(rows: int, block_rows: int, row_bytes: int) -> int:
     return -(-rows // block_rows) * in_pages(block_rows * row_bytes)
 
 
+def places_of(blocks: list[Block], out: Arrays) -> list[Arrays]:
+    """The part of each block in arrays that hold all of them, end to end."""
+    stops = np.cumsum([block.stop - block.start for block in blocks]).tolist()
+    return [[array[low:high] for array in out] for low, high in zip([0, *stops[:-1]], stops, strict=True)]
+
+
 class KeptBlocks:
     """A file without a name, so that nothing is left of it, in which each block of up to ``block_rows`` has its place.
 
-    A block's fields lie one behind the other. Thread-safe. Of a source that fetches so many blocks ``together``, those
+    A block's fields lie one behind the other. Thread-safe. Blocks are written while others are read, from the
+    memory that they came to where that lies in whole pages. Of a source that fetches so many blocks ``together``, those
     that come with the ones that are wanted are kept as well.
     """
 
@@ -56,34 +67,58 @@ class KeptBlocks:
         self._lock = threading.Lock()
         self._file: int | None = None
         self._given_up = False
+        self._writing: dict[int, Future[None]] = {}
+        self._room = threading.Semaphore(_WAITING)
+        self._writer: ThreadPoolExecutor | None = None
 
-    def load(
-        self, blocks: list[Block], out: Arrays, read: Callable[[list[Block], Arrays], None], numbered: Numbered
-    ) -> None:
+    def load(self, blocks: list[Block], out: Arrays, read: Read, numbered: Numbered) -> None:
         """The rows of these blocks, end to end, into arrays; what isn't kept yet is read, and kept from now on.
 
-        ``numbered`` tells blocks by their numbers.
+        ``numbered`` tells blocks by their numbers; ``read`` reads blocks, each into arrays of its own, and tells of
+        each that has come.
 
         Raises:
             ScratchError: what was written can't be read.
         """
-        stops = np.cumsum([block.stop - block.start for block in blocks]).tolist()
-        places = [[array[low:high] for array in out] for low, high in zip([0, *stops[:-1]], stops, strict=True)]
+        places = places_of(blocks, out)
         if self._together > 1 and not self._given_up:
             self._keep_together([block.number for block in blocks], out, read, numbered)
-        jobs: list[Callable[[], None]] = []
-        for known, some in groupby(range(len(blocks)), lambda number: bool(self._there[blocks[number].number])):
-            numbers = list(some)
-            if not known:  # neighbours in ``out``, all at once
-                low, high = stops[numbers[0]] - len(places[numbers[0]][0]), stops[numbers[-1]]
-                read([blocks[number] for number in numbers], [array[low:high] for array in out])
-            move = self._fetch if known else self._keep
-            jobs += [partial(move, blocks[number].number, places[number]) for number in numbers]
-        at_once(jobs)
+        self._settle([block.number for block in blocks])
+        known = [bool(self._there[block.number]) for block in blocks]
+        new = [place for place, there in enumerate(known) if not there]
+        if new:
+            read([blocks[place] for place in new], [places[place] for place in new], self._offer)
+        at_once(partial(self._fetch, blocks[at].number, places[at]) for at in range(len(blocks)) if known[at])
 
-    def _keep_together(
-        self, wanted: list[int], like: Arrays, read: Callable[[list[Block], Arrays], None], numbered: Numbered
-    ) -> None:
+    def _settle(self, wanted: list[int]) -> None:
+        """Waits for those of the blocks that are being written."""
+        with self._lock:
+            over = [number for number, future in self._writing.items() if number in wanted or future.done()]
+            futures = [self._writing.pop(number) for number in over]
+        for future in futures:
+            future.result()
+
+    def _offer(self, block: Block, rows: Arrays) -> None:
+        """Has a block written, which nobody changes while its arrays are held; waits while too many wait for that."""
+        if self._given_up:
+            return
+        self._room.acquire()
+        with self._lock:
+            if self._writer is None:
+                self._writer = ThreadPoolExecutor(_WRITERS, thread_name_prefix="vaxseq-kept-blocks")
+                weakref.finalize(self, self._writer.shutdown, wait=False, cancel_futures=True)
+            try:
+                self._writing[block.number] = self._writer.submit(self._write_offered, block.number, rows)
+            except RuntimeError:  # the program ends, and nobody will ask for it again
+                self._room.release()
+
+    def _write_offered(self, number: int, rows: Arrays) -> None:
+        try:
+            self._keep(number, rows)
+        finally:
+            self._room.release()
+
+    def _keep_together(self, wanted: list[int], like: Arrays, read: Read, numbered: Numbered) -> None:
         """Keeps what comes with the blocks that are wanted, these among it: one thread at a time, so nothing twice."""
         with self._reading:
             groups = sorted({number // self._together for number in wanted if not self._there[number]})
@@ -97,36 +132,36 @@ class KeptBlocks:
                 numbers = numbers[numbers < len(self._there)]
                 blocks = numbered(numbers[~self._there[numbers]])
                 sizes = [block.stop - block.start for block in blocks]
-                came = [np.empty((sum(sizes), *one.shape[1:]), one.dtype) for one in like]
-                read(blocks, came)
-                ends = np.cumsum(sizes).tolist()
-                at_once(
-                    partial(self._keep, block.number, [array[end - size : end] for array in came])
-                    for block, size, end in zip(blocks, sizes, ends, strict=True)
-                )
+                came = [[np.empty((size, *one.shape[1:]), one.dtype) for one in like] for size in sizes]
+                read(blocks, came, None)
+                at_once(partial(self._keep, block.number, rows) for block, rows in zip(blocks, came, strict=True))
 
     def _fetch(self, number: int, out: Arrays) -> None:
-        assert self._file is not None
-        size = sum(array.nbytes for array in out)
+        fields, at = _fields(out), number * self._size
+        size = sum(map(len, fields))
+        if _in_pages(fields) and self._moved(lambda file: os.preadv(file, [one.data for one in fields], at)) == size:
+            return
         memory = self._aligned()
-        if self._moved(lambda file: fill(file, memory[: in_pages(size)].data, number * self._size)) < size:
+        if self._moved(lambda file: fill(file, memory[: in_pages(size)].data, at)) < size:
             raise ScratchError(f"scratch: {self._folder} lost rows that were written. Is its disk failing?")
-        at = 0
-        for array in out:
-            content = as_bytes(array).reshape(-1)
-            content[...] = memory[at : at + len(content)]
-            at += len(content)
+        low = 0
+        for field in fields:
+            field[...] = memory[low : low + len(field)]
+            low += len(field)
 
     def _keep(self, number: int, rows: Arrays) -> None:
-        memory, at = self._aligned(), 0
-        for array in rows:
-            content = as_bytes(array).reshape(-1)
-            memory[at : at + len(content)] = content
-            at += len(content)
         if self._given_up:
             return
+        fields, at = _fields(rows), number * self._size
+        size = sum(map(len, fields))
         try:
-            self._moved(lambda file: _write(file, memory[: in_pages(at)].data, number * self._size))
+            if (
+                not _in_pages(fields)
+                or self._moved(lambda file: os.pwritev(file, [one.data for one in fields], at)) < size
+            ):
+                memory = self._aligned()
+                np.concatenate(fields, out=memory[:size])
+                self._moved(lambda file: _write(file, memory[: in_pages(size)].data, at))
         except OSError as error:
             self._give_up(error)
         else:
@@ -149,6 +184,7 @@ class KeptBlocks:
             if self._file is None:
                 self._owner = tempfile.TemporaryFile(dir=self._folder)
                 self._file = self._owner.fileno()
+                reserve(self._file, len(self._there) * self._size)
                 if PAST_CACHE:
                     try:
                         fcntl.fcntl(self._file, fcntl.F_SETFL, fcntl.fcntl(self._file, fcntl.F_GETFL) | PAST_CACHE)
@@ -173,6 +209,16 @@ class KeptBlocks:
             self._memory.block = aligned_bytes(self._size)
         block: npt.NDArray[np.uint8] = self._memory.block
         return block
+
+
+def _fields(rows: Arrays) -> list[npt.NDArray[np.uint8]]:
+    """The bytes of a block's fields."""
+    return [as_bytes(array).reshape(-1) for array in rows]
+
+
+def _in_pages(fields: list[npt.NDArray[np.uint8]]) -> bool:
+    """Whether all of them are whole pages, which go to a file and come from there without a copy."""
+    return all(len(field) % PAGE == 0 and to_page(field) == 0 for field in fields)
 
 
 def _write(file: int, data: memoryview, at: int) -> int:

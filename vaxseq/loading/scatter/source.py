@@ -11,6 +11,7 @@ import numpy.typing as npt
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
 from vaxseq.loading.readers.frame import Arrays
+from vaxseq.loading.row_unit import RowUnit
 from vaxseq.plan.rows import RowIndex
 
 Ids = npt.NDArray[np.int64]
@@ -54,19 +55,22 @@ class ItemSource:
         """The rows of ascending items (of a chunk's, where row ids don't ascend), in their order."""
         if not len(items):
             return self.reader.empty(0)
-        out = self._memory.arrays(len(items))
+        return self.unit(items).read(self.reader, self._memory.arrays(len(items)))
+
+    def unit(self, items: Ids) -> RowUnit:
+        """What to read for them: a range of row ids if it holds few others, else the ids. At least one item."""
         index = self.index
         if index.ascending and int(items[-1] - items[0]) == len(items) - 1:
             start, stop, mask = index.span(int(items[0]), int(items[-1]) + 1)
             if stop - start <= _SPARSE * len(items):
-                return self.reader.read(start, stop, mask, out=out)
+                return RowUnit(start, stop, mask)
         ids = index.select(items)
         start, stop = int(ids[0]), int(ids[-1]) + 1
         if not index.ascending or stop - start > _SPARSE * len(ids):
-            return self.reader.gather(ids, out=out)
+            return RowUnit.of(ids)
         mask = np.zeros(stop - start, bool)
         mask[ids - start] = True
-        return self.reader.read(start, stop, mask, out=out)
+        return RowUnit(start, stop, mask)
 
     @property
     def _order(self) -> npt.NDArray[np.integer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vaxseq.errors import OptionError, did_you_mean
 from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Field
-from vaxseq.loading.readers.frame import Arrays, take_runs
+from vaxseq.loading.readers.frame import Arrays, Span, take_runs
 from vaxseq.plan.window import Window, WindowIndex, Windows
 
 Ids = npt.NDArray[np.int64]
@@ -103,7 +103,7 @@ class WindowReader:
 
     def __init__(self, parts: list[Part], order: list[tuple[int, int]], window: Window, index: WindowIndex) -> None:
         """``order``: for each field of a batch, its (part, place in the part)."""
-        self._parts, self._order, self._window, self._index = parts, order, window, index
+        self._parts, self._order, self._window, self.index = parts, order, window, index
         kinds = [(parts[part].fields[place], parts[part].kinds[place]) for part, place in order]
         self.fields = [window_field(field, kind, window) for field, kind in kinds]
         if index.pads:
@@ -113,6 +113,10 @@ class WindowReader:
                     f"window min_valid: adds an input {MASK!r}, which is there already. Rename that input."
                 )
             self.fields.insert(len(names), Field("input", MASK, np.dtype(np.float32), (window.length,), ()))
+
+    def over(self, index: WindowIndex) -> WindowReader:
+        """The reader of other windows of the same form."""
+        return WindowReader(self._parts, self._order, self._window, index)
 
     @property
     def from_files(self) -> bool:
@@ -132,13 +136,14 @@ class WindowReader:
         numbers = np.arange(start, stop)
         return self.gather(numbers if mask is None else numbers[mask], out=out)
 
-    def runs(self, starts: Ids, length: int, *, out: Arrays | None = None) -> Arrays:
-        """Windows start, ..., start + length - 1 for each of ``starts``, end to end."""
-        return self.gather((starts[:, None] + np.arange(length)).reshape(-1), out=out)
+    def read_spans(self, spans: Sequence[Span], places: Sequence[Arrays]) -> None:
+        """Windows of several (start, stop, mask), each into arrays of its own."""
+        for span, place in zip(spans, places, strict=True):
+            self.read(*span, out=place)
 
     def gather(self, row_ids: Ids, *, out: Arrays | None = None) -> Arrays:
         """The windows of these numbers, in their order."""
-        windows = self._index.windows(row_ids)
+        windows = self.index.windows(row_ids)
         places = self.empty(len(row_ids)) if out is None else out
         full = windows.rows == self._window.length
         if full.all():
