@@ -54,6 +54,7 @@ def test_what_leaves_no_doubt_is_read_at_once(tmp_path: Path, content: str, name
 
 # content -> what is asked
 ASKED = [
+    ("PIER\nn flag level count\n" + "".join(f"{i} A\t{i}.5\t{i}\n" for i in range(14)), "delimiter"),  # 1 A, maybe
     (",0.2,0.5\n" + ROWS.replace("13,", "17,"), "header"),  # no row numbers
     ("PIER\nday,21.7,23.3,22.5\n" + "".join(f"{d},{i},2.5,3\n" for i, d in enumerate(DAYS)), "skip_rows"),
     ("PIER\nred,21.7,22.5,23.3\n" + "".join(f"c{i},{i},2.5,3\n" for i in range(14)), "skip_rows"),  # a row, maybe
@@ -130,8 +131,8 @@ def test_days_in_numbers_that_are_named_so_are_days(tmp_path: Path, suffix: str)
     assert "YYYYMMDD" not in made.ranges
     _, table = converted(tmp_path, content, schema={"columns": {"YYYYMMDD": "int64"}})
     assert table["YYYYMMDD"].to_pylist()[0] == 20210125
-    made, table = converted(tmp_path, content, where="YYYYMMDD > 20210201")  # compared with numbers: they stay such
-    assert (table.num_rows, made.notices[0].options) == (6, {"forms": {"YYYYMMDD": "compact"}})
+    made, table = converted(tmp_path, content, where="YYYYMMDD > 20210126")  # compared with numbers: they stay such
+    assert (table.num_rows, made.notices[0].options) == (12, {"forms": {"YYYYMMDD": "compact"}})
     made, _ = converted(tmp_path, "".join(content.splitlines(keepends=True)[:8]))
     assert (made.forms, made.notices[0].options) == ({}, {"forms": {"YYYYMMDD": "compact"}})  # too few
 
@@ -171,17 +172,18 @@ def test_dates_and_times_of_day_in_two_columns_are_offered_as_one(tmp_path: Path
 
 
 def test_marks_that_end_rows_part_no_fields(tmp_path: Path) -> None:
-    content = "n,day,level\n" + "".join(f"{one},{day},{one}.5);\n" for one, day in enumerate(DAYS))
+    content = "n,day,level\n" + "".join(f"{one},{day},{one}.5);\n" for one, day in enumerate(DAYS * 3))
     _, table = converted(tmp_path, content)
-    assert (table.column_names, table["day"].to_pylist()) == (["n", "day", "level"], DAYS)
+    assert (table.column_names, table["day"].to_pylist()) == (["n", "day", "level"], DAYS * 3)
     _, table = converted(tmp_path, "n;level\n" + "".join(f"{one};{one},5\n" for one in range(14)))
     assert table["level"].to_pylist()[1] == 1.5
 
 
 def test_a_preamble_may_be_long(tmp_path: Path) -> None:
     content = "".join(f"Key {one}:,\n" if one % 9 else f"Key {one}\n" for one in range(200)) + "n,level,count,\n"
-    _, table = settled(tmp_path, content + ROWS.replace("\n", ",\n"))
+    made, table = converted(tmp_path, content + ROWS.replace("\n", ",\n"))
     assert (table.num_rows, table["level"].to_pylist()[1]) == (14, 1.5)
+    assert [one.options for one in made.notices] == [{}]
 
 
 def test_remarks_above_lines_that_blanks_part(tmp_path: Path) -> None:
@@ -200,5 +202,11 @@ def test_a_word_that_comes_again_is_no_footer(tmp_path: Path) -> None:
     rows = "".join(f"{'UN' if one in (20, 39) else one},{one}.5\n" for one in range(40))
     made, _ = converted(tmp_path, "id,v\n" + rows)
     assert made.notices[0].options == {"null_values": {"id": ["UN"]}}
+    other = "".join(f"{'UN' if one > 30 else f'{one:03d}'},{'UN' if one == 38 else one}\n" for one in range(40))
+    made, _ = converted(tmp_path, "id,v\n" + other)
+    assert made.notices[-1].options == {"null_values": {"v": ["UN"]}}  # the last row's is another column's
     made, _ = converted(tmp_path, "id,v\n" + rows.replace("UN,20", "20,20"))
     assert made.notices[0].options == {"skip_footer": 1}
+    rows = "".join(f"{one},{chr(98) if one == 20 else one}\n" for one in range(40))
+    made, _ = converted(tmp_path, "id,v\n" + rows + "all,7\n")
+    assert [one.options for one in made.notices] == [{"skip_footer": 1}, {"null_values": {"v": ["b"]}}]

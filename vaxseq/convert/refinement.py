@@ -198,10 +198,10 @@ def footers_told(notices: Sequence[Notice], last_rows: Sequence[Sequence[Mapping
     """
     for count in range(1, min(map(len, last_rows), default=0) + 1):
         last = [row for rows in last_rows for row in rows[:count]]
-        cells = {cell.strip() for row in last for cell in row.values()}
-        inside = [one for one in notices if (odd := _odd(one)) and _others(one) <= len(last) and odd <= cells]
-        labels = {next((cell.strip() for cell in row.values() if cell.strip()), "") for row in last}
-        if inside and labels <= set().union(*map(_odd, inside)):  # what a row begins with is no value: Total
+        inside = [one for one in notices if (odd := _odd(one)) and _others(one) <= len(last) and odd <= _own(one, last)]
+        labels = [next(((name, cell.strip()) for name, cell in row.items() if cell.strip()), ("", "")) for row in last]
+        odd_in = {(name, cell) for one in inside for name in one.options["null_values"] for cell in _odd(one)}
+        if inside and odd_in.issuperset(labels):  # what a row begins with is no value of its column: Total
             shown = ", ".join(list(last[0].values())[:4])
             lines = "line looks" if count == 1 else f"{count} lines look"
             said = f"the last {lines} like totals or a remark, not like a row: {shown}"
@@ -214,6 +214,11 @@ def _odd(notice: Notice) -> set[str]:
     """The cells of a column that aren't what the others are."""
     marks = notice.options.get("null_values", {})
     return {cell for cells in marks.values() for cell in cells} if " others: " in notice.message else set()
+
+
+def _own(notice: Notice, rows: Sequence[Mapping[str, str]]) -> set[str]:
+    """What stands in the notice's column in these rows."""
+    return {row[name].strip() for row in rows for name in notice.options["null_values"] if name in row}
 
 
 def _others(notice: Notice) -> int:
