@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from vaxseq.dataset.foreign import is_query, is_table, is_vaex
+from vaxseq.dataset.input_tables import is_query, is_table, is_vaex
 from vaxseq.errors import MissingExtraError, OptionError, did_you_mean
 from vaxseq.features import FeatureSet, FittedFeatures
 from vaxseq.frame import Source, source_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.convert.raw_text import converted, written
-from vaxseq.convert.accepting import convert_accepting
+from vaxseq.convert.accepted_options import convert_accepting
 from vaxseq.errors import BadRowError, SchemaError
 
 FIRST = "".join(f"{one}.5,{one},{one * 2}\n" for one in range(12))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vaxseq.convert.accepting import convert_accepting
+from vaxseq.convert.accepted_options import convert_accepting
 from vaxseq.convert.compacting import compact
 from vaxseq.convert.inspection import inspect
 from vaxseq.convert.raw_inspection import as_arguments

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vaxseq.convert.piece import Job
 from vaxseq.convert.ranges import together
 from vaxseq.convert.readers import readers
+from vaxseq.convert.unit_reader import Job
 from vaxseq.dataset.manifest import Manifest
 from vaxseq.dataset.schema import Schema
 from vaxseq.errors import DatasetError

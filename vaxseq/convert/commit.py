@@ -18,7 +18,6 @@ from vaxseq.convert.dictionary import MIN_REPEATS
 from vaxseq.convert.forms.detection import read_column
 from vaxseq.convert.forms.suggestion import Decided
 from vaxseq.convert.journal import JOURNAL_NAME, LOCK_NAME
-from vaxseq.convert.lattice import cast_exactly, is_text
 from vaxseq.convert.ranges import ranges_of
 from vaxseq.convert.refinement import Seen
 from vaxseq.convert.rejects import REJECTS_SUFFIX, save_rejects
@@ -28,6 +27,7 @@ from vaxseq.convert.sorting import sorted_drafts
 from vaxseq.convert.stage import Draft, Stage
 from vaxseq.convert.staged_reader import Reread, staged_groups
 from vaxseq.convert.target import check_replaceable, done_folder, done_note
+from vaxseq.convert.type_promotion import cast_exactly, is_text
 from vaxseq.convert.writers import writers
 from vaxseq.convert.writers.ipc import IpcFile
 from vaxseq.dataset.manifest import MANIFEST_KEY, Fragment, Manifest, SourcePrint, sync_folder

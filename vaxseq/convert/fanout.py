@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vaxseq.convert.piece import Finished, Job, UnitReader
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.rejects import Reject
+from vaxseq.convert.unit_reader import FinishedPiece, Job, UnitReader
 from vaxseq.dataset.processes import WorkerPool, end_with_parent
 from vaxseq.errors import SourceError
 
@@ -90,7 +90,7 @@ class _Waiting:
     number: int
     unit: Unit
     future: Future[list[str]] | None = None
-    here: list[Finished] | None = None
+    here: list[FinishedPiece] | None = None
 
     @property
     def ready(self) -> bool:
@@ -101,7 +101,7 @@ class _Waiting:
 def in_order(
     pool: Executor, job: Job, units: Iterable[tuple[int, Unit]], types: Mapping[str, pa.DataType], work: Path, *,
     helps: bool,
-) -> Iterator[tuple[tuple[int, int], Finished, tuple[int, int]]]:  # fmt: skip
+) -> Iterator[tuple[tuple[int, int], FinishedPiece, tuple[int, int]]]:  # fmt: skip
     """(key, finished piece, key after it) in order, whichever worker was first; ``helps``: this process reads too."""
     if (work / "units").exists():  # of a run that was killed; a cluster's worker may still be writing there
         shutil.rmtree(work / "units", ignore_errors=True)
@@ -146,9 +146,11 @@ def in_order(
                 one.future.cancel()
 
 
-def keyed(number: int, pieces: Iterable[Finished]) -> Iterator[tuple[tuple[int, int], Finished, tuple[int, int]]]:
+def keyed(
+    number: int, pieces: Iterable[FinishedPiece]
+) -> Iterator[tuple[tuple[int, int], FinishedPiece, tuple[int, int]]]:
     """A unit's pieces, each with its key and the key after it."""
-    last: Finished | None = None
+    last: FinishedPiece | None = None
     for finished in pieces:
         if last is not None:
             yield (number, last.number), last, (number, last.number + 1)
@@ -157,15 +159,15 @@ def keyed(number: int, pieces: Iterable[Finished]) -> Iterator[tuple[tuple[int, 
         yield (number, last.number), last, (number + 1, 0)
 
 
-def _loaded(paths: list[str], unit: Unit) -> Iterator[Finished]:
+def _loaded(paths: list[str], unit: Unit) -> Iterator[FinishedPiece]:
     for path in paths:
         yield _load(path, unit)
         os.unlink(path)  # the map lives on until its last buffer is gone
 
 
-def _load(path: str, unit: Unit) -> Finished:
+def _load(path: str, unit: Unit) -> FinishedPiece:
     with pa.memory_map(path) as source:
         table = pa.ipc.open_file(source).read_all()
     note = json.loads((table.schema.metadata or {})[b"note"])
     table = table.replace_schema_metadata(None)
-    return Finished(unit, note["number"], table, [Reject(**one) for one in note["rejects"]], note["dropped"])
+    return FinishedPiece(unit, note["number"], table, [Reject(**one) for one in note["rejects"]], note["dropped"])

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert.forms.suggestion import decide
-from vaxseq.convert.lattice import is_text
-from vaxseq.convert.piece import Job, UnitReader, chosen, declared_types
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Request
 from vaxseq.convert.readers.delimited import TextReader
+from vaxseq.convert.type_promotion import is_text
+from vaxseq.convert.unit_reader import Job, UnitReader, chosen, declared_types
 from vaxseq.expressions import parse
 
 

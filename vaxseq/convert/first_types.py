@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from vaxseq.convert.lattice import CATEGORY, is_text, join
-from vaxseq.convert.piece import Job, UnitReader, chosen, constants
 from vaxseq.convert.readers import readers
-from vaxseq.convert.readers.kinds import storable_type
-from vaxseq.convert.text import TextFormat, infer
+from vaxseq.convert.readers.storable_types import storable_type
+from vaxseq.convert.type_inference import TextFormat, infer
+from vaxseq.convert.type_promotion import CATEGORY, common_type, is_text
+from vaxseq.convert.unit_reader import Job, UnitReader, chosen, constants
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import ColumnNotFoundError, SchemaError, did_you_mean
 
@@ -40,7 +40,7 @@ def first_types(job: Job, fixed: dict[str, pa.DataType], own: UnitReader) -> dic
                 )
             kind = fixed.get(new) or storable_type(seen.field(old).type, reader.where, old)
             ragged = f"{old}.length" in seen_names  # the longest row tells its width
-            wider = kind if new not in types else join(types[new], kind, grow=ragged)
+            wider = kind if new not in types else common_type(types[new], kind, grow=ragged)
             if wider is None:
                 raise SchemaError(
                     f"{reader.where}: column {old!r}: got {type_name(kind)}, expected {type_name(types[new])} as in "

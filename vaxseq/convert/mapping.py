@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from vaxseq.convert.readers.kinds import storable_type
+from vaxseq.convert.readers.storable_types import storable_type
 from vaxseq.convert.writers import writers
 from vaxseq.dataset.schema import type_name, type_of
 from vaxseq.errors import SchemaError

@@ -10,7 +10,6 @@ from typing import Any
 
 from vaxseq.convert.appending import Base
 from vaxseq.convert.journal import FORM, key_of
-from vaxseq.convert.piece import Job
 from vaxseq.convert.readers import check_options
 from vaxseq.convert.readers.files_sql import FileQuery
 from vaxseq.convert.readers.sql import Query
@@ -18,6 +17,7 @@ from vaxseq.convert.resampling import Resample
 from vaxseq.convert.sources import find_sources
 from vaxseq.convert.storage import local_path
 from vaxseq.convert.target import check_apart, check_place
+from vaxseq.convert.unit_reader import Job
 from vaxseq.convert.writers import writer_for, writers
 from vaxseq.dataset.manifest import SourcePrint
 from vaxseq.dataset.schema import Schema

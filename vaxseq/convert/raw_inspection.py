@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert import text
+from vaxseq.convert import type_inference
 from vaxseq.convert.forms.day_numbers import DayNumbers
 from vaxseq.convert.forms.detection import FormDetector, Subject, read_column
 from vaxseq.convert.forms.suggestion import Decided, decide, say
-from vaxseq.convert.lattice import is_text
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import Piece, Request, Source
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.convert.refinement import GLANCE, MOST_FOOTERS, Extremes, footers_told, of_days
 from vaxseq.convert.split_times import split_times
+from vaxseq.convert.type_promotion import is_text
 from vaxseq.dataset.notice import Notice, merged_options
 from vaxseq.dataset.schema import type_name
 from vaxseq.display.html import Heading
@@ -187,8 +187,8 @@ def _sampled(reader: TextReader, name: str, cells: pa.Array) -> _Sampled:
         if name in reader.forms or not is_text(kind):
             return _Sampled(cells, kind, present, reader.forms.get(name), None)
         present = present.cast(pa.string())  # without the marks that were named
-    elif not is_text(kind := text.infer(cells, reader.format, name)):
-        return _Sampled(cells, kind, text.parse(cells, kind, reader.format)[0], None, None)
+    elif not is_text(kind := type_inference.infer(cells, reader.format, name)):
+        return _Sampled(cells, kind, type_inference.parse(cells, kind, reader.format)[0], None, None)
     look = subject.look()
     counted = pc.value_counts(present.drop_null())
     if not subject.glance(counted.field("values").slice(0, GLANCE)):

@@ -18,10 +18,10 @@ from vaxseq.convert.forms.detection import FormDetector, Subject
 from vaxseq.convert.forms.naming import says_date
 from vaxseq.convert.forms.sentinels import Spread, has_mark
 from vaxseq.convert.forms.suggestion import Decided, decide, say
-from vaxseq.convert.lattice import is_text
 from vaxseq.convert.ranges import Range
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged_reader import Reread, staged_groups
+from vaxseq.convert.type_promotion import is_text
 from vaxseq.dataset.notice import Notice
 
 FindLine = Callable[[str, list[str], list[PieceKey]], list[str]]  # (column, cells, pieces): where each is first

@@ -18,7 +18,6 @@ from vaxseq.convert.fanout import explained_pool, in_order, keyed, process_pool,
 from vaxseq.convert.filter_forms import filter_forms
 from vaxseq.convert.first_types import first_types
 from vaxseq.convert.journal import locked
-from vaxseq.convert.piece import Finished, UnitReader, declared_types
 from vaxseq.convert.planning import Plan, key_of_work, plan_of, working_folder
 from vaxseq.convert.readers.base import Unit
 from vaxseq.convert.resampling import Resample
@@ -28,6 +27,7 @@ from vaxseq.convert.sources import check_sources, fingerprint
 from vaxseq.convert.space import check_space, explained
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.target import check_new, check_replaceable, check_work
+from vaxseq.convert.unit_reader import FinishedPiece, UnitReader, declared_types
 from vaxseq.convert.uploading import converted_to_url
 from vaxseq.dataset.addresses import is_url
 from vaxseq.dataset.manifest import Manifest, SourcePrint
@@ -254,7 +254,7 @@ def _numbered_units(plan: Plan, own: UnitReader) -> Iterator[tuple[int, Unit]]:
 
 def _pieces(
     plan: Plan, stage: Stage, work: Path, own: UnitReader, pool: Executor | None
-) -> Iterator[tuple[PieceKey, Finished, PieceKey]]:
+) -> Iterator[tuple[PieceKey, FinishedPiece, PieceKey]]:
     """Finished pieces in order, with the key of what comes after each."""
     first, skip = stage.next
     todo = ((number, unit) for number, unit in _numbered_units(plan, own) if number >= first)
@@ -287,10 +287,10 @@ def _run(
     """Reads what is left, stages it, and commits."""
     units: dict[int, Unit] = {}
 
-    def reread(key: PieceKey, types: Mapping[str, pa.DataType]) -> Finished:
+    def reread(key: PieceKey, types: Mapping[str, pa.DataType]) -> FinishedPiece:
         return next(own.read(_unit(plan, own, units, key), types, key[1]))
 
-    def current(key: PieceKey, finished: Finished) -> Finished:
+    def current(key: PieceKey, finished: FinishedPiece) -> FinishedPiece:
         if stage.stale(finished):
             finished = reread(key, stage.types)
             stage.widen(finished.table)

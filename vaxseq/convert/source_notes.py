@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from vaxseq.convert.commit import Noted
 from vaxseq.convert.forms.detection import Subject
-from vaxseq.convert.piece import Job, UnitReader, chosen, declared_types
 from vaxseq.convert.readers import readers
 from vaxseq.convert.readers.base import Request, Unit
 from vaxseq.convert.readers.delimited import TextReader
@@ -20,6 +19,7 @@ from vaxseq.convert.refinement import MOST_FOOTERS, FindLine, Seen, first_values
 from vaxseq.convert.split_times import split_times
 from vaxseq.convert.stage import PieceKey, Stage
 from vaxseq.convert.staged_reader import Reread
+from vaxseq.convert.unit_reader import Job, UnitReader, chosen, declared_types
 from vaxseq.dataset.notice import Notice
 from vaxseq.expressions import parse
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vaxseq.convert.piece import UnitReader
+from vaxseq.convert.unit_reader import UnitReader
 from vaxseq.errors import DatasetError
 
 

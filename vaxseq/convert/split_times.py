@@ -8,7 +8,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.lattice import is_text
+from vaxseq.convert.type_promotion import is_text
 from vaxseq.dataset.notice import Notice
 
 _CLOCK = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?: ?[AaPp]\.?[Mm]\.?)?$"

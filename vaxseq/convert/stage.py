@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from vaxseq.convert.dictionary import Coder
 from vaxseq.convert.journal import Journal, boot
-from vaxseq.convert.lattice import CATEGORY, cast_exactly, is_text, join
-from vaxseq.convert.piece import Finished
 from vaxseq.convert.ranges import Range, ranges_in
 from vaxseq.convert.rejects import log_rejects, logged_rejects
+from vaxseq.convert.type_promotion import CATEGORY, cast_exactly, common_type, is_text
+from vaxseq.convert.unit_reader import FinishedPiece
 from vaxseq.convert.writers.ipc import IpcFile
 from vaxseq.dataset.checksums import ChunkChecksums
 from vaxseq.dataset.schema import type_name, type_of
@@ -81,7 +81,7 @@ class Stage:
         self.next: PieceKey = (0, 0)
         self.rejected = self.dropped = 0
         self._rejects_length = 0
-        self._held: list[tuple[PieceKey, Finished]] = []
+        self._held: list[tuple[PieceKey, FinishedPiece]] = []
         self._held_rows = self._held_bytes = 0
         self._file: IpcFile | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vaxseq-stage")
@@ -134,7 +134,7 @@ class Stage:
         """Column names in order."""
         return tuple(self.types)
 
-    def add(self, key: PieceKey, finished: Finished, after: PieceKey) -> None:
+    def add(self, key: PieceKey, finished: FinishedPiece, after: PieceKey) -> None:
         """Takes the next piece; it is written when enough rows are there for a record batch."""
         self._held.append((key, finished))
         self._held_rows += finished.table.num_rows
@@ -149,7 +149,7 @@ class Stage:
             seen, known = table[name].type, self.types[name]
             if seen.equals(known) or name in self.fixed or (is_text(seen) and is_text(known)):
                 continue
-            wider = join(known, seen, grow=True)
+            wider = common_type(known, seen, grow=True)
             if wider is None or is_text(wider):
                 wider = CATEGORY
             if not wider.equals(known):
@@ -234,20 +234,20 @@ class Stage:
         self.types[name] = pa.string()
         self._given_up[name] = self.coders.pop(name)
 
-    def stale(self, finished: Finished) -> bool:
+    def stale(self, finished: FinishedPiece) -> bool:
         """Whether the piece must be parsed again, because the dataset's types have become text since."""
         return any(self.is_stale(finished, name) for name in finished.table.column_names)
 
-    def is_stale(self, finished: Finished, name: str) -> bool:
+    def is_stale(self, finished: FinishedPiece, name: str) -> bool:
         """Whether this column must be."""
         kind = finished.table[name].type
         return is_text(self.types[name]) and not is_text(kind) and not pa.types.is_null(kind)
 
-    def stale_held(self) -> list[tuple[PieceKey, Finished]]:
+    def stale_held(self) -> list[tuple[PieceKey, FinishedPiece]]:
         """Held pieces that must be parsed again."""
         return [(key, one) for key, one in self._held if self.stale(one)]
 
-    def replace_held(self, key: PieceKey, finished: Finished) -> None:
+    def replace_held(self, key: PieceKey, finished: FinishedPiece) -> None:
         """Puts a piece, parsed again, in its place."""
         self._held = [(held, finished if held == key else one) for held, one in self._held]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 import pyarrow as pa
 
-from vaxseq.convert.lattice import is_text
 from vaxseq.convert.stage import Draft, PieceKey, Stage
+from vaxseq.convert.type_promotion import is_text
 from vaxseq.convert.writers.ipc import IpcFile
 
 Reread = Callable[[PieceKey, dict[str, pa.DataType]], pa.Table]

@@ -16,9 +16,9 @@ from vaxseq.dataset.manifest import MANIFEST_NAME, Manifest
 from vaxseq.dataset.objects import about, listed
 from vaxseq.dataset.processes import with_workers
 from vaxseq.dataset.remote_arrow import ranges_in, structure_of
+from vaxseq.dataset.remote_checksums import check_remote_seal
 from vaxseq.dataset.remote_file import RemoteFile
 from vaxseq.dataset.remote_folder import check_folder, fragment_abouts, read_manifest
-from vaxseq.dataset.remote_seal import check_remote_seal
 from vaxseq.display.progress import progress_bar
 from vaxseq.display.tables import Display, Heading, Shown
 from vaxseq.errors import DatasetError, SourceNotFoundError

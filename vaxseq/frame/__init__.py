@@ -7,7 +7,7 @@ from typing import Any
 from vaxseq.frame.arrow_types import held
 from vaxseq.frame.attaching import attach_files
 from vaxseq.frame.binding import ROW, bind, filter_rows, row_numbers, with_row_numbers
-from vaxseq.frame.door import frame_of
+from vaxseq.frame.from_tables import frame_of
 from vaxseq.frame.mapped import copy_runs
 from vaxseq.frame.opening import open
 from vaxseq.frame.source import FrameSpec, Source

@@ -21,7 +21,7 @@ import weakref
 from functools import cache
 
 from vaxseq.errors import DatasetError
-from vaxseq.frame.watch import Mark, pages_lost_of
+from vaxseq.frame.file_changes import FileStamp, pages_lost_of
 
 _FAILED = ctypes.c_void_p(-1).value
 _SIGBUS, _SA_SIGINFO = 7, 4  # of Linux
@@ -30,11 +30,11 @@ _CODE_AT, _ADDRESS_AT = 8, 16  # why, and where the fault was, in a siginfo_t of
 _maps: dict[int, tuple[int, str]] = {}  # address: size, file
 
 
-def map_file(path: str) -> tuple[memoryview, Mark]:
+def map_file(path: str) -> tuple[memoryview, FileStamp]:
     """A file's bytes, mapped until nobody holds a part of them, and what the file was at that moment."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        mark = Mark.of(path, file)
+        mark = FileStamp.of(path, file)
         if not mark.size:
             return memoryview(b""), mark
         _survive_lost_pages()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vaxseq.frame.file_changes import FileStamp
 from vaxseq.frame.vaex_internals import (
     Concatenated,
     Dropped,
@@ -24,7 +25,6 @@ from vaxseq.frame.vaex_internals import (
     filter_of,
     functions_of,
 )
-from vaxseq.frame.watch import Mark
 
 
 def frame_fingerprint(frame: Any, virtual_names: Iterable[str]) -> str:
@@ -88,7 +88,7 @@ def _add_column(digest: Any, dataset: Any, name: str) -> None:
 
 def _add_dataset(digest: Any, dataset: Any) -> None:
     digest.update(type(dataset).__name__.encode())
-    if isinstance(mark := getattr(dataset, "mark", None), Mark):
+    if isinstance(mark := getattr(dataset, "mark", None), FileStamp):
         digest.update(f"{Path(mark.path).name}:{mark.size}:{mark.mtime_ns}".encode())
         return
     if isinstance(version := getattr(dataset, "version", None), str):

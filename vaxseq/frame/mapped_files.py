@@ -11,8 +11,8 @@ from vaex.arrow.dataset import DatasetArrowIPCFile
 from vaex.hdf5.dataset import Hdf5MemoryMapped
 
 from vaxseq.frame.arrays import ArrayColumn, is_array
+from vaxseq.frame.file_changes import FileStamp
 from vaxseq.frame.file_maps import map_file
-from vaxseq.frame.watch import Mark
 
 
 @vaex.dataset.register
@@ -57,7 +57,7 @@ class MappedHdf5(Hdf5MemoryMapped):
     mapping_map: dict[str, memoryview]
 
     def __init__(self, path: str, **options: Any) -> None:
-        self.mark = Mark.of(path)
+        self.mark = FileStamp.of(path)
         super().__init__(path, **options)
         self._let_go()
 
@@ -67,7 +67,7 @@ class MappedHdf5(Hdf5MemoryMapped):
     def __setstate__(self, state: dict[str, Any]) -> None:
         before = state.pop("mark")
         before.check_same()
-        self.mark = Mark.of(state["path"])
+        self.mark = FileStamp.of(state["path"])
         self._all_mmapped = True
         self._version = 1
         super().__setstate__({**state, "group": None})  # vaex would take any named group for its second layout

@@ -13,6 +13,7 @@ from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, SelectionError,
 from vaxseq.expressions.values import Mask, Value, from_raw
 from vaxseq.frame.columns import Column
 from vaxseq.frame.fetched import Fetcher
+from vaxseq.frame.file_changes import FileWatch, stamps_of
 from vaxseq.frame.fingerprint import frame_fingerprint, rows_fingerprint
 from vaxseq.frame.mapped import Ids, Located, LocatedRuns
 from vaxseq.frame.pieces import ColumnMaker, dataset_files
@@ -27,7 +28,6 @@ from vaxseq.frame.vaex_internals import (
     filter_expressions,
     filter_of,
 )
-from vaxseq.frame.watch import Watch, marks_of
 
 Span = tuple[int, int]
 
@@ -45,7 +45,7 @@ class Source:
         physical = [name for name in self._frame.dataset if name not in self._frame.virtual_columns]
         self._virtual = tuple(name for name in self._frame.get_column_names(hidden=True) if name not in physical)
         self.names: tuple[str, ...] = (*physical, *self._virtual)
-        self._watch = Watch(marks_of(self._frame.dataset))
+        self._watch = FileWatch(stamps_of(self._frame.dataset))
         self._watch.check()
         self._maker = ColumnMaker(self._frame.dataset)
         self._fetcher = Fetcher()

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from vaxseq.errors import SourceNotFoundError, StoreError
 from vaxseq.features.program.recipe import Field
 from vaxseq.frame.direct_reads import FileRows, exceeds_memory, outgrows_cache
+from vaxseq.frame.file_changes import FileStamp
 from vaxseq.frame.file_maps import map_file
-from vaxseq.frame.watch import Mark
 
 VERSION = 1
 _ATTRIBUTE = "vaxseq_store"
@@ -51,7 +51,7 @@ class StoreFile:
     row_id: Place
     fingerprints: dict[str, str]
     shuffle_seed: int | None
-    mark: Mark = dataclass_field(compare=False)
+    mark: FileStamp = dataclass_field(compare=False)
 
     def arrays(self) -> list[npt.NDArray[Any]]:
         """The fields, memory-mapped, in the fields' order."""
@@ -154,7 +154,7 @@ def read(path: str | os.PathLike[str]) -> StoreFile:
     if not Path(text).exists():
         raise SourceNotFoundError(f"{text}: no such store. Make it with vaxseq.materialize.")
     try:
-        mark = Mark.of(text)
+        mark = FileStamp.of(text)
         with h5py.File(text, "r") as file:
             if _ATTRIBUTE not in file.attrs:
                 raise StoreError(f"{text}: an HDF5 file, but not a packed store. Make one with vaxseq.materialize.")

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from vaxseq.expressions.values import Mask
 from vaxseq.features.program.recipe import Field
 from vaxseq.frame.direct_reads import FileRows
+from vaxseq.frame.file_changes import FileWatch, check_read
 from vaxseq.frame.reading_threads import at_once
-from vaxseq.frame.watch import Watch, check_read
 from vaxseq.loading.readers.frame import Arrays, Span, take_rows, take_runs
 from vaxseq.store.file import StoreFile
 
@@ -33,7 +33,7 @@ class StoreReader:
         arrays = {(field.role, field.name): array for field, array in zip(stored.fields, stored.arrays(), strict=True)}
         self.arrays: list[npt.NDArray[Any]] = [arrays[field.role, field.name] for field in fields]
         self._files = stored.files(fields)
-        self.check = Watch([stored.mark]).check  # raises if the file has changed
+        self.check = FileWatch([stored.mark]).check  # raises if the file has changed
         self.random_access = not self._files
         self._row_bytes = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in self.arrays)
 

@@ -20,7 +20,7 @@ from vaxseq.training.device_feed import DeviceFeed
 from vaxseq.training.devices import Placement
 from vaxseq.training.epochs import Epochs, Pass
 from vaxseq.training.joining import Joining
-from vaxseq.training.keras_run import Run
+from vaxseq.training.keras_call import KerasCall
 from vaxseq.training.pipeline import Pipeline
 from vaxseq.training.tf_dataset import tf_dataset
 from vaxseq.training.torch_dataset import torch_loader
@@ -51,7 +51,7 @@ class EpochDataset(Adapter):
         self._joining = Joining(self._epochs)
         self._read_for = threading.local()
         self._looks: dict[bool, list[Batch]] = {}
-        self._feeds: list[tuple[Run, Generator[Batch, None, None]]] = []
+        self._feeds: list[tuple[KerasCall, Generator[Batch, None, None]]] = []
 
     @property
     def _plan(self) -> BatchPlan:
@@ -206,10 +206,10 @@ class EpochDataset(Adapter):
             looked_at = [_with_use_for_weights(batch) for batch in looked_at]
         return tf_dataset(lambda: self._next_epoch() if run is None else self._batches_of(run), looked_at, None)
 
-    def _run(self, iterator: Any) -> Run:
-        return run_of(iterator, lambda: Run(self._epochs, self._joining, has_targets=self._pipeline.has_targets))
+    def _run(self, iterator: Any) -> KerasCall:
+        return run_of(iterator, lambda: KerasCall(self._epochs, self._joining, has_targets=self._pipeline.has_targets))
 
-    def _batches_of(self, run: Run, placement: Placement | None = None) -> Iterator[Batch]:
+    def _batches_of(self, run: KerasCall, placement: Placement | None = None) -> Iterator[Batch]:
         if run.looks:
             return run.weighed(iter(self._looked_at(self._plan)))
         if run.current is None:  # asked for without a beginning

@@ -15,7 +15,7 @@ from vaxseq.errors import OptionError
 from vaxseq.loading.loader import Batches, Loaded, Loader
 from vaxseq.loading.readers.frame import FrameReader
 from vaxseq.loading.row_cache import RowCache
-from vaxseq.loading.scatter import BucketReader, Sharing, Way, choose
+from vaxseq.loading.scatter import BucketReader, ReadStrategy, Sharing, choose
 from vaxseq.loading.scatter.expectation import Expectation, expect, warn_of_cost
 from vaxseq.loading.scatter.folder import Scratch
 from vaxseq.loading.scatter.kept_blocks import KeptBlocks
@@ -43,7 +43,7 @@ class Pipeline:
     scratch: Scratch = "auto"
     executor: Executor | None = None
 
-    def way(self, plan: BatchPlan) -> Way:
+    def way(self, plan: BatchPlan) -> ReadStrategy:
         """How the plan's rows are brought into their order."""
         return choose(self.items.reader, self.items.index, plan, self.scratch)
 
@@ -109,7 +109,7 @@ class Pipeline:
                 f"{allowed / 1e9:,.1f} GB. Give a smaller one."
             )
 
-    def _cache(self, plan: BatchPlan, way: Way) -> RowCache | None:
+    def _cache(self, plan: BatchPlan, way: ReadStrategy) -> RowCache | None:
         return self.items.cache if plan.shuffle == "global" and way.kind == "memory" else None
 
     def blank(self, plan: BatchPlan) -> Batch:

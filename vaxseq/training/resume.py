@@ -10,7 +10,7 @@ from vaxseq.errors import OptionError
 from vaxseq.training.adapter import running_call
 from vaxseq.training.backend import keras
 from vaxseq.training.checkpoint import Checkpoint
-from vaxseq.training.keras_run import Run
+from vaxseq.training.keras_call import KerasCall
 from vaxseq.training.sequence import Sequence
 
 
@@ -114,7 +114,7 @@ class ResumeTraining(keras.callbacks.Callback):
         self._saved_at, self._saved_batches = time.monotonic(), 0
 
 
-def _sequence_of_fit() -> tuple[Sequence, Run]:
+def _sequence_of_fit() -> tuple[Sequence, KerasCall]:
     """The Sequence that the running fit reads, and its run: Keras shows callbacks neither the data nor its length."""
     fit = running_call()
     if fit is None:

@@ -25,10 +25,10 @@ from vaxseq.loading.loader import within
 from vaxseq.loading.query import Query
 from vaxseq.loading.scatter.expectation import Expectation
 from vaxseq.loading.scatter.folder import check_scratch
-from vaxseq.plan.lanes import Lanes
 from vaxseq.plan.plan import BatchPlan, Resampling
 from vaxseq.plan.quality import ShuffleQuality, quality
 from vaxseq.plan.shuffle import block_items
+from vaxseq.plan.stateful_lanes import Lanes
 from vaxseq.plan.window import Window
 from vaxseq.training.augment_pool import AugmentPool
 from vaxseq.training.augmenting import Augment

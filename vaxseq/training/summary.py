@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vaxseq.features.program.recipe import Recipe, Role
 from vaxseq.loading.scatter.expectation import Expectation
-from vaxseq.plan.lanes import Lanes
+from vaxseq.plan.stateful_lanes import Lanes
 from vaxseq.training.device_feed import DeviceFeed
 from vaxseq.training.epochs import EpochPart
 from vaxseq.training.examples import Examples

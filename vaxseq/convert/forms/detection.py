@@ -14,7 +14,7 @@ from vaxseq.convert.forms.base import Form, read_with_nulls
 from vaxseq.convert.forms.marks import SIGNS, WORDS
 from vaxseq.convert.forms.naming import says_date
 from vaxseq.convert.forms.sentinels import Spread
-from vaxseq.convert.lattice import EXACT_INTEGER, join
+from vaxseq.convert.type_promotion import EXACT_INTEGER, common_type
 
 _MOST_ODD = 20  # distinct values that don't fit; more of them are another kind of column
 _FIRST = 64
@@ -47,7 +47,7 @@ class Candidate:
         """Reads more of the column's distinct values."""
         found = self.form.read(cells)
         fits = ~found.wrong
-        kind = join(self.kind, found.values.type) if fits.any() else self.kind
+        kind = common_type(self.kind, found.values.type) if fits.any() else self.kind
         affix = found.affix if self.fitting == 0 else self.affix
         if kind is None or (fits.any() and self.fitting and found.affix != self.affix):
             self.alive, self.lost = False, True  # two kinds of time, or two units

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from vaxseq.convert.forms.affixes import strip
 from vaxseq.convert.forms.base import Form, Reading, nothing_of
-from vaxseq.convert.lattice import EXACT_INTEGER
+from vaxseq.convert.type_promotion import EXACT_INTEGER
 
 
 class WrittenNumbers(Form):

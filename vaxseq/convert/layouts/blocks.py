@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from vaxseq.convert.layouts.evidence import filled_fields, holds_values
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
-from vaxseq.convert.layouts.oddity import Oddity
+from vaxseq.convert.layouts.layout_issue import LayoutIssue
 
 _COMMENTS = frozenset("#!%*")
 _LEAST = 3  # rows of a table; fewer are what a file says about itself
@@ -22,10 +22,10 @@ class Table:
     stop: int
 
 
-def several_tables(filled: Sequence[Record]) -> Oddity | None:
+def several_tables(filled: Sequence[Record]) -> LayoutIssue | None:
     """Rows of values that begin again below lines that are none; of the largest table are the options.
 
-    ``Oddity.ends`` is the record that begins what stands below that table.
+    ``LayoutIssue.ends`` is the record that begins what stands below that table.
     """
     found = tables(filled)
     if len(found) < 2:
@@ -36,7 +36,7 @@ def several_tables(filled: Sequence[Record]) -> Oddity | None:
     more = ", ..." if len(found) > 3 else ""
     skip = filled[largest.head].line
     which = f"skip_rows and skip_footer read the one from line {skip + 1}"
-    return Oddity(
+    return LayoutIssue(
         f"several tables stand in the file, from {said}{more}; {which}",
         {"skip_rows": skip} if skip else {}, tuple(_line(filled, one) for one in found[:3]), True, asks=True,
         ends=filled[largest.stop] if number + 1 < len(found) else None,

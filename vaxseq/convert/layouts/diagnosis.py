@@ -11,7 +11,7 @@ from vaxseq.convert.layouts.blocks import several_tables
 from vaxseq.convert.layouts.evidence import agree, are_row_numbers, goes_up, has_values_alone, is_row, value_columns
 from vaxseq.convert.layouts.first_values import start_and_rate
 from vaxseq.convert.layouts.head import Record, is_blank, is_rule, is_value
-from vaxseq.convert.layouts.oddity import Oddity
+from vaxseq.convert.layouts.layout_issue import LayoutIssue
 from vaxseq.convert.layouts.preamble import header_below, next_table, other_width
 
 _MOST_UNITS = 3
@@ -23,7 +23,7 @@ _MOST_HEADERS = 4
 _RDB = re.compile(r"\d{1,3}[sdnSDN]$")  # widths and kinds of columns below the names of USGS's files
 
 
-def diagnose(records: Sequence[Record], *, whole: bool = False, one: bool = False) -> Oddity | None:
+def diagnose(records: Sequence[Record], *, whole: bool = False, one: bool = False) -> LayoutIssue | None:
     """The first oddity of records of which the first is taken for the header.
 
     ``whole``: they are all of the file. ``one``: there is one table in it.
@@ -43,11 +43,11 @@ def diagnose(records: Sequence[Record], *, whole: bool = False, one: bool = Fals
     return None
 
 
-def _diagnose_one(records: Sequence[Record]) -> Oddity | None:
+def _diagnose_one(records: Sequence[Record]) -> LayoutIssue | None:
     return diagnose(records, one=True)
 
 
-def _in_single_quotes(filled: Sequence[Record]) -> Oddity | None:
+def _in_single_quotes(filled: Sequence[Record]) -> LayoutIssue | None:
     """Names and cells in single quotes, which the usual dialect takes for characters."""
 
     def quoted(cell: str) -> bool:
@@ -57,10 +57,10 @@ def _in_single_quotes(filled: Sequence[Record]) -> Oddity | None:
     places = [place for place in range(filled[0].width) if rows and all(quoted(row[place]) for row in rows)]
     if len(rows) < 2 or not places:
         return None
-    return Oddity("cells stand in single quotes", {"quote": "'"}, (filled[1].line + 1,))
+    return LayoutIssue("cells stand in single quotes", {"quote": "'"}, (filled[1].line + 1,))
 
 
-def _twice(filled: Sequence[Record]) -> Oddity | None:
+def _twice(filled: Sequence[Record]) -> LayoutIssue | None:
     """Names that come twice: two header lines, or no header."""
     names = [name.strip() for name in filled[0].fields]
     double = sorted({name for name in names if name and names.count(name) > 1})
@@ -70,7 +70,7 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
     second = filled[1]
     told = [name for name in names if not is_blank(name)]
     if names[0] and sum(map(is_value, told)) * 2 > len(told):  # a blank one stands above row numbers
-        return Oddity(said + ", and they are numbers", {"header": False}, (filled[0].line + 1,), True,
+        return LayoutIssue(said + ", and they are numbers", {"header": False}, (filled[0].line + 1,), True,
                       certain=_is_row(filled))  # fmt: skip
     if second.width == len(names) and not any(map(is_value, second.fields)):
         pairs = list(zip(_filled_forward(names), second.fields, strict=True))
@@ -81,16 +81,16 @@ def _twice(filled: Sequence[Record]) -> Oddity | None:
             certain = agree(filled[1:], second.width) and len(value_columns(rows)) > 1 and not any(
                 is_blank(cell) for cell in second.fields[1:]
             ) and (below is None or below.certain)  # fmt: skip
-            return Oddity(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
+            return LayoutIssue(said + ", and the line below goes on with the header", {"header_rows": 2, **units},
                           (filled[0].line + 1, second.line + 1), True, certain=certain,
                           asks=len(value_columns(rows)) < 2 or (below is not None and below.asks))  # fmt: skip
     rows = [one.fields for one in filled[1:]]
     named = _counts_rows(filled) or not any(is_value(name) or is_blank(name) for name in names)
     certain = named and agree(filled, len(names)) and any(has_values_alone(rows, at) for at in value_columns(rows))
-    return Oddity(said, {"names": different(names)}, (filled[0].line + 1,), True, certain=certain)
+    return LayoutIssue(said, {"names": different(names)}, (filled[0].line + 1,), True, certain=certain)
 
 
-def _many_headers(filled: Sequence[Record]) -> Oddity | None:
+def _many_headers(filled: Sequence[Record]) -> LayoutIssue | None:
     """More than two lines of names, above a blank one; each begins with a word."""
     blank = next((at for at, one in enumerate(filled) if not any(cell.strip() for cell in one.fields)), 0)
     if not 2 < blank < _MOST_HEADERS or len(filled) < blank + 3:
@@ -103,7 +103,7 @@ def _many_headers(filled: Sequence[Record]) -> Oddity | None:
         return None
     first = filled[0].line + 1
     said = f"the names stand in {blank} lines, {first} to {filled[blank - 1].line + 1}, above a blank one"
-    return Oddity(said, {"header_rows": blank + 1}, (first,), True)
+    return LayoutIssue(said, {"header_rows": blank + 1}, (first,), True)
 
 
 def _filled_forward(names: Sequence[str]) -> list[str]:
@@ -132,7 +132,7 @@ def different(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
+def _names_are_data(filled: Sequence[Record]) -> LayoutIssue | None:
     """A first line that is a row like the others."""
     names = _names(filled[0])
     above = _above_values(filled)
@@ -141,7 +141,7 @@ def _names_are_data(filled: Sequence[Record]) -> Oddity | None:
     said = f"the first line looks like a row, not like names: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
     sure = sum(map(is_value, names)) * 2 >= len(names)
     certain, asks = _is_row(filled), not names[0]  # a blank first name is more often one above row numbers
-    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=sure, asks=asks, certain=certain)
+    return LayoutIssue(said, {"header": False}, (filled[0].line + 1,), sure=sure, asks=asks, certain=certain)
 
 
 def _counts_rows(filled: Sequence[Record]) -> bool:
@@ -157,7 +157,7 @@ def _are_years(filled: Sequence[Record], above: Sequence[str]) -> bool:
     return len(above) < filled[0].width and all(map(_YEAR.match, above)) and not all(map(_YEAR.match, below))
 
 
-def _axis_or_row(filled: Sequence[Record]) -> Oddity | None:
+def _axis_or_row(filled: Sequence[Record]) -> LayoutIssue | None:
     """Names that go up as an axis does, and may be a row all the same; years beside a word are none."""
     names = _names(filled[0])
     above = [] if _counts_rows(filled) else _above_values(filled)
@@ -165,7 +165,7 @@ def _axis_or_row(filled: Sequence[Record]) -> Oddity | None:
         return None
     said = f"the names are numbers that go up, {', '.join(names[:4])}; header=False takes them for a row"
     options = {"header": False} if is_value(names[0]) else {}  # a word before them names the axis
-    return Oddity(said, options, (filled[0].line + 1,), sure=False)
+    return LayoutIssue(said, options, (filled[0].line + 1,), sure=False)
 
 
 def _names(header: Record) -> list[str]:
@@ -184,7 +184,7 @@ def _is_row(filled: Sequence[Record]) -> bool:
     return agree(filled, filled[0].width) and is_row(filled[0].fields, [one.fields for one in filled[1:]])
 
 
-def _words_again(filled: Sequence[Record]) -> Oddity | None:
+def _words_again(filled: Sequence[Record]) -> LayoutIssue | None:
     """A first line in a table of words whose cells come below in their columns."""
     names, rows = filled[0].fields, [one.fields for one in filled[1:] if one.width == filled[0].width]
     if not rows or value_columns(rows) or names in rows:
@@ -193,10 +193,10 @@ def _words_again(filled: Sequence[Record]) -> Oddity | None:
     if not again:
         return None
     said = f"the first line may be a row, not names: {', '.join(map(repr, again[:3]))} is a value in its column"
-    return Oddity(said, {"header": False}, (filled[0].line + 1,), sure=False)
+    return LayoutIssue(said, {"header": False}, (filled[0].line + 1,), sure=False)
 
 
-def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
+def _text_above_numbers(filled: Sequence[Record]) -> LayoutIssue | None:
     """Units or a second line of names between the header and the rows."""
     header = filled[0]
     for count in range(1, min(_MOST_UNITS, len(filled) - 2) + 1):
@@ -219,8 +219,8 @@ def _text_above_numbers(filled: Sequence[Record]) -> Oddity | None:
         blank = any(not name.strip() for place, name in enumerate(header.fields) if place in columns)
         if count == 1 and (blank or max(map(len, cells)) > _LONGEST_UNIT):
             said = f"line {lines[0]} looks like a second line of names: {shown}"
-            return Oddity(said, {"header_rows": 2}, lines, asks=not blank)
-        return Oddity(
+            return LayoutIssue(said, {"header_rows": 2}, lines, asks=not blank)
+        return LayoutIssue(
             f"line {lines[0]} looks like units, not like a row: {shown}",
             {"units_rows": count},
             lines,

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from vaxseq.convert.layouts.evidence import EVIDENCE
 from vaxseq.convert.layouts.head import Record
-from vaxseq.convert.layouts.oddity import Oddity
+from vaxseq.convert.layouts.layout_issue import LayoutIssue
 
 _PLAIN = re.compile(r"[+-]?\d+(?:\.(\d+))?$")
 _FAR = 100.0  # times the largest number of the rows
 _MOST = 3  # lines
 
 
-def start_and_rate(filled: Sequence[Record]) -> Oddity | None:
+def start_and_rate(filled: Sequence[Record]) -> LayoutIssue | None:
     """First lines of numbers with more digits behind the point than the rows have, the first of them far from those."""
     first = filled[0]
     digits = [_digits(one) for one in filled if one.width == first.width]
@@ -29,7 +29,7 @@ def start_and_rate(filled: Sequence[Record]) -> Oddity | None:
     said = f"line {first.line + 1} has numbers unlike those below, as a start time and a rate are: "
     said += ", ".join(one.fields[0].strip() for one in filled[:count])
     options = {"skip_rows": filled[count].line, "header": False}
-    return Oddity(said, options, (first.line + 1,), True, asks=True)
+    return LayoutIssue(said, options, (first.line + 1,), True, asks=True)
 
 
 def _digits(one: Record) -> int | None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vaxseq.convert import text
+from vaxseq.convert import type_inference
 from vaxseq.convert.forms.detection import FormDetector, read_column
 from vaxseq.convert.forms.suggestion import decide
-from vaxseq.convert.lattice import cast_exactly, is_text, join
+from vaxseq.convert.type_promotion import cast_exactly, common_type, is_text
 from vaxseq.errors import ColumnNotFoundError, OptionError, did_you_mean
 
 
@@ -58,9 +58,9 @@ class Melting:
     def labels(self) -> pa.Array:
         """The wide columns' names as values: numbers or times where all of them are."""
         cells = pa.array(self.wide, pa.string())
-        kind = text.infer(cells, text.TextFormat(), "melt")
+        kind = type_inference.infer(cells, type_inference.TextFormat(), "melt")
         if not is_text(kind):
-            return text.convert(cells, kind, text.TextFormat())
+            return type_inference.convert(cells, kind, type_inference.TextFormat())
         look = FormDetector((), ".", delimiter="", of=("times",), words=False)
         look.take(cells, np.ones(len(cells), np.int64))
         decided = decide(look)
@@ -70,7 +70,7 @@ class Melting:
         """The type that holds all wide columns' cells; None: only text would."""
         found: pa.DataType | None = pa.null()
         for one in kinds:
-            found = None if found is None or is_text(one) else join(found, one)
+            found = None if found is None or is_text(one) else common_type(found, one)
         return None if found is None or is_text(found) else found
 
     def long(self, table: pa.Table, kind: pa.DataType, columns: Sequence[str]) -> pa.Table:

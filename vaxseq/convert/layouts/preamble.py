@@ -21,15 +21,15 @@ from vaxseq.convert.layouts.evidence import (
     value_columns,
 )
 from vaxseq.convert.layouts.head import Record, is_blank, is_value
-from vaxseq.convert.layouts.oddity import Oddity
+from vaxseq.convert.layouts.layout_issue import LayoutIssue
 
 _MOST_UNITS = 3
 _MOST = 0.9  # of the lines that have a width
 _MARKS = (re.compile(r"\s*[,;\t|]\s*"), re.compile(r"\s{2,}"), re.compile(r"\s+"))  # that may part names
-Diagnose = Callable[[Sequence[Record]], Oddity | None]
+Diagnose = Callable[[Sequence[Record]], LayoutIssue | None]
 
 
-def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Oddity | None:
+def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> LayoutIssue | None:
     """Lines before the header that have other widths than what follows; ``inner`` looks at what follows by itself."""
     first, rest = filled[0], filled[1:]
     widths = Counter(one.width for one in rest)
@@ -60,7 +60,7 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
         names = [name.strip() or f"column_{i}" for i, name in enumerate(names)]
         options: dict[str, Any] = {"names": names, **({"columns": names[:-1]} if behind else {})}
         said = f"the header names {first.width} columns, and the lines below it have {width} fields"
-        return Oddity(said, options, (1, 2), True)
+        return LayoutIssue(said, options, (1, 2), True)
     if (ragged := _ragged_header(filled, at, body)) is not None:
         return ragged
     lower = _header_among(body)
@@ -105,7 +105,7 @@ def other_width(filled: Sequence[Record], inner: Diagnose, *, whole: bool) -> Od
     elif "header" in options and 1 < first.width < width and at == 1 and _is_words(first) and first.width * 2 > width:
         names = [*first.fields, *(f"column_{place}" for place in range(first.width, width))]
         options, certain = {"names": names}, False
-    return Oddity(said, options, lines, True, sure=not lost, asks=asks, certain=certain and not lost)
+    return LayoutIssue(said, options, lines, True, sure=not lost, asks=asks, certain=certain and not lost)
 
 
 def _first_of_most(filled: Sequence[Record], width: int, *, whole: bool) -> int | None:
@@ -136,7 +136,7 @@ def _header_among(body: Sequence[Record]) -> int:
     return 0
 
 
-def _has_units(found: Oddity | None) -> TypeGuard[Oddity]:
+def _has_units(found: LayoutIssue | None) -> TypeGuard[LayoutIssue]:
     return found is not None and set(found.options) <= {"units_rows", "header_rows"}
 
 
@@ -195,7 +195,7 @@ def _has_numbers_alone(body: Sequence[Record]) -> bool:
     return all(is_value(word) for one in body for word in " ".join(one.fields).split())
 
 
-def _ragged_header(filled: Sequence[Record], at: int, body: Sequence[Record]) -> Oddity | None:
+def _ragged_header(filled: Sequence[Record], at: int, body: Sequence[Record]) -> LayoutIssue | None:
     """Names right above rows that go on with blank fields, or that do so themselves."""
     head, rows = filled[at - 1], [one.fields for one in body if one.width == body[0].width]
     names = [name.strip() for name in filled_fields(head.fields)]
@@ -213,10 +213,10 @@ def _ragged_header(filled: Sequence[Record], at: int, body: Sequence[Record]) ->
         options["skip_rows"] = head.line
     said = f"the header on line {head.line + 1} has {head.width} fields, the lines below {width}; the others are blank"
     lines = head.line + 1, body[0].line + 1
-    return Oddity(said, options, lines, True, certain=_is_above(filled, at, body) and agree(body, width))
+    return LayoutIssue(said, options, lines, True, certain=_is_above(filled, at, body) and agree(body, width))
 
 
-def header_below(filled: Sequence[Record], inner: Diagnose) -> Oddity | None:
+def header_below(filled: Sequence[Record], inner: Diagnose) -> LayoutIssue | None:
     """A first line with values in it, or of a word and blank fields, above one of names alone, of the same width."""
     first = filled[0]
     padded = is_padded(first.fields)
@@ -251,7 +251,7 @@ def header_below(filled: Sequence[Record], inner: Diagnose) -> Oddity | None:
     else:
         certain &= more is None
     shown = ", ".join(second.fields[:4]) + (", ..." if second.width > 4 else "")
-    return Oddity(
+    return LayoutIssue(
         f"line {second.line + 1} looks like the header, not line {first.line + 1}: {shown}", options,
         (first.line + 1, second.line + 1), "names" in options or any(one.width != first.width for one in filled[:at]),
         certain=certain,
@@ -259,7 +259,7 @@ def header_below(filled: Sequence[Record], inner: Diagnose) -> Oddity | None:
     )  # fmt: skip
 
 
-def next_table(filled: Sequence[Record]) -> Oddity | None:
+def next_table(filled: Sequence[Record]) -> LayoutIssue | None:
     """Another table below the first, behind a blank line, whose names stand in fields of the same width."""
     first = filled[0]
     for place in range(2, len(filled) - 1):
@@ -273,5 +273,5 @@ def next_table(filled: Sequence[Record]) -> Oddity | None:
         rows = [row.fields[: len(names)] for row in filled[place + 1 :] if row.width == one.width]
         if are_names(first.fields) and value_columns(rows) and any(map(is_value, filled[1].fields)):
             said = f"another table begins on line {one.line + 1}, with names of its own: {', '.join(names[:4])}"
-            return Oddity(said, {"skip_rows": one.line}, (one.line + 1,), True, asks=True)
+            return LayoutIssue(said, {"skip_rows": one.line}, (one.line + 1,), True, asks=True)
     return None

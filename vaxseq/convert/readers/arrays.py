@@ -61,7 +61,7 @@ def to_arrow(array: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None, where:
 
 
 def _nested(array: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None, kind: pa.DataType) -> pa.Array:
-    from vaxseq.convert.readers.kinds import nested
+    from vaxseq.convert.readers.storable_types import nested
 
     rows = inner = None
     if mask is not None and mask.ndim == 1:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert import text
+from vaxseq.convert import type_inference
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.base import read_with_nulls
-from vaxseq.convert.lattice import CATEGORY, is_text, join
+from vaxseq.convert.type_promotion import CATEGORY, common_type, is_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class CellParser:
 
     form: str | None
     nulls: tuple[str, ...]
-    how: text.TextFormat
+    how: type_inference.TextFormat
     words: tuple[str, ...] = ()  # beside them in a column that is no text: None, NAN
 
     def kind(self, cells: pa.Array, where: str) -> pa.DataType:
         """The smallest type of these cells."""
         if self.form is None:
-            kind = text.infer(self._present(cells), self.how, where)
-            return text.infer(self._present(cells, words=False), self.how, where) if is_text(kind) else kind
+            kind = type_inference.infer(self._present(cells), self.how, where)
+            return type_inference.infer(self._present(cells, words=False), self.how, where) if is_text(kind) else kind
         found = read_with_nulls(forms()[self.form], self._present(cells), pa.array([], pa.string()))
         return found.values.type if not found.wrong.all() else pa.null()
 
@@ -44,14 +44,14 @@ class CellParser:
         """Values of ``known`` or of a type above it, and which cells don't fit."""
         written, cells = cells, self._present(cells)
         if declared and is_text(known):
-            return text.parse(self._present(written, words=False), known, self.how)
+            return type_inference.parse(self._present(written, words=False), known, self.how)
         if self.form is None:
-            wider = known if declared else join(known, text.infer(cells, self.how, where))
+            wider = known if declared else common_type(known, type_inference.infer(cells, self.how, where))
             if wider is None or is_text(wider):
-                return text.parse(self._present(written, words=False), CATEGORY, self.how)
-            return text.parse(cells, wider, self.how)
+                return type_inference.parse(self._present(written, words=False), CATEGORY, self.how)
+            return type_inference.parse(cells, wider, self.how)
         found = read_with_nulls(forms()[self.form], cells, pa.array([], pa.string()))
-        kind = known if declared else join(pa.null() if is_text(known) else known, found.values.type)
+        kind = known if declared else common_type(pa.null() if is_text(known) else known, found.values.type)
         if kind is None:  # a time with a zone among times without
             return pa.nulls(len(cells), known), np.asarray(cells.is_valid())
         values = found.values.cast(kind, safe=False)
@@ -64,4 +64,4 @@ class CellParser:
 
     def _present(self, cells: pa.Array, *, words: bool = True) -> pa.Array:
         """The cells without those that are marks, whatever blanks stand around them, as text or as a number."""
-        return text.without_marks(cells, (*self.nulls, *self.words) if words else self.nulls)
+        return type_inference.without_marks(cells, (*self.nulls, *self.words) if words else self.nulls)

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from vaxseq.convert import text
-from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, cast_exactly, is_text, join
+from vaxseq.convert import type_inference
 from vaxseq.convert.layouts.body import Spans, spans_of, without_quotes
 from vaxseq.convert.ranges import bounds_of
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request
 from vaxseq.convert.readers.cell_parser import CellParser
-from vaxseq.convert.readers.headed import HeadedReader
+from vaxseq.convert.readers.header_reader import HeaderReader
+from vaxseq.convert.type_promotion import CATEGORY, EXACT_INTEGER, cast_exactly, common_type, is_text
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SourceError
 
@@ -27,7 +27,7 @@ _BLOCK = 1 << 20
 _COLUMN = re.compile(r"In CSV column #(\d+)")
 
 
-class CsvReader(HeadedReader):
+class CsvReader(HeaderReader):
     """Records of fields. One of the wrong width is a bad row; a cell that doesn't fit its column widens the column."""
 
     name = "csv"
@@ -37,7 +37,7 @@ class CsvReader(HeadedReader):
         super().__init__(source, options)
         self._seen: tuple[Piece, scan.Dialect] | None = None
         self._spans: tuple[Piece, Spans | None] | None = None
-        self._number_marks = text.number_marks(self.nulls)
+        self._number_marks = type_inference.number_marks(self.nulls)
         self._parsers = self._words()
 
     def _words(self) -> dict[str, CellParser]:
@@ -64,7 +64,9 @@ class CsvReader(HeadedReader):
     def _inferred(self, name: str, cells: pa.Array) -> pa.DataType:
         where = f"{self.where}: column {name!r}"
         return (
-            self._parsers[name].kind(cells, where) if name in self._parsers else text.infer(cells, self.format, where)
+            self._parsers[name].kind(cells, where)
+            if name in self._parsers
+            else type_inference.infer(cells, self.format, where)
         )
 
     def _category(self, kind: pa.DataType) -> pa.DataType:
@@ -166,12 +168,12 @@ class CsvReader(HeadedReader):
                     table = table.set_column(table.column_names.index(name), name, self._unmarked(table[name]))
                 continue
             cells = table[name].combine_chunks()
-            words, wrong = text.parse(cells, pa.string(), self.format)
+            words, wrong = type_inference.parse(cells, pa.string(), self.format)
             if name in self._parsers:
                 where = f"{self.where}: column {name!r}"
                 values, misfit = self._parsers[name].read(words, types[name], where, declared=name in declared)
             else:
-                values, misfit = text.parse(words, types[name], self.format)
+                values, misfit = type_inference.parse(words, types[name], self.format)
             for row in np.flatnonzero(wrong | misfit).tolist():
                 reason = "the text isn't UTF-8" if wrong[row] else f"not a {type_name(types[name])}"
                 value = cells[row].as_py()
@@ -224,8 +226,9 @@ class CsvReader(HeadedReader):
                     ),
                     pacsv.ConvertOptions(
                         column_types=dict(types), include_columns=list(columns), null_values=list(self.nulls),
-                        strings_can_be_null=True, quoted_strings_can_be_null=False, true_values=list(text.TRUE_TOKENS),
-                        false_values=list(text.FALSE_TOKENS), decimal_point=self.set["decimal"],
+                        strings_can_be_null=True, quoted_strings_can_be_null=False,
+                        true_values=list(type_inference.TRUE_TOKENS),
+                        false_values=list(type_inference.FALSE_TOKENS), decimal_point=self.set["decimal"],
                         timestamp_parsers=formats,
                         auto_dict_max_cardinality=1 << 20,
                     ),
@@ -261,7 +264,7 @@ class CsvReader(HeadedReader):
     def _promoted(self, piece: Piece, name: str, known: pa.DataType) -> pa.DataType:
         """The type above ``known`` that this piece's cells ask for."""
         seen = self._inferred(name, self._cells(piece, name))
-        wider = join(known, seen)
+        wider = common_type(known, seen)
         return CATEGORY if wider is None or wider.equals(known) or is_text(wider) else wider
 
     def _strict(
@@ -275,13 +278,15 @@ class CsvReader(HeadedReader):
         ]
         found: dict[str, pa.DataType] = {}
         if numbers and (codes := scan.count_codes(piece.raw, self._dialect_of(piece))):
-            known = sum(text.count_codes(table[name]) for name in table.column_names if is_text(table[name].type))
+            known = sum(
+                type_inference.count_codes(table[name]) for name in table.column_names if is_text(table[name].type)
+            )
             if len(table.column_names) < len(self._names) or known != codes:
-                found |= {name: CATEGORY for name in numbers if text.holds_codes(self._cells(piece, name))}
+                found |= {name: CATEGORY for name in numbers if type_inference.holds_codes(self._cells(piece, name))}
         for name in numbers:
             if types[name] == pa.float64() and name not in found:
                 if (bounds := bounds_of(table[name])) is not None and max(map(abs, bounds)) >= EXACT_INTEGER:
-                    seen = text.infer(self._cells(piece, name), self.format, f"{self.where}: column {name!r}")
+                    seen = type_inference.infer(self._cells(piece, name), self.format, f"{self.where}: column {name!r}")
                     if is_text(seen):
                         found[name] = CATEGORY
                     elif pa.types.is_integer(seen):
@@ -293,7 +298,7 @@ class CsvReader(HeadedReader):
         """Whether the parser made infinity of a number."""
         if not pa.types.is_floating(table[name].type) or not pc.any(pc.is_inf(table[name])).as_py():
             return False
-        return text.overflows(self._cells(piece, name), table[name].combine_chunks())
+        return type_inference.overflows(self._cells(piece, name), table[name].combine_chunks())
 
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:
         found = {}

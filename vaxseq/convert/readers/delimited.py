@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaxseq.convert import archives, storage, text
+from vaxseq.convert import archives, storage, type_inference
 from vaxseq.convert.forms import forms
 from vaxseq.convert.forms.detection import Subject
 from vaxseq.convert.forms.marks import WORDS_IN_CASES
@@ -53,8 +53,8 @@ class TextReader(Reader):
             raise bad_option(self.where, "decimal", self.set["decimal"], "'.' or ','")
         given = self.set["timestamp_format"]
         self.set["timestamp_format"] = (given,) if isinstance(given, str) else tuple(given)
-        self.nulls, self.marks = text.null_tokens(self.set["null_values"])
-        self.format = text.TextFormat(self.set["decimal"], self.set["timestamp_format"], self.nulls)
+        self.nulls, self.marks = type_inference.null_tokens(self.set["null_values"])
+        self.format = type_inference.TextFormat(self.set["decimal"], self.set["timestamp_format"], self.nulls)
         self.forms: dict[str, str] = _checked_forms(self.where, self.set["forms"])
         assert self.source.path is not None
         if self.set["encoding"] is None:

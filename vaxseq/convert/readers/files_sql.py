@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.lattice import EXACT_INTEGER
 from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.base import Source, bad_option
 from vaxseq.convert.readers.sql import SqlReader
-from vaxseq.dataset.foreign import with_threads_told
+from vaxseq.convert.type_promotion import EXACT_INTEGER
+from vaxseq.dataset.input_tables import with_threads_told
 from vaxseq.errors import MissingExtraError, OptionError, SchemaError, SourceError
 
 _LEAST, _MOST = 256 << 20, 4 << 30

@@ -20,7 +20,7 @@ import pyarrow.csv as pacsv
 from vaxseq.convert import storage
 from vaxseq.convert.readers.arrays import arrow_type, to_arrow
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Reader, Request, Source, Unit, bad_option
-from vaxseq.convert.readers.kinds import storable, wanted_schema
+from vaxseq.convert.readers.storable_types import storable, wanted_schema
 from vaxseq.errors import MissingExtraError, SchemaError, SourceError, SourceNotFoundError
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.lattice import CATEGORY
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Reader, Request, bad_option
 from vaxseq.convert.readers.cell_parser import CellParser
 from vaxseq.convert.readers.delegating import DelegatingReader
+from vaxseq.convert.type_promotion import CATEGORY
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import ColumnNotFoundError, did_you_mean
 

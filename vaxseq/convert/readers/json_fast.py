@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pajson
 
-from vaxseq.convert.lattice import CATEGORY, EXACT_INTEGER, is_text
 from vaxseq.convert.lists import fixed_lists, lengths
 from vaxseq.convert.ranges import bounds_of
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED
+from vaxseq.convert.type_promotion import CATEGORY, EXACT_INTEGER, is_text
 
 _SCALARS = (pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), CATEGORY)
 Paths = Mapping[str, tuple[str, ...] | None]

@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert import text
+from vaxseq.convert import type_inference
 from vaxseq.convert.forms.detection import Subject
-from vaxseq.convert.lattice import CATEGORY, is_text, join
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, bad_option
 from vaxseq.convert.readers.delimited import TextReader
@@ -22,6 +21,7 @@ from vaxseq.convert.readers.json_fast import Texts, paths_of, read_fast
 from vaxseq.convert.readers.json_rows import FIXED, ListColumns, flat, is_flat, parents_only
 from vaxseq.convert.readers.nesting import LENGTH, RAGGED, check_distinct, checked_lists
 from vaxseq.convert.readers.scan import not_utf8
+from vaxseq.convert.type_promotion import CATEGORY, common_type, is_text
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError, SourceError
 
@@ -219,18 +219,18 @@ class JsonLinesReader(TextReader):
             return None if wrong.any() else values
         if not declared and not self._all_in(cells.drop_null(), kind, name):
             return None
-        values, wrong = text.parse(cells, kind, text.TextFormat(".", self.set["timestamp_format"]))
+        values, wrong = type_inference.parse(cells, kind, type_inference.TextFormat(".", self.set["timestamp_format"]))
         return None if wrong.any() else values
 
     def _all_in(self, cells: pa.Array, kind: pa.DataType, name: str) -> bool:
         """Whether these texts alone would be taken for ``kind``, or for times that it holds."""
         like = pc.and_(pc.greater_equal(pc.utf8_length(cells), 8), pc.match_substring_regex(cells, "[-/:.]"))
-        return bool(pc.all(like).as_py()) and join(kind, text.infer(cells, self.format, name)) == kind
+        return bool(pc.all(like).as_py()) and common_type(kind, type_inference.infer(cells, self.format, name)) == kind
 
     def _wider(self, values: list[Any], kind: pa.DataType, name: str) -> pa.DataType:
         if is_text(kind) or (pa.types.is_fixed_size_list(kind) and self._lists.forms.get(name, FIXED) == FIXED):
             return kind  # another length than in the lists before is a bad row
-        wider = join(kind, self._kind(values, name), grow=True)
+        wider = common_type(kind, self._kind(values, name), grow=True)
         return CATEGORY if wider is None or is_text(wider) else wider
 
     def _rows(self, piece: Piece, *, learn: bool = False) -> tuple[list[tuple[int, dict[str, Any]]], list[BadRow]]:
@@ -288,12 +288,16 @@ class JsonLinesReader(TextReader):
             return pa.bool_()
         if kinds <= {int, _Fraction, float}:
             words = pa.array([_written(value) for value in values], pa.string())
-            kind = text.infer(words, text.TextFormat(), f"{self.where}: column {name!r}")
+            kind = type_inference.infer(words, type_inference.TextFormat(), f"{self.where}: column {name!r}")
             return CATEGORY if is_text(kind) else pa.float64() if kind == pa.int64() and kinds != {int} else kind
         if kinds == {str} and (parser := self.cell_parser(name)) is not None:
             return parser.kind(pa.array(values, pa.string()), name)
         if kinds == {str}:
-            kind = text.infer(pa.array(values, pa.string()), self.format, name) if _like_time(values) else pa.string()
+            kind = (
+                type_inference.infer(pa.array(values, pa.string()), self.format, name)
+                if _like_time(values)
+                else pa.string()
+            )
             return kind if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else CATEGORY
         if kinds & {list, dict}:
             raise SchemaError(
@@ -308,10 +312,10 @@ class JsonLinesReader(TextReader):
             return self._lists.arrays(values, kind, equal=form in (None, FIXED))
         if form is not None and form not in (FIXED, RAGGED):
             values = self._lists.joined(name, values)
-        return text.parse(
+        return type_inference.parse(
             pa.array([_written(value) for value in values], pa.string()),
             kind,
-            text.TextFormat(".", self.set["timestamp_format"]),
+            type_inference.TextFormat(".", self.set["timestamp_format"]),
         )
 
     def locate(self, piece: Piece, rows: list[int]) -> list[tuple[int, str]]:

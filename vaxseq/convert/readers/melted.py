@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from vaxseq.convert.forms.detection import Subject
-from vaxseq.convert.lattice import CATEGORY, is_text
 from vaxseq.convert.layouts.melting import Melting
 from vaxseq.convert.readers.base import Parsed, Piece, Reader, Request
 from vaxseq.convert.readers.delegating import DelegatingReader
+from vaxseq.convert.type_promotion import CATEGORY, is_text
 from vaxseq.dataset.notice import Notice
 
 

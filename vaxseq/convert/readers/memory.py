@@ -14,7 +14,7 @@ from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.arrays import to_arrow
 from vaxseq.convert.readers.base import Piece, Unit
 from vaxseq.convert.readers.nesting import NestedReader
-from vaxseq.dataset.foreign import columns_of, is_pandas, is_query, is_table, is_vaex, no_table, stream_of, was_run
+from vaxseq.dataset.input_tables import columns_of, is_pandas, is_query, is_table, is_vaex, no_table, stream_of, was_run
 from vaxseq.dataset.table_columns import Columns, arrow_columns, index_frame
 from vaxseq.errors import OptionError, SourceError
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.lattice import is_text
 from vaxseq.convert.lists import bounds, fixed_lists, is_list, lengths, lists_of, plain_list
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, TypedReader, bad_option
-from vaxseq.convert.readers.kinds import storable, storable_type, wanted_schema
+from vaxseq.convert.readers.storable_types import storable, storable_type, wanted_schema
+from vaxseq.convert.type_promotion import is_text
 from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
 OPTIONS: Mapping[str, Any] = {"lists": None, "maps": None}

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaxseq.convert import storage
-from vaxseq.convert.lattice import EXACT_INTEGER
 from vaxseq.convert.readers import nesting
 from vaxseq.convert.readers.base import Piece, Source, Unit, bad_option
 from vaxseq.convert.readers.nesting import NestedReader
+from vaxseq.convert.type_promotion import EXACT_INTEGER
 from vaxseq.errors import MissingExtraError, OptionError, SourceError
 
 _ROWS = 1 << 16

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.lattice import is_text
+from vaxseq.convert.type_promotion import is_text
 from vaxseq.convert.writers.base import Tables, Writer
 from vaxseq.convert.writers.behind import WriteBehind
 from vaxseq.dataset.checksums import StretchChecksums, seal_file

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from vaxseq.dataset.foreign import KINDS, columns_of, is_query, is_table, is_vaex
+from vaxseq.dataset.input_tables import KINDS, columns_of, is_query, is_table, is_vaex
 from vaxseq.errors import ColumnNotFoundError, FeatureTypeError, MissingValueError, OptionError, did_you_mean
 from vaxseq.expressions.values import Value
 from vaxseq.features.history.run import HistoryRun

@@ -13,7 +13,7 @@ from vaxseq.errors import FeatureTypeError, MissingValueError
 from vaxseq.expressions.values import Mask, Value, as_float
 from vaxseq.features.program.recipe import Field, Part, Recipe
 from vaxseq.frame import Source, copy_runs
-from vaxseq.frame.watch import check_read
+from vaxseq.frame.file_changes import check_read
 from vaxseq.loading.readers.ranges import Rounding, check_whole, too_large
 
 Ids = npt.NDArray[np.int64]

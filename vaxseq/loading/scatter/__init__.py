@@ -2,6 +2,6 @@
 
 from vaxseq.loading.scatter.bucket_reader import BucketReader
 from vaxseq.loading.scatter.sharing import Sharing
-from vaxseq.loading.scatter.strategy import Way, choose
+from vaxseq.loading.scatter.strategy import ReadStrategy, choose
 
-__all__ = ["BucketReader", "Sharing", "Way", "choose"]
+__all__ = ["BucketReader", "ReadStrategy", "Sharing", "choose"]

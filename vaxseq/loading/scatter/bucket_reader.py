@@ -17,7 +17,7 @@ from vaxseq.loading.scatter.scatter_pass import scatter
 from vaxseq.loading.scatter.sharing import Sharing
 from vaxseq.loading.scatter.sizes import Sizes
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
-from vaxseq.loading.scatter.strategy import Way
+from vaxseq.loading.scatter.strategy import ReadStrategy
 from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
@@ -36,7 +36,7 @@ class BucketReader:
     """
 
     def __init__(
-        self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way, *, repeats: bool = False,
+        self, reader: ItemReader, index: RowIndex, plan: BatchPlan, way: ReadStrategy, *, repeats: bool = False,
         sharing: Sharing | None = None,
     ) -> None:  # fmt: skip
         assert way.folder is not None

@@ -10,7 +10,7 @@ import numpy as np
 
 from vaxseq.loading.scatter.buckets import Buckets, Memory, record_bytes
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
-from vaxseq.loading.scatter.strategy import Way
+from vaxseq.loading.scatter.strategy import ReadStrategy
 from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
@@ -34,14 +34,14 @@ class Expectation:
         return f"about {float(f'{self.rows_s:.2g}'):,.0f} rows/s, the first after {first}"
 
 
-def expect(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> Expectation | None:
+def expect(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: ReadStrategy) -> Expectation | None:
     """What to expect; None where rows come as they are read, or from memory."""
     if way.kind == "one by one":
         return _gathered(reader, index, plan)
     return _scattered(reader, index, plan, way) if way.kind == "scattered" else None
 
 
-def warn_of_cost(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> None:
+def warn_of_cost(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: ReadStrategy) -> None:
     """Say what rows one by one cost, before an epoch is begun."""
     rows_s = _gathered(reader, index, plan).rows_s
     epoch_s = InverseOrder(plan).count / rows_s
@@ -63,7 +63,7 @@ def _gathered(reader: ItemReader, index: RowIndex, plan: BatchPlan) -> Expectati
     return Expectation(rows / taken, min(plan.batch_size, plan.n_items) * taken / rows)
 
 
-def _scattered(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: Way) -> Expectation:
+def _scattered(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: ReadStrategy) -> Expectation:
     assert way.folder is not None
     places = InverseOrder(plan)
     record = record_bytes(reader.row_bytes())

@@ -38,7 +38,7 @@ class FileReader(ItemReader, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ReadStrategy:
     """The way that was chosen. ``folder`` gets ``scratch_bytes``; an epoch is scattered in so many ``parts``.
 
     Blocks are read by columns, and kept in the folder for the next epochs, if there is one.
@@ -66,21 +66,21 @@ class Way:
         return words[self.kind]
 
 
-def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratch) -> Way:
+def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratch) -> ReadStrategy:
     """The way for a plan over a reader's rows.
 
     Raises:
         ScratchError: a folder that was asked for can't take an epoch, nor a part of it.
     """
     if not reader.from_files:
-        return Way("memory")
+        return ReadStrategy("memory")
     if plan.shuffle == "block":
         return _in_blocks(reader, index, plan, scratch)
     if plan.shuffle is False and (index.ascending or plan.resampling is not None):
-        return Way("in order")
+        return ReadStrategy("in order")
     folder, why = scratch_folder(scratch)
     if folder is None:
-        return Way("one by one", why)
+        return ReadStrategy("one by one", why)
     record = record_bytes(reader.row_bytes())
     rows = InverseOrder(plan).count
     need, free = rows * record, room(folder)
@@ -94,8 +94,10 @@ def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratc
                 f"scratch: {why}. Make room, name another folder (scratch= or VAXSEQ_SCRATCH), "
                 'shuffle="block", or read directly: scratch=None.'
             )
-        return Way("one by one", why)
-    return Way("scattered", "", folder, -(-need // parts), parts, Sizes.of(-(-rows // parts), record, memory_room()))
+        return ReadStrategy("one by one", why)
+    return ReadStrategy(
+        "scattered", "", folder, -(-need // parts), parts, Sizes.of(-(-rows // parts), record, memory_room())
+    )
 
 
 def in_buffers(reader: FileReader, index: RowIndex, plan: BatchPlan) -> bool:
@@ -110,10 +112,10 @@ def in_buffers(reader: FileReader, index: RowIndex, plan: BatchPlan) -> bool:
     return plan.blocks(0).buffer_items * reader.row_bytes() <= _BUFFER_BYTES
 
 
-def _in_blocks(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratch) -> Way:
+def _in_blocks(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratch) -> ReadStrategy:
     if plan.shard_count == 1 and reader.worth_keeping and in_buffers(reader, index, plan):
         folder, _ = scratch_folder(scratch)
         need = kept_bytes(plan.n_items, plan.block_items, reader.row_bytes())
         if folder is not None and need <= room(folder):
-            return Way("in blocks", "", folder, need)
-    return Way("in blocks")
+            return ReadStrategy("in blocks", "", folder, need)
+    return ReadStrategy("in blocks")

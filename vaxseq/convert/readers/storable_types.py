@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.lattice import CATEGORY, is_text
 from vaxseq.convert.readers.base import unsupported
+from vaxseq.convert.type_promotion import CATEGORY, is_text
 from vaxseq.errors import SchemaError
 
 

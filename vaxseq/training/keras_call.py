@@ -23,7 +23,7 @@ from vaxseq.training.joining import Joining
 _log = logging.getLogger("vaxseq")
 
 
-class Run:
+class KerasCall:
     """The passes of one call. A fit's epochs follow each other, whatever else is read between them.
 
     Args:

@@ -9,7 +9,7 @@ from vaxseq.convert.layouts.head import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Oddity:
+class LayoutIssue:
     """``stops``: the rows can't be read as they are; else they can, and the options make more of them.
 
     ``certain``: no other reading fits what was seen, and no line that may be a row is left out.

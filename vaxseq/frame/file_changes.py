@@ -28,7 +28,7 @@ def check_read(check: Callable[[], None]) -> None:
         check()
 
 
-class Mark(NamedTuple):
+class FileStamp(NamedTuple):
     """A file at a moment."""
 
     path: str
@@ -37,7 +37,7 @@ class Mark(NamedTuple):
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: str, file: int | None = None) -> Mark:
+    def of(cls, path: str, file: int | None = None) -> FileStamp:
         """The file at a path, or the open one."""
         about = os.stat(path) if file is None else os.fstat(file)
         return cls(path, about.st_ino, about.st_size, about.st_mtime_ns)
@@ -78,10 +78,10 @@ class Mark(NamedTuple):
         )
 
 
-class Watch:
+class FileWatch:
     """Marks that are looked at again before rows are read."""
 
-    def __init__(self, marks: Iterable[Mark]) -> None:
+    def __init__(self, marks: Iterable[FileStamp]) -> None:
         self._marks = tuple(dict.fromkeys(marks))
         self._next = 0.0
 
@@ -107,17 +107,17 @@ class Watch:
             self._next = time.monotonic() + _SHARE * (time.monotonic() - started)
 
 
-def marks_of(dataset: Any) -> list[Mark]:
+def stamps_of(dataset: Any) -> list[FileStamp]:
     """The marks of a vaex dataset's files: from when they were opened, or of now where vaex itself opened them."""
-    found: list[Mark] = []
+    found: list[FileStamp] = []
     stack = [dataset]
     while stack:
         one = stack.pop()
         mark, path = getattr(one, "mark", None), getattr(one, "path", None)
-        if isinstance(mark, Mark):
+        if isinstance(mark, FileStamp):
             found.append(mark)
         elif isinstance(path, str) and os.path.isfile(path):
-            found.append(Mark.of(path))
+            found.append(FileStamp.of(path))
         stack += [getattr(one, name) for name in ("original", "left", "right") if hasattr(one, name)]
         stack += list(getattr(one, "datasets", ()))
     return found

@@ -18,7 +18,7 @@ from vaxseq.convert.layouts.delimiter import sniff, told
 from vaxseq.convert.layouts.diagnosis import diagnose, different
 from vaxseq.convert.layouts.footer import last_lines
 from vaxseq.convert.layouts.head import Record, is_rule, is_value, read_head, skipped
-from vaxseq.convert.layouts.oddity import Oddity
+from vaxseq.convert.layouts.layout_issue import LayoutIssue
 from vaxseq.convert.layouts.preamble import are_sure, names_in
 from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import bad_option
@@ -32,7 +32,7 @@ _HEADER = frozenset(("header", "header_rows", "units_rows", "names"))  # who giv
 _JSON = re.compile(rb"\s*\[?\s*\{\s*\"[^\"\n]*\"\s*:")
 
 
-class HeadedReader(TextReader):
+class HeaderReader(TextReader):
     """Delimited text as far as the first row."""
 
     options = {
@@ -68,7 +68,7 @@ class HeadedReader(TextReader):
         except _PartedByBlanksError as parted:
             taken = {"delimiter": WHITESPACE}
             try:
-                HeadedReader.__init__(self, source, {**options, **taken})
+                HeaderReader.__init__(self, source, {**options, **taken})
             except VaxseqError as error:
                 error.options = {**taken, **error.options} if error.options else {}
                 raise
@@ -287,7 +287,7 @@ class HeadedReader(TextReader):
                 options={"names": different(names)},
             )
 
-    def _take(self, odd: Oddity) -> None:
+    def _take(self, odd: LayoutIssue) -> None:
         """Sets the options that leave no doubt, and notes it, with the option that undoes it."""
         keys = "units_rows", "header_rows", "header", "skip_rows"
         undone = next((key for key in keys if key in odd.options), "header")
@@ -297,7 +297,7 @@ class HeadedReader(TextReader):
         said = f"{odd.message}; read so, as with {shown}; {undone}={self.options[undone]!r} has it not so"
         self.notices.append(Notice(None, said, tuple(f"line {line}" for line in odd.lines), {}, lossless=True))
 
-    def _ended(self, odd: Oddity, head: bytes) -> Oddity:
+    def _ended(self, odd: LayoutIssue, head: bytes) -> LayoutIssue:
         """The oddity of several tables with the option that leaves out what stands below one."""
         if odd.ends is None:
             return odd
@@ -306,7 +306,7 @@ class HeadedReader(TextReader):
         below = _filled_lines(head[odd.ends.start :]) + self.set["skip_footer"]
         return replace(odd, options={**odd.options, "skip_footer": below})
 
-    def _tell(self, odd: Oddity) -> None:
+    def _tell(self, odd: LayoutIssue) -> None:
         """Stops at what can't be read, and notes what can."""
         options = odd.options
         if odd.stops:

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert import text
-from vaxseq.convert.lattice import cast_exactly, is_text, join
+from vaxseq.convert import type_inference
 from vaxseq.convert.lists import fixed_lists
 from vaxseq.convert.readers import open_reader
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Reader, Request, Source, Unit
-from vaxseq.convert.readers.kinds import storable_type
+from vaxseq.convert.readers.storable_types import storable_type
 from vaxseq.convert.rejects import Reject
+from vaxseq.convert.type_promotion import cast_exactly, common_type, is_text
 from vaxseq.dataset.schema import Column, Schema, array_shape, type_name
 from vaxseq.errors import BadRowError, ColumnNotFoundError, SchemaError, did_you_mean
 
@@ -40,7 +40,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Finished:
+class FinishedPiece:
     """A piece's rows in the dataset's columns, and the account of the others."""
 
     unit: Unit
@@ -72,7 +72,7 @@ class UnitReader:
             self._open[1].close()
             self._open = None
 
-    def read(self, unit: Unit, types: Mapping[str, pa.DataType], skip: int = 0) -> Iterator[Finished]:
+    def read(self, unit: Unit, types: Mapping[str, pa.DataType], skip: int = 0) -> Iterator[FinishedPiece]:
         """The unit's pieces, finished. ``types`` are the dataset's so far, by its own names; they may change."""
         reader = self.reader(unit.source)
         names = chosen(self.job, reader)
@@ -93,7 +93,7 @@ class UnitReader:
         piece: Piece,
         names: dict[str, str],
         types: Mapping[str, pa.DataType],
-    ) -> Finished:
+    ) -> FinishedPiece:
         declared = self.job.schema
         wanted = {old: types.get(new, pa.null()) for old, new in names.items()}
         fixed = frozenset(old for old, new in names.items() if declared is not None and new in declared)
@@ -117,13 +117,13 @@ class UnitReader:
         parsed.table = self._constants(parsed.table, self.job.sources[unit.source], types)
         rejects = self._rejects(reader, piece, parsed.bad, parsed.table.num_rows)
         table, dropped = self._selected(parsed.table)
-        return Finished(unit, number, table, rejects, dropped)
+        return FinishedPiece(unit, number, table, rejects, dropped)
 
     def _constants(self, table: pa.Table, source: Source, types: Mapping[str, pa.DataType]) -> pa.Table:
         for name, value in constants(self.job, source).items():
             kind = types[name]
-            cell, bad = text.parse(
-                pa.array([value], pa.string()), pa.string() if is_text(kind) else kind, text.TextFormat()
+            cell, bad = type_inference.parse(
+                pa.array([value], pa.string()), pa.string() if is_text(kind) else kind, type_inference.TextFormat()
             )
             if bad[0]:
                 raise BadRowError(
@@ -224,7 +224,7 @@ def _retype(parsed: Parsed, name: str, kind: pa.DataType | None, demanded: bool,
     elif is_text(kind) and is_text(column.type):
         pass  # the stage encodes or decodes
     else:
-        wider = join(column.type, kind, grow=True)
+        wider = common_type(column.type, kind, grow=True)
         if wider is None:
             raise SchemaError(
                 f"{where}: column {name!r}: got {type_name(column.type)}, expected {type_name(kind)} as before. "
@@ -255,7 +255,7 @@ def _cast_demanded(parsed: Parsed, name: str, column: pa.ChunkedArray, kind: pa.
                 f"schema: column {name!r}: {type_name(column.type)} can't become {type_name(kind)}: {error}."
             ) from error
     cells = column.cast(pa.string()).combine_chunks()
-    values, bad = text.parse(cells, kind, text.TextFormat())
+    values, bad = type_inference.parse(cells, kind, type_inference.TextFormat())
     _reject(parsed, bad, name, cells, f"not a {type_name(kind)}")
     values = values.filter(pa.array(~bad))
     return pa.chunked_array([values])

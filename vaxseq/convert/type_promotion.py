@@ -21,13 +21,13 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def join(a: pa.DataType, b: pa.DataType, *, grow: bool = False) -> pa.DataType | None:
+def common_type(a: pa.DataType, b: pa.DataType, *, grow: bool = False) -> pa.DataType | None:
     """The smallest type that holds both columns' values exactly as typed data, or None when only text would.
 
     null < everything; integers and floats widen; date < timestamp; time units refine; text absorbs a dictionary. With
     ``grow`` the longer of two lengths holds array columns of both, padded with missing elements.
 
-    >>> join(pa.int64(), pa.float64())
+    >>> common_type(pa.int64(), pa.float64())
     DataType(double)
     """
     if a.equals(b) or pa.types.is_null(b):
@@ -57,7 +57,7 @@ def join(a: pa.DataType, b: pa.DataType, *, grow: bool = False) -> pa.DataType |
         digits = max(a.precision - a.scale, b.precision - b.scale) + scale
         return pa.decimal128(digits, scale) if digits <= 38 else None
     if pa.types.is_fixed_size_list(a) and pa.types.is_fixed_size_list(b) and (grow or a.list_size == b.list_size):
-        inner = join(a.value_type, b.value_type)
+        inner = common_type(a.value_type, b.value_type)
         return None if inner is None else pa.list_(inner, max(a.list_size, b.list_size))
     return None
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaxseq.convert.lattice import EXACT_INTEGER, is_text
+from vaxseq.convert.type_promotion import EXACT_INTEGER, is_text
 from vaxseq.dataset.schema import type_name
 from vaxseq.errors import SchemaError
 

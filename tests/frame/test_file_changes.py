@@ -20,8 +20,8 @@ from prepared import PreparedPython
 import vaxseq as vs
 from vaxseq.errors import DatasetError
 from vaxseq.frame import Source
+from vaxseq.frame.file_changes import FileStamp, FileWatch
 from vaxseq.frame.file_maps import map_file
-from vaxseq.frame.watch import Mark, Watch
 
 TARGETS = ["d.arrow", "d.hdf5", "folder"]
 
@@ -114,19 +114,19 @@ import os, shutil, sys
 import numpy as np
 import vaxseq as vs
 from vaxseq.errors import DatasetError
-from vaxseq.frame.watch import Mark
+from vaxseq.frame.file_changes import FileStamp
 
 way, whole, path = sys.argv[1:]
 shutil.copy(whole, path)
 file = path
-looked, cut = Mark.check, None
+looked, cut = FileStamp.check, None
 
 def check_and_cut(mark):
     looked(mark)
     if mark.path == cut:
         os.truncate(cut, 100_000)  # between the look and the read
 
-Mark.check = check_and_cut
+FileStamp.check = check_and_cut
 frame = vs.open(path)
 held = frame.a.values
 sequence = vs.Sequence(frame, inputs=["a"], batch_size=1000, read_ahead=2 * (way == "ahead"))
@@ -259,7 +259,7 @@ def test_a_map_goes_with_its_last_part(tmp_path: Path) -> None:
 def test_many_files_are_looked_at_a_tenth_of_the_time(tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / str(number)).write_bytes(b"x")
-    watch = Watch(Mark.of(str(tmp_path / str(number))) for number in range(40))
+    watch = FileWatch(FileStamp.of(str(tmp_path / str(number))) for number in range(40))
     watch.check()
     (tmp_path / "7").write_bytes(b"xx")
     deadline = time.monotonic() + 60

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import vaex
 
-from vaxseq.dataset.foreign import columns_of, is_lazy_polars, is_query, is_vaex, lazy_file, once, stream_of
+from vaxseq.dataset.input_tables import columns_of, is_lazy_polars, is_query, is_vaex, lazy_file, once, stream_of
 from vaxseq.dataset.scratch import spooled
 from vaxseq.dataset.table_columns import Columns
 from vaxseq.frame.arrow_types import held

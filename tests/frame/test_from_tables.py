@@ -275,7 +275,7 @@ def test_a_long_stream_goes_to_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(scratch, "_HELD_BYTES", 0)
     monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
     spool = scratch.spooled
-    monkeypatch.setattr("vaxseq.frame.door.spooled", lambda *stream: spool(*stream, 10_000))
+    monkeypatch.setattr("vaxseq.frame.from_tables.spooled", lambda *stream: spool(*stream, 10_000))
     table = make_table().append_column("kind", make_table().column("word").dictionary_encode())
     reader = pa.RecordBatchReader.from_batches(table.schema, iter(table.to_batches(max_chunksize=50)))
     train = vs.Sequence(reader, inputs=["small"], targets="row", batch_size=100)
