@@ -1,4 +1,7 @@
-"""The three ported classes run, and the profile names what is wrong with each before it is ported."""
+"""The three ported classes run, each as it was and in each step of its port, with what the profile says of it.
+
+Whether a verdict is right is told in tests/profile, by classes made for it: half a second beside other tests tells little.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,10 @@ import pytest
 @pytest.mark.bench
 @pytest.mark.slow
 def test_the_porting_benchmark_runs(bench) -> None:
-    right = {"work on each item": "code", "h5py slices": "code", "a process pool": "processes"}
-    for _ in range(3):  # a profile of half a second beside other tests may see another limit than the class's own
-        done = bench("bench_porting.py", "--rows", "100000", "--seconds", "0.6", "--json")
-        found = json.loads(done.stdout.splitlines()[-1])
-        verdicts = {row["class"]: row["verdict"] for row in found if row["step"] == "as it was"}
-        if verdicts == right:
-            break
-    assert verdicts == right
+    done = bench("bench_porting.py", "--rows", "100000", "--seconds", "0.6", "--json")
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert {row["class"] for row in found if row["step"] == "as it was"} == {
+        "work on each item", "h5py slices", "a process pool",
+    }  # fmt: skip
     assert [row["class"] for row in found].count("work on each item") == 4
+    assert all(row["rows_per_s"] > 0 and row["gain"] > 0 and row["verdict"] and row["advice"] for row in found)

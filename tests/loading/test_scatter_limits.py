@@ -76,17 +76,23 @@ def test_a_disk_that_fills_up_is_told(data: str, tmp_path: Path, monkeypatch: py
 
 
 def test_a_disk_that_fills_up_later_is_told_before_an_epoch_lacks_rows(data: str, monkeypatch: Any) -> None:
+    check, write, scattered = Buckets.check, os.pwrite, []
+
+    def checked(buckets: Buckets) -> None:
+        check(buckets)
+        scattered.append(buckets)
+
+    def until_then(*given: Any) -> int:
+        if scattered:  # the first epoch's rows are: these would be the second's
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(*given)
+
+    monkeypatch.setattr(Buckets, "check", checked)
+    monkeypatch.setattr(os, "pwrite", until_then)
     sequence = make(data, batch_size=100)
-    for index in range(8):
-        sequence.batch(0, index)
-
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "pwrite", full)
-    places = [(epoch, index) for epoch in (0, 1) for index in range(len(sequence))][8:]
     with pytest.raises(ScratchError, match="can't take"):
-        [sequence.batch(*place) for place in places]
+        [sequence.batch(epoch, index) for epoch in (0, 1) for index in range(len(sequence))]
+    assert scattered
 
 
 def test_buckets_that_lack_rows_are_refused(tmp_path: Path) -> None:
