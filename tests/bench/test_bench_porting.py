@@ -1,6 +1,6 @@
 """The three ported classes run, each as it was and in each step of its port, with what the profile says of it.
 
-Whether a verdict is right is told in tests/profile, by classes made for it: half a second beside other tests tells little.
+Whether a verdict is right is told in tests/profile, by classes made for it: half a second here tells little.
 """
 
 from __future__ import annotations
