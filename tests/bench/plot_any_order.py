@@ -19,13 +19,19 @@ def draw(runs: list[dict], path: str) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.set_prop_cycle(color=[*mpl.colormaps["tab10"].colors, *mpl.colormaps["Dark2"].colors])
+    drawn = set()
     for found in runs:
         for name, paces in found["rows_s"].items():
-            if all(math.isnan(pace) for pace in paces):
-                name += " (no batch)"
+            if name in drawn:
+                continue  # a plain read belongs to each run
+            drawn.add(name)
             ours, alone = name.startswith(("columns", "store", "windows")), len(paces) == 1
+            label = f"vaxseq: {name}" if ours else name
+            if all(math.isnan(pace) for pace in paces):
+                label += " (no batch)"
             style = {"marker": "x" if alone else "o", "markersize": 6 if alone else 3, "linewidth": 2 if ours else 1}
-            axes.plot(found["sizes"], paces, label=name, **style)
+            axes.plot(found["sizes"], paces, label=label, **style)
     axes.axvline(1, color="#999999", linewidth=0.8, linestyle=":")
     axes.set(yscale="log", xlabel="data / memory", ylabel="rows a second")
     axes.grid(axis="y", linewidth=0.3)
