@@ -287,3 +287,14 @@ def test_a_whole_number_beyond_a_float64_among_numbers_and_a_word_stays_as_it_wa
     cells = ["1.5"] * 40 + ["x", "49054613825311656"]
     _, table = converted(tmp_path, "b,c\n" + "".join(f"{cell},1\n" for cell in cells))
     assert table["b"].to_pylist() == cells
+
+
+@pytest.mark.parametrize("end", [");", ";"])
+def test_the_end_of_a_statement_behind_each_number_is_said_and_taken_off(tmp_path: Path, end: str) -> None:
+    taken, table = settled(tmp_path, "day,e\n" + "".join(f"{day},0.{day}{end}\n" for day in range(1, 10)))
+    assert taken == {"forms": {"e": "decimal_point"}}
+    assert table["e"].to_pylist() == [day / 10 for day in range(1, 10)]
+    made, _ = converted(tmp_path, "day,e\n" + f"1,0.1{end}\n" * 9, **taken)
+    assert [one.unit for one in made.schema.columns] == [None, None]
+    _, table = converted(tmp_path, "day,e\n" + "".join(f"{day},0.{day}){end}\n" for day in range(1, 10)))
+    assert table["e"].to_pylist() == [f"0.{day}){end}" for day in range(1, 10)]

@@ -21,7 +21,7 @@ _CURRENCY = r"(?:[A-Z]{0,3}\p{Sc}|EUR|USD|CHF|GBP|JPY|AUD|CAD|INR|CNY|SEK|NOK|DK
 _UNIT = r"[\pL\p{Sc}%\x{2030}\x{00B0}\x{2032}\x{2033}](?:\d?[^\d\s,;:]){0,11}\d?(?: [^\d\s]{1,8})?"
 _PATTERN = (
     r"^(?P<open>\()?(?P<s>[+-]?) ?(?P<pre>" + _CURRENCY + r") ?(?P<s2>[+-]?)(?P<num>\d[\d.,' ]*|[.,]\d+)"
-    r"(?P<e>[eEdD][+-]?\d{1,3})?(?P<gap> ?)(?P<suf>" + _UNIT + r"|-)?(?P<close>\))?$"
+    r"(?P<e>[eEdD][+-]?\d{1,3})?(?P<gap> ?)(?P<suf>" + _UNIT + r"|-|\)?;)?(?P<close>\))?$"
 )
 
 
@@ -75,7 +75,8 @@ def _stripped(same: _Same) -> Stripped:
     behind = pc.if_else(pa.array(minus[2]), "", fields.text("suf"))
     affixes = pc.binary_join_element_wise(fields.text("pre"), behind, "\x00")
     affix, fits = _most(affixes, fits)
-    if affix is not None and not is_unit(affix) and not pc.any(pc.equal(fields.text("gap"), " ")).as_py():
+    worded = affix is not None and any(map(str.isalpha, affix)) and not is_unit(affix)
+    if worded and not pc.any(pc.equal(fields.text("gap"), " ")).as_py():
         affix, fits = None, np.zeros(len(fits), bool)  # 123n is a name
     digits = pc.utf8_trim_whitespace(fields.text("num"))
     exponents = pc.replace_substring_regex(pc.utf8_lower(fields.text("e")), "d", "e")

@@ -36,7 +36,8 @@ class CellParser:
         """The unit that numbers in a form carry."""
         if self.form is None or forms()[self.form].of != "numbers":
             return None
-        return read_with_nulls(forms()[self.form], self._present(cells), pa.array([], pa.string())).affix
+        affix = read_with_nulls(forms()[self.form], self._present(cells), pa.array([], pa.string())).affix
+        return affix if affix is not None and affix.strip(");") else None
 
     def read(
         self, cells: pa.Array, known: pa.DataType, where: str, *, declared: bool
