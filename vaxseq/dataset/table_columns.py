@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -127,10 +128,19 @@ def _as_arrow(name: str, values: Any, where: str) -> Any:
         raise SourceError(f"{where}: column {name!r} can't be read: {what}. Give all its values one type.") from error
 
 
+def repeated_names(names: Iterable[str]) -> list[str]:
+    """The names that are there more than once, sorted.
+
+    >>> repeated_names(["b", "a", "b", "c"])
+    ['b']
+    """
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
 def _checked(names: Iterable[Any], where: str) -> list[str]:
     """The names as text, each once."""
     texts = [str(name) for name in names]
-    twice = sorted({name for name in texts if texts.count(name) > 1})
+    twice = repeated_names(texts)
     if twice:
         raise OptionError(f"{where}: the column {twice[0]!r} is there twice. Rename one.")
     return texts

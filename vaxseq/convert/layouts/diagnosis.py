@@ -13,6 +13,7 @@ from vaxseq.convert.layouts.first_values import start_and_rate
 from vaxseq.convert.layouts.head import Record, is_blank, is_rule, is_value
 from vaxseq.convert.layouts.layout_issue import LayoutIssue
 from vaxseq.convert.layouts.preamble import header_below, next_table, other_width
+from vaxseq.dataset.table_columns import repeated_names
 
 _MOST_UNITS = 3
 _LONGEST_UNIT = 16
@@ -63,7 +64,7 @@ def _in_single_quotes(filled: Sequence[Record]) -> LayoutIssue | None:
 def _twice(filled: Sequence[Record]) -> LayoutIssue | None:
     """Names that come twice: two header lines, or no header."""
     names = [name.strip() for name in filled[0].fields]
-    double = sorted({name for name in names if name and names.count(name) > 1})
+    double = [name for name in repeated_names(names) if name]
     if not double:
         return None
     said = f"column names must differ; got {double} twice"

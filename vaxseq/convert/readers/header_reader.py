@@ -24,6 +24,7 @@ from vaxseq.convert.readers import scan
 from vaxseq.convert.readers.base import bad_option
 from vaxseq.convert.readers.delimited import TextReader
 from vaxseq.dataset.notice import Notice
+from vaxseq.dataset.table_columns import repeated_names
 from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
 _LOOK, _RECORDS, _MORE = 1 << 16, 120, 400  # bytes and records that a look at the layout takes
@@ -281,7 +282,7 @@ class HeaderReader(TextReader):
                 "Pass names=[...] of new names.",
                 options={"names": [name.replace("\0", "") for name in names]},
             )
-        if double := sorted({name for name in names if names.count(name) > 1}):
+        if double := repeated_names(names):
             raise SchemaError(
                 f"{self.where}: line 1: column names must differ; got {double} twice. Pass names=[...] of new names.",
                 options={"names": different(names)},

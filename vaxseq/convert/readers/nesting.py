@@ -13,6 +13,7 @@ from vaxseq.convert.lists import bounds, fixed_lists, is_list, lengths, lists_of
 from vaxseq.convert.readers.base import BadRow, Parsed, Piece, Request, TypedReader, bad_option
 from vaxseq.convert.readers.storable_types import storable, storable_type, wanted_schema
 from vaxseq.convert.type_promotion import is_text
+from vaxseq.dataset.table_columns import repeated_names
 from vaxseq.errors import SchemaError, SourceError, VaxseqError
 
 OPTIONS: Mapping[str, Any] = {"lists": None, "maps": None}
@@ -270,7 +271,7 @@ def check_distinct(names: list[str], where: str) -> None:
     Raises:
         SchemaError: naming them.
     """
-    if double := sorted({name for name in names if names.count(name) > 1}):
+    if double := repeated_names(names):
         raise SchemaError(f"{where}: column names must differ; got {double} twice. Rename them at the source.")
 
 

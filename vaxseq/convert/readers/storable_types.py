@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from vaxseq.convert.readers.base import unsupported
 from vaxseq.convert.type_promotion import CATEGORY, is_text
+from vaxseq.dataset.table_columns import repeated_names
 from vaxseq.errors import SchemaError
 
 
@@ -70,7 +71,7 @@ def wanted_schema(schema: pa.Schema, where: str) -> pa.Schema:
             kind = field.type
         fields.append(pa.field(field.name, kind))
     names = [field.name for field in fields]
-    if double := sorted({name for name in names if names.count(name) > 1}):
+    if double := repeated_names(names):
         raise SchemaError(f"{where}: column names must differ; got {double} twice. Rename them at the source.")
     return pa.schema(fields)
 
