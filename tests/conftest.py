@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
-from prepared import PreparedPython
+from prepared import PreparedProcess, PreparedPython
 
 # Before anything imports keras. CI names each backend in turn; otherwise JAX, which starts fastest.
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -97,16 +100,45 @@ def keras_python() -> Iterator[PreparedPython]:
     made.close()
 
 
+@pytest.fixture
+def forked_probe(python: PreparedPython, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HDF5 files are tried in forks of the prepared interpreter, for tests that have dozens of them tried."""
+
+    def popen(command: list[str], *, bufsize: int, **options: Any) -> PreparedProcess:
+        assert (command[:2], bufsize) == ([sys.executable, "-P"], 0)
+        return python.popen(command[2:], text=False, **options)
+
+    kinds = {"PIPE": subprocess.PIPE, "DEVNULL": subprocess.DEVNULL}
+    monkeypatch.setattr("vaxseq.dataset.hdf5_probe.subprocess", SimpleNamespace(Popen=popen, **kinds))
+
+
 @pytest.fixture(scope="session")
 def forkserver() -> ForkServerContext:
     """For an executor of a test: its processes have vaex imported."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["vaxseq.features", "vaxseq.store"])
+    context.set_forkserver_preload(["vaxseq.features", "vaxseq.store", "s3fs"])
     return context
+
+
+class Doctests:
+    """A module without examples isn't imported to look for them: one of tensorflow_devices' kind takes seconds."""
+
+    @staticmethod
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(file_path: Path):
+        found = yield
+        return [one for one in found if not isinstance(one, DoctestModule) or b">>>" in file_path.read_bytes()]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Doctests())  # a conftest's own hooks are asked in its folder alone
 
 
 def pytest_collection_finish() -> None:
     """What is imported by now stays."""
+    seeding = sys.modules.get("keras.src.utils.rng_utils")
+    if seeding is not None and os.environ["KERAS_BACKEND"] == "jax":
+        seeding.tf = SimpleNamespace(available=False)  # set_random_seed would import TensorFlow to seed it, too
     gc.freeze()
 
 

@@ -175,19 +175,35 @@ EXECUTORS = {
 }
 
 
+@pytest.fixture
+def alone(data, tmp_path_factory, monkeypatch) -> Callable[[str], Any]:
+    """What a verb says without an executor, and the names of the files that it makes; once for all tests."""
+
+    def told_alone(verb: str) -> Any:
+        if verb not in ALONE:
+            out = tmp_path_factory.mktemp("alone") / verb
+            ALONE[verb] = told(verb, data, out, None, monkeypatch), set(os.listdir(out))
+        return ALONE[verb]
+
+    return told_alone
+
+
+ALONE: dict[str, Any] = {}
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:(distributed|dask|tornado)")
 @pytest.mark.filterwarnings("ignore:Sending large graph:UserWarning")
 @pytest.mark.filterwarnings("ignore:os.fork")  # by Ray, where another test has begun JAX's threads
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # Ray's, on a busy machine
 @pytest.mark.parametrize("kind", EXECUTORS)
-def test_every_verb_gives_the_same_bits(kind, data, tmp_path, forkserver, monkeypatch) -> None:
-    alone = {verb: told(verb, data, tmp_path / f"alone-{verb}", None, monkeypatch) for verb in VERBS}
+def test_every_verb_gives_the_same_bits(kind, data, alone, tmp_path, forkserver, monkeypatch) -> None:
+    expected = {verb: alone(verb)[0] for verb in VERBS}
     with EXECUTORS[kind](forkserver) as executor:
         found = {verb: told(verb, data, tmp_path / f"{kind}-{verb}", executor, monkeypatch) for verb in VERBS}
-    same = {verb: "equal" if found[verb] == alone[verb] else "OTHER" for verb in VERBS}
+    same = {verb: "equal" if found[verb] == expected[verb] else "OTHER" for verb in VERBS}
     print(f"\n{kind:>15}: " + ", ".join(f"{verb} {same[verb]}" for verb in VERBS))
-    assert found == alone
+    assert found == expected
 
 
 class Deadly(ProcessPoolExecutor):
@@ -199,16 +215,17 @@ class Deadly(ProcessPoolExecutor):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_killed_worker_is_said_and_leaves_nothing_half_done(verb, data, tmp_path, forkserver, monkeypatch) -> None:
-    alone = told(verb, data, tmp_path / "alone", None, monkeypatch)
+def test_a_killed_worker_is_said_and_leaves_nothing_half_done(
+    verb, data, alone, tmp_path, forkserver, monkeypatch
+) -> None:
+    expected, made = alone(verb)
     out = tmp_path / "out"
-    made = set(os.listdir(tmp_path / "alone"))
     with Deadly(1, mp_context=forkserver) as executor:
         ProcessPoolExecutor.submit(executor, int).result()  # it has started, so that it dies at once
         with pytest.raises(vs.VaxseqError, match="worker"):
             told(verb, data, out, executor, monkeypatch)
     assert not {name for name in made & set(os.listdir(out)) if (out / name).is_file()}
-    assert VERBS[verb](data, out, None) == alone  # the same call goes on
+    assert VERBS[verb](data, out, None) == expected  # the same call goes on
     assert {name for name in os.listdir(out) if name != "cache"} == made - {"cache"}
 
 

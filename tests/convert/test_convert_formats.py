@@ -199,7 +199,7 @@ class TestHdf5(ReaderContract):
     nulls = False
 
     @pytest.mark.slow
-    def test_damage_is_an_error_or_a_right_result(self, tmp_path) -> None:
+    def test_damage_is_an_error_or_a_right_result(self, tmp_path, forked_probe) -> None:
         super().test_damage_is_an_error_or_a_right_result(tmp_path)
 
     def save(self, table: pa.Table, path: Path) -> None:

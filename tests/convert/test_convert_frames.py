@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import vaex
 
@@ -241,13 +242,20 @@ SOURCES = {
 }
 
 
+@pytest.fixture(scope="module")
+def many_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    table = pa.table({"a": np.arange(8_000_000), "b": np.arange(8_000_000) / 3})
+    pq.write_table(table, folder / "a.parquet", use_dictionary=False)
+    with pa.OSFile(str(folder / "a.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=1 << 20)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
-def test_streams_take_bounded_memory(kind: str, tmp_path: Path) -> None:
-    file, arrow = tmp_path / "a.parquet", tmp_path / "a.arrow"
-    pl.DataFrame({"a": np.arange(8_000_000), "b": np.arange(8_000_000) / 3}).write_parquet(file)
-    if kind == "vaex":
-        vs.convert(file, arrow, progress=False)
+def test_streams_take_bounded_memory(kind: str, many_rows: Path, tmp_path: Path) -> None:
+    file, arrow = many_rows / "a.parquet", many_rows / "a.arrow"
     peaks = []
     for rows in (2_000_000, 8_000_000):
         imports, source = SOURCES[kind]

@@ -76,7 +76,7 @@ def test_what_was_found_is_refused_by_name_or_read(found: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("suffix", sorted(targets.READERS))
-def test_sources(suffix: str) -> None:
+def test_sources(suffix: str, forked_probe: None) -> None:
     raw = targets.seed_of(suffix)
     assert outcome(targets.READERS[suffix], raw) == "read"
     count = MUTATIONS if suffix != ".hdf5" else min(MUTATIONS, 12)  # each new HDF5 file is tried by a process first

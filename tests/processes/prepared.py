@@ -70,8 +70,9 @@ class PreparedPython:
         stderr: int | IO[Any] | None = None,
         share: bool = False,
         start_new_session: bool = False,
+        text: bool = True,
     ) -> PreparedProcess:
-        """Start ``python arguments...``; what is piped is text.
+        """Start ``python arguments...``; what is piped is text, or else unbuffered bytes.
 
         With ``share`` the program may start others in the same way: ``PreparedPython.shared()`` there.
         """
@@ -81,7 +82,9 @@ class PreparedPython:
         assert not late, f"{', '.join(late)} is read by what is imported already"
         request: dict[str, Any] = {"arguments": [*map(str, arguments)], "env": env, "cwd": str(cwd or Path.cwd())}
         request["session"] = start_new_session
-        ends = [_ends(stdin, "w", 0), _ends(stdout, "r", 1), _ends(stderr, "r", 2), _ends(subprocess.PIPE, "rb", -1)]
+        kind = "" if text else "b"
+        ends = [_ends(stdin, "w" + kind, 0), _ends(stdout, "r" + kind, 1), _ends(stderr, "r" + kind, 2)]
+        ends.append(_ends(subprocess.PIPE, "rb", -1))
         theirs = [its for _, its in ends]
         if share:
             request["share"] = {name: self._env[name] for name in BEFORE_IMPORTS if name in self._env}
@@ -127,7 +130,7 @@ def _ends(kind: int | IO[Any] | None, mode: str, number: int) -> tuple[IO[Any] |
     if kind == subprocess.PIPE:
         reader, writer = os.pipe()
         mine, its = (writer, reader) if mode == "w" else (reader, writer)
-        return open(mine, mode, buffering=0 if mode == "rb" else -1), its
+        return open(mine, mode, buffering=0 if "b" in mode else -1), its
     if kind == subprocess.DEVNULL:
         return None, os.open(os.devnull, os.O_RDWR)
     return None, os.dup(number if kind is None else kind if isinstance(kind, int) else kind.fileno())

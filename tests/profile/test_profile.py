@@ -33,7 +33,7 @@ from vaxseq.training import devices, timed_fit
 from vaxseq.training.timed_fit import Steps
 
 ROWS = 60_000
-SECONDS = 1.5
+SECONDS = 1.0
 
 
 def table(rows: int = ROWS) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def test_a_compressed_file_held_in_memory_is_told_even_if_it_costs_no_time(tmp_p
 
 @pytest.mark.backend
 def test_slow_augment() -> None:
-    found = vaxseq.profile(SlowAugment(), small_model(), seconds=2 * SECONDS)
+    found = vaxseq.profile(SlowAugment(), small_model(), seconds=SECONDS)
     assert found.verdict == "code", found
     assert re.match(r"`SlowAugment.jitter at test_profile.py:\d+` takes \d+% of a batch", found.advice[0].text)
     assert found.waiting is not None
@@ -216,8 +216,9 @@ def test_slow_augment_in_processes() -> None:
 
 @pytest.mark.backend
 def test_slow_model() -> None:
+    model = small_model(layers=4)
     for dataset in (Plain(), vaxseq.Sequence(vaex.from_arrays(**table()), inputs=X, targets="y", batch_size=512)):
-        found = vaxseq.profile(dataset, small_model(layers=4), seconds=2 * SECONDS)
+        found = vaxseq.profile(dataset, model, seconds=SECONDS)
         assert found.verdict == "model", found
         assert re.match(r"The model is the bottleneck: the loader could feed [\d.]+× more", found.advice[0].text)
         assert found.step_s is not None
@@ -227,8 +228,9 @@ def test_slow_model() -> None:
 @pytest.mark.backend
 def test_tiny_batches() -> None:
     sequence = vaxseq.Sequence(vaex.from_arrays(**table()), inputs=X, targets="y", batch_size=8, shuffle="global")
+    model = small_model()
     for dataset in (sequence, Plain(batch_size=8)):
-        found = vaxseq.profile(dataset, small_model(), seconds=2 * SECONDS)
+        found = vaxseq.profile(dataset, model, seconds=SECONDS)
         assert found.verdict == "batch_size", found
         assert "Batches of 8 rows are small" in found.advice[0].text
         assert "batch_size=64" in found.advice[0].text
