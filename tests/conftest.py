@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
+from leaner import COMPILED, make_leaner
 from prepared import PreparedProcess, PreparedPython
 
 # Before anything imports keras. CI names each backend in turn; otherwise JAX, which starts fastest.
@@ -34,10 +35,7 @@ os.environ["VAEX_HOME"] = f"{_CACHE.name}/vaex"
 gc.set_threshold(20_000, 20, 50)
 
 os.environ.pop("COLUMNS", None)  # what is printed to a pipe isn't cut to a worker's idea of a terminal
-# The same small models are compiled again and again. In a folder of each worker's own: JAX doesn't write atomically.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_CACHE.name}/jax"
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
-os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+os.environ.setdefault(COMPILED, f"{_CACHE.name}/jax")  # the workers of xdist have the first process's
 
 # No deadline: the first example pays for imports. Derandomized, so that a red build is red again when run again;
 # HYPOTHESIS_PROFILE=explore looks further.
@@ -136,9 +134,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """What is imported by now stays."""
-    seeding = sys.modules.get("keras.src.utils.rng_utils")
-    if seeding is not None and os.environ["KERAS_BACKEND"] == "jax":
-        seeding.tf = SimpleNamespace(available=False)  # set_random_seed would import TensorFlow to seed it, too
+    make_leaner()
     gc.freeze()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -159,10 +160,12 @@ def on_ray(_: Any) -> Iterator[Executor]:
 
 
 @contextmanager
-def variable(_: Any) -> Iterator[None]:
-    """Two processes that the environment asks for."""
+def variable(forkserver: Any) -> Iterator[None]:
+    """Two processes that the environment asks for, which needn't import all anew for each verb."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VAXSEQ_WORKERS", "2")
+        spawned = SimpleNamespace(get_context=lambda method: {"spawn": forkserver}[method])
+        patch.setattr(processes, "multiprocessing", spawned)
         yield None
 
 

@@ -43,7 +43,9 @@ def predict(model: Any) -> Any:
 
 @pytest.mark.parametrize("algorithm", ["permutation", "kernel"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::PendingDeprecationWarning")
-def test_shap(trained: tuple[Any, vs.Sequence], algorithm: str) -> None:
+def test_shap(trained: tuple[Any, vs.Sequence], algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)  # to compile shap's loops takes longer than they do
     import shap
 
     model, train = trained

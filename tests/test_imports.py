@@ -6,6 +6,7 @@ Every import counts: at the top of a module, inside a function, under TYPE_CHECK
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import json
 import subprocess
@@ -107,8 +108,13 @@ def imports_of(module: str, path: Path) -> Iterator[Import]:
             yield Import(module, f"{path.relative_to(PACKAGE.parent)}:{getattr(node, 'lineno', 0)}", imported)
 
 
-ALL = [one for module, path in SOURCES.items() for one in imports_of(module, path)]
-OURS = [one for one in ALL if one.imported.split(".")[0] == "vaxseq"]
+@functools.cache
+def every() -> list[Import]:
+    return [one for module, path in SOURCES.items() for one in imports_of(module, path)]
+
+
+def ours() -> list[Import]:
+    return [one for one in every() if one.imported.split(".")[0] == "vaxseq"]
 
 
 def test_every_room_is_in_the_table_and_they_are_few() -> None:
@@ -124,7 +130,7 @@ def test_the_table_only_points_down() -> None:
 
 def test_rooms_import_what_the_table_allows() -> None:
     wrong = []
-    for one in OURS:
+    for one in ours():
         room, other = one.rooms
         if other not in ROOMS[room] | {room, "errors"}:
             wrong.append(f"{one.place}: {room} may not import {one.imported}")
@@ -132,7 +138,7 @@ def test_rooms_import_what_the_table_allows() -> None:
 
 
 def test_the_table_allows_no_more_than_is_used() -> None:
-    used = {one.rooms for one in OURS}
+    used = {one.rooms for one in ours()}
     assert not [f"{room} -> {other}" for room in ROOMS for other in ROOMS[room] if (room, other) not in used]
 
 
@@ -144,13 +150,13 @@ def test_features_are_declared_learned_computed_served_and_shown_apart() -> None
 
     inside = {module for module in SOURCES if module.startswith("vaxseq.features.")}
     assert not [module for module in inside if floor(module) is None]
-    pairs = [(one.place, floor(one.importer), floor(one.imported)) for one in OURS]
+    pairs = [(one.place, floor(one.importer), floor(one.imported)) for one in ours()]
     assert not [place for place, here, there in pairs if here is not None and there is not None and there < here]
 
 
 def test_no_file_is_in_a_circle_of_imports() -> None:
     graph: dict[str, set[str]] = {module: set() for module in SOURCES}
-    for one in OURS:
+    for one in ours():
         if one.imported in SOURCES and one.imported != one.importer:
             graph[one.importer].add(one.imported)
     try:
@@ -160,14 +166,14 @@ def test_no_file_is_in_a_circle_of_imports() -> None:
 
 
 def test_verbs_enter_rooms_by_the_front_door() -> None:
-    deep = [one for one in OURS if one.rooms[0] == "cli" and one.rooms[1] not in ("cli", "display", "dataset")]
+    deep = [one for one in ours() if one.rooms[0] == "cli" and one.rooms[1] not in ("cli", "display", "dataset")]
     wrong = [f"{one.place}: {one.imported}" for one in deep if one.imported.count(".") > 1]
     assert not wrong, f"import from the room's __init__: {wrong}"
 
 
 @pytest.mark.parametrize("package", GUARDED)
 def test_guarded_packages_stay_in_their_rooms(package: str) -> None:
-    found = [one for one in ALL if one.imported.split(".")[0] == package]
+    found = [one for one in every() if one.imported.split(".")[0] == package]
     wrong = [one.place for one in found if room_of(one.importer) not in GUARDED[package]]
     assert not wrong, f"only {sorted(GUARDED[package])} may import {package}: {wrong}"
 
@@ -175,7 +181,7 @@ def test_guarded_packages_stay_in_their_rooms(package: str) -> None:
 def test_plan_is_pure() -> None:
     """Plans read nothing and know neither vaex, Arrow nor Keras."""
     allowed = {"numpy", "vaxseq"} | set(sys.stdlib_module_names) - {"io", "pathlib", "os", "shutil", "tempfile"}
-    plan = [one for one in ALL if room_of(one.importer) == "plan"]
+    plan = [one for one in every() if room_of(one.importer) == "plan"]
     assert plan
     assert not [one for one in plan if one.imported.split(".")[0] not in allowed]
 

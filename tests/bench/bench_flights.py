@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
 
 import vaxseq as vs
 
@@ -67,7 +69,7 @@ def measure(folder: Path, work: Path, *, rows: int | None = None, epochs: int = 
         nonlocal start
         seconds[name], start = time.perf_counter() - start, time.perf_counter()
 
-    joined(folder, rows).to_csv(work / "flights.csv", index=False)
+    pa.csv.write_csv(pa.Table.from_pandas(joined(folder, rows), preserve_index=False), work / "flights.csv")
     lap("join")
     vs.convert(work / "flights.csv", work / "flights.arrow", progress=False)
     lap("convert")

@@ -25,6 +25,7 @@ import vaxseq
 from vaxseq.cli import app, main, verbs
 
 SLOW = {"demo", "report", "profile"}  # they start Keras
+SHORTER = {"profile": ["--seconds", "0.5"]}
 
 
 def commands() -> dict[str, Any]:
@@ -41,7 +42,7 @@ def example(verb: str) -> list[str]:
     lines = [line.strip() for line in COMMANDS[verb].help.splitlines()]
     shown = [line for line in lines if line.startswith(f"Example: vaxseq {verb}")]
     assert shown, f"{verb}: its docstring has no line 'Example: vaxseq {verb} ...'"
-    return shlex.split(shown[0].removeprefix("Example: vaxseq"))
+    return shlex.split(shown[0].removeprefix("Example: vaxseq")) + SHORTER.get(verb, [])
 
 
 @pytest.fixture(scope="module")

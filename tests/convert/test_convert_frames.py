@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import vaex
 
@@ -246,7 +245,7 @@ SOURCES = {
 def many_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many")
     table = pa.table({"a": np.arange(8_000_000), "b": np.arange(8_000_000) / 3})
-    pq.write_table(table, folder / "a.parquet", use_dictionary=False)
+    pl.from_arrow(table).write_parquet(folder / "a.parquet")
     with pa.OSFile(str(folder / "a.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=1 << 20)
     return folder
@@ -264,7 +263,7 @@ def test_streams_take_bounded_memory(kind: str, many_rows: Path, tmp_path: Path)
         done = subprocess.run(
             [sys.executable, "-c", code, str(target), str(file), str(arrow)], check=True, capture_output=True, text=True
         )
-        peak, vaex_loaded = done.stdout.split()
+        peak, vaex_loaded = done.stdout.split()[-2:]  # DuckDB shows its progress where it is slow
         peaks.append(int(peak))
         assert (vaex_loaded == "True") == (kind == "vaex")
     print(f"{kind}: {peaks[0]} MB, then {peaks[1]} MB")

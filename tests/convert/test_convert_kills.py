@@ -54,7 +54,7 @@ def conversions(python: PreparedPython, source: Path) -> Iterator[Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["o.arrow", "set", "o.hdf5"])
-def test_sigkill_at_random_moments(python: PreparedPython, tmp_path: Path, target: str) -> None:
+def test_sigkill_at_random_moments(python: PreparedPython, forked_probe: None, tmp_path: Path, target: str) -> None:
     source = tmp_path / "a.csv"
     cells = [
         f"{i},{i if i < 4_000 else i / 8},{'bad' if i % 997 == 0 else i * 0.5},w{i // 300}\n" for i in range(6_000)

@@ -55,7 +55,7 @@ def test_a_file_that_the_library_never_comes_back_from_is_refused(tmp_path, dama
         "open": lambda: vs.open(damaged),
     }
     started = time.monotonic()
-    with pytest.raises(SourceError, match=r"damaged\.hdf5: the HDF5 library hasn't come back.* 1 s.*get the file again"):
+    with pytest.raises(SourceError, match=r"damaged\.hdf5: .*come back from it for 1 s.*get the file again"):
         act[verb]()
     assert time.monotonic() - started < 60
     assert sorted(tmp_path.iterdir()) == [damaged]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from prepared import PreparedPython
 
 import vaxseq as vs
 from vaxseq.errors import DefinitionError, StateError
@@ -250,11 +251,11 @@ def test_importing_vaxseq_imports_no_package(site: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_package_of_the_reference_keeps_the_contract(tmp_path: Path) -> None:
+def test_the_package_of_the_reference_keeps_the_contract(tmp_path: Path, keras_python: PreparedPython) -> None:
     package, contract = re.findall(r"^```python package\n(.*?)^```$", page("extending"), flags=re.MULTILINE | re.DOTALL)
     (tmp_path / "my_package.py").write_text(package)
     (tmp_path / "test_my_package.py").write_text(contract)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_package.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_package.py"]
+    done = keras_python.run(command, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "9 passed" in done.stdout

@@ -129,7 +129,7 @@ def _ends(kind: int | IO[Any] | None, mode: str, number: int) -> tuple[IO[Any] |
     """This side of a standard file, if it is a pipe, and the program's side."""
     if kind == subprocess.PIPE:
         reader, writer = os.pipe()
-        mine, its = (writer, reader) if mode == "w" else (reader, writer)
+        mine, its = (writer, reader) if mode[0] == "w" else (reader, writer)
         return open(mine, mode, buffering=0 if "b" in mode else -1), its
     if kind == subprocess.DEVNULL:
         return None, os.open(os.devnull, os.O_RDWR)

@@ -8,6 +8,7 @@ program itself, so that each begins as a new interpreter would, but for what is 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -19,6 +20,8 @@ import types
 import warnings
 from importlib import import_module
 from typing import Any
+
+from leaner import make_leaner
 
 
 def serve(client: socket.socket) -> dict[str, Any]:
@@ -104,14 +107,38 @@ def run(arguments: list[str], env: dict[str, str], cwd: str) -> None:
             exec(compile(file.read(), kind, "exec"), main.__dict__)
 
 
+def end(code: int) -> None:
+    """The end of a program, without the taking apart of all that is imported, which is the most that a fork copies.
+
+    Threads are waited for, what is registered with atexit is run, what was printed is flushed. Comes back if that
+    fails: the interpreter then says so, as ever.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        for file in (sys.stdout, sys.stderr):
+            if file is not None:
+                file.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(code)
+
+
 if __name__ == "__main__":
     del sys.path[0]
     for name in sys.argv[1:]:
         import_module(name)
+    make_leaner()
     gc.collect()
     gc.freeze()  # or each fork would copy what it looks through for garbage
     assert threading.active_count() == 1, "a fork would lack the other threads"
     with socket.socket(fileno=os.dup(0)) as client:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         job = serve(client)
-    run(**job)
+    try:
+        run(**job)
+    except SystemExit as asked:
+        if asked.code is None or isinstance(asked.code, int):
+            end((asked.code or 0) & 0xFF)
+        raise
+    end(0)

@@ -7,6 +7,7 @@ import random
 import re
 import time
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -384,16 +385,17 @@ def test_it_prints_displays_and_is_json() -> None:
 @pytest.mark.parametrize(
     ("dataset", "options", "message"),
     [
-        ([1, 2], {}, "profile: got list, expected a vaxseq.Sequence or another keras.utils.PyDataset"),
-        (Plain(), {"seconds": 0}, "seconds: got 0, expected a number above 0"),
-        (Plain(batch_size=ROWS + 1), {}, "profile: Plain has 0 batches"),
-        (Plain(), {"model": keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])}, "isn't compiled"),
-        (Plain(), {"model": 3}, "model: got int, expected a compiled Keras model"),
+        (partial(list, [1, 2]), {}, "profile: got list, expected a vaxseq.Sequence or another keras.utils.PyDataset"),
+        (Plain, {"seconds": 0}, "seconds: got 0, expected a number above 0"),
+        (partial(Plain, batch_size=ROWS + 1), {}, "profile: Plain has 0 batches"),
+        (Plain, {"model": keras.Sequential([keras.layers.Dense(1)])}, "isn't compiled"),
+        (Plain, {"model": 3}, "model: got int, expected a compiled Keras model"),
     ],
 )
 def test_refusals(dataset: Any, options: dict[str, Any], message: str) -> None:
+    data = dataset()
     with pytest.raises(OptionError, match=message):
-        vaxseq.profile(dataset, **{"seconds": 0.2, **options})
+        vaxseq.profile(data, **{"seconds": 0.2, **options})
 
 
 # --- the advice, from plain figures

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from prepared import PreparedProcess, PreparedPython
 
 import vaxseq as vs
 from vaxseq.reference import page
@@ -31,7 +30,7 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-def test_the_service_of_the_reference(tmp_path: Path) -> None:
+def test_the_service_of_the_reference(tmp_path: Path, keras_python: PreparedPython) -> None:
     rng = np.random.default_rng(0)
     way = rng.choice(["up", "down"], 200)
     data = pd.DataFrame({"a": rng.normal(size=200), "way": way, "y": rng.normal(50, 5, 200)})
@@ -43,9 +42,9 @@ def test_the_service_of_the_reference(tmp_path: Path) -> None:
     assert len(code.splitlines()) <= 30
     (tmp_path / "service.py").write_text(code)
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port), "--log-level", "error"]
+    command = ["-m", "uvicorn", "service:app", "--port", str(port), "--log-level", "error"]
     log = (tmp_path / "log").open("w")
-    with log, subprocess.Popen(command, cwd=tmp_path, stderr=log, stdout=log) as service:
+    with log, keras_python.popen(command, cwd=tmp_path, stderr=log, stdout=log) as service:
         try:
             at = f"http://127.0.0.1:{port}"
             wait_for(at, service, tmp_path / "log")
@@ -66,14 +65,14 @@ def test_the_service_of_the_reference(tmp_path: Path) -> None:
             service.wait(20)
 
 
-def wait_for(at: str, service: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(at: str, service: PreparedProcess, log: Path) -> None:
     until = time.monotonic() + 120
     while time.monotonic() < until:
         assert service.poll() is None, log.read_text()
         try:
             assert httpx.get(f"{at}/health", timeout=5).status_code == 200
         except httpx.TransportError:
-            time.sleep(0.3)
+            time.sleep(0.05)
         else:
             return
     pytest.fail(f"no answer: {log.read_text()}")

@@ -26,9 +26,10 @@ import vaxseq as vs
 
 MOST = int(os.environ.get("VAXSEQ_TEST_WALK", "12"))  # steps of an operation, evenly spread; 0: all
 OPERATIONS = [
+    "train",  # takes longest: the last test of all keeps one worker busy alone
     "convert_file", "convert_folder", "convert_hdf5", "append", "append_again", "overwrite_folder", "overwrite_file",
     "materialize", "materialize_shuffled", "overwrite_store", "report", "save_state", "cached_store", "split_files",
-    "split_files_anew", "compact", "convert_sorted", "row_index", "history", "explored", "train",
+    "split_files_anew", "compact", "convert_sorted", "row_index", "history", "explored",
 ]  # fmt: skip
 
 
@@ -154,6 +155,7 @@ def test_killed_before_any_step_and_run_again(before: Path, operation: str, requ
     python = request.getfixturevalue(
         "keras_python" if operation in ("cached_store", "row_index", "train") else "python"
     )
+    request.getfixturevalue("forked_probe")
     if operation == "append_again":
         (before / "a.csv").write_text("i,v,w\n" + "".join(f"{i},{i * 0.5},w\n" for i in range(50)))
     folder = before.parent / "run"

@@ -1,0 +1,39 @@
+"""What Keras and JAX do in each process of the tests again and again, done once or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+COMPILED = "VAXSEQ_TEST_COMPILED"  # the folder that keeps what JAX compiles, for all processes of a run
+
+
+def make_leaner() -> None:
+    """In a process on JAX, when Keras is imported."""
+    if os.environ.get("KERAS_BACKEND") != "jax" or "keras" not in sys.modules:
+        return
+    # set_random_seed seeds TensorFlow, too, wherever it is installed, and imports it for that
+    sys.modules["keras.src.utils.rng_utils"].tf = SimpleNamespace(available=False)  # type: ignore[attr-defined]
+    share_compilations(os.environ[COMPILED])
+
+
+def share_compilations(folder: str) -> None:
+    """The same small models are compiled again and again; files come whole, also for a process that reads meanwhile."""
+    import jax
+    from jax._src.lru_cache import LRUCache
+    from jax.experimental.compilation_cache import compilation_cache
+
+    def put(self: Any, key: str, value: bytes) -> None:
+        path = self.path / f"{key}-cache"
+        if not path.exists():
+            draft = path.with_name(f"{path.name}.{os.getpid()}")
+            draft.write_bytes(value)
+            draft.replace(path)
+
+    LRUCache.put = put  # type: ignore[method-assign]
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compilation_cache.reset_cache()  # what was compiled before may have found no folder
