@@ -193,10 +193,7 @@ class BucketReader:
 
     def _drop(self) -> None:
         """Give all space back, once nobody is at work on it any more."""
-        moving = [future for futures in self._moving for future in futures]
-        for future in moving:
-            future.cancel()
-        wait(moving)
+        wait([future for futures in self._moving for future in futures if not future.cancel()])
         wait(self._kept.values())
         self._kept.clear()
         self._moving.clear()
