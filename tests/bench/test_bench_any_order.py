@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,6 @@ def test_orders_of_more_than_the_memory(bench: Callable[..., Any], tmp_path: Pat
         pytest.skip(lines[0])
     table = json.loads(lines[-1])["table"]
     assert list(table) == only
-    assert table["columns, global"]["way"].startswith("scattered over 0.35 GB")
+    assert re.match(r"scattered over 0\.3[56] GB of scratch", table["columns, global"]["way"])
     for row in table.values():
         assert row["rows_s"] > 0 and row["rss_anon_mb"] < 500

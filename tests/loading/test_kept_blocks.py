@@ -18,7 +18,7 @@ import vaxseq
 from vaxseq.errors import ScratchError
 from vaxseq.frame.pages import aligned_bytes
 from vaxseq.loading.readers.frame import Arrays, FrameReader
-from vaxseq.loading.scatter import kept_blocks
+from vaxseq.loading.scatter import kept_blocks, scratch_file
 from vaxseq.loading.scatter.kept_blocks import KeptBlocks, kept_bytes
 from vaxseq.plan.shuffle import Block, BlockOrder
 from vaxseq.training.sequence import Sequence
@@ -174,28 +174,28 @@ def test_a_block_is_read_once_and_kept_as_it_was(
 
 def refuse_past_cache(patch: pytest.MonkeyPatch, when: str) -> None:
     """As a file system that has no such reads and writes, or one that finds out late."""
-    flag, really_set, really_read = kept_blocks.PAST_CACHE, kept_blocks.fcntl.fcntl, os.preadv
+    flag, really_set, really_read = scratch_file.PAST_CACHE, scratch_file.fcntl.fcntl, os.preadv
 
     def check(refuse: bool) -> None:
         if refuse:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
     def control(file: int, command: int, value: int = 0) -> int:
-        check(when == "set" and command == kept_blocks.fcntl.F_SETFL and bool(value & flag))
+        check(when == "set" and command == scratch_file.fcntl.F_SETFL and bool(value & flag))
         return really_set(file, command, value)
 
     def writing(really: Callable[..., int]) -> Callable[..., int]:
         def write(file: int, content: Any, at: int) -> int:
-            check(when == "move" and bool(really_set(file, kept_blocks.fcntl.F_GETFL) & flag))
+            check(when == "move" and bool(really_set(file, scratch_file.fcntl.F_GETFL) & flag))
             return really(file, content, at)
 
         return write
 
     def read(file: int, buffers: Any, at: int) -> int:
-        check(when == "move" and bool(really_set(file, kept_blocks.fcntl.F_GETFL) & flag))
+        check(when == "move" and bool(really_set(file, scratch_file.fcntl.F_GETFL) & flag))
         return really_read(file, buffers, at)
 
-    patch.setattr(kept_blocks.fcntl, "fcntl", control)
+    patch.setattr(scratch_file.fcntl, "fcntl", control)
     patch.setattr(os, "pwrite", writing(os.pwrite))
     patch.setattr(os, "pwritev", writing(os.pwritev))
     patch.setattr(os, "preadv", read)
@@ -210,7 +210,7 @@ def test_a_disk_without_room_is_told_before_the_first_block(
     def full(file: int, length: int) -> bool:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(kept_blocks, "reserve", full)
+    monkeypatch.setattr(scratch_file, "reserve", full)
     monkeypatch.setattr(KeptBlocks, "_fetch", None)
     for one, other in zip(epochs(make(data), 1), expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -315,7 +315,8 @@ def test_rows_that_a_disk_loses_are_told(tmp_path: Path) -> None:
     kept, blocks = KeptBlocks(tmp_path, 100, 50, 12), [Block(1, 50, 100)]
     kept.load(blocks, in_pages(50), filled, lambda numbers: [])
     kept._settle([1])
-    os.ftruncate(kept._opened(), 0)
+    assert kept._file is not None
+    kept._file.moved(lambda file: os.ftruncate(file, 0))
     out = in_pages(50)
     with pytest.raises(ScratchError, match="lost rows that were written. Is its disk failing"):
         kept.load(blocks, out, filled, lambda numbers: [])

@@ -17,8 +17,10 @@ from prepared import PreparedPython
 
 from vaxseq.dataset.memory_limit import memory_allowed, memory_room
 from vaxseq.errors import MissingValueError, OptionError, ScratchError
-from vaxseq.loading.scatter import folder, strategy
-from vaxseq.loading.scatter.buckets import Buckets, Memory
+from vaxseq.loading.scatter import folder, scratch_file, strategy
+from vaxseq.loading.scatter.bucket import Bucket
+from vaxseq.loading.scatter.buckets import Buckets
+from vaxseq.loading.scatter.epoch import EpochBuckets
 from vaxseq.training.sequence import Sequence
 
 ROWS = 30_000
@@ -65,7 +67,7 @@ def test_a_disk_that_fills_up_is_told(data: str, tmp_path: Path, monkeypatch: py
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(scratch_file, "write_pieces", full)
     with pytest.raises(
         ScratchError, match=f"{tmp_path} can't take the 0.00 GB of an epoch .No space left.*scratch=None"
     ):
@@ -76,35 +78,44 @@ def test_a_disk_that_fills_up_is_told(data: str, tmp_path: Path, monkeypatch: py
 
 
 def test_a_disk_that_fills_up_later_is_told_before_an_epoch_lacks_rows(data: str, monkeypatch: Any) -> None:
-    check, write, scattered = Buckets.check, os.pwrite, []
+    check, write, scattered = Buckets.check, scratch_file.write_pieces, []
 
     def checked(buckets: Buckets) -> None:
         check(buckets)
         scattered.append(buckets)
 
-    def until_then(*given: Any) -> int:
+    def until_then(*given: Any) -> None:
         if scattered:  # the first epoch's rows are: these would be the second's
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(*given)
+        write(*given)
 
     monkeypatch.setattr(Buckets, "check", checked)
-    monkeypatch.setattr(os, "pwrite", until_then)
+    monkeypatch.setattr(scratch_file, "write_pieces", until_then)
     sequence = make(data, batch_size=100)
     with pytest.raises(ScratchError, match="can't take"):
         [sequence.batch(epoch, index) for epoch in (0, 1) for index in range(len(sequence))]
     assert scattered
 
 
-def test_buckets_that_lack_rows_are_refused(tmp_path: Path) -> None:
-    buckets = Buckets(tmp_path, 10, 4, [8], Memory(100, 100))
-    buckets.scatter([np.arange(9.0)], np.arange(9))
-    with pytest.raises(ScratchError, match="9 rows were scattered, expected 10"):
-        buckets.check()
-    buckets.scatter([np.array([9.0])], np.array([9]))
-    buckets.check()
-    got = np.empty(2)
-    buckets.load(2).take(0, 2, [got])
-    assert got.tolist() == [8, 9]
+def test_rows_whose_space_another_thread_gave_back_are_scattered_again(data: str, monkeypatch: Any) -> None:
+    load, lost = EpochBuckets.load, []
+
+    def freed(held: EpochBuckets, number: int) -> Bucket | None:
+        if number == 1 and not lost:
+            lost.append(held)
+            held.moved(number, held.buckets.rows_of(number))
+            held.served(number, held.buckets.rows_of(number))
+        return load(held, number)
+
+    monkeypatch.setattr(EpochBuckets, "load", freed)
+    sequence = make(data)
+    found = [sequence.batch(0, index) for index in range(len(sequence))]
+    monkeypatch.undo()
+    monkeypatch.setenv("VAXSEQ_MEMORY", "1GB")
+    expected = make(data)
+    assert kind(expected) == "memory" and lost
+    for index, batch in enumerate(found):
+        np.testing.assert_array_equal(batch, expected.batch(0, index))
 
 
 def test_a_named_folder_without_room_is_refused(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +160,7 @@ def test_the_way_and_its_cost_are_told(data: str, tmp_path: Path) -> None:
     shown = repr(sequence)
     assert f"scattered over 0.00 GB of scratch in {tmp_path}" in shown and "rows/s, the first after" in shown
     told = sequence.describe()
-    assert told.scratch_bytes == ROWS * 8 and told.first_batch_s is not None and told.expected_s is not None
+    assert ROWS * 8 <= told.scratch_bytes < ROWS * 9 and told.first_batch_s is not None and told.expected_s is not None
     assert told.way.startswith("scattered over")
     assert kind(make(data, shuffle=False)) == "in order"
     assert kind(make(data, shuffle="block")) == "in blocks"

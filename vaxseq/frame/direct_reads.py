@@ -23,7 +23,7 @@ from vaxseq.dataset.memory_limit import lines_of, memory_allowed, memory_room
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import DatasetError
 from vaxseq.frame.pages import PAGE, PAST_CACHE, aligned_bytes, in_pages, to_page
-from vaxseq.frame.queued_reads import read_pieces
+from vaxseq.frame.queued_io import read_pieces
 
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _HELD_BYTES = 32 << 20

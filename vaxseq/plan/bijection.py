@@ -135,13 +135,20 @@ class _Network:
 
     def images(self, ids: Positions, out: Positions) -> None:
         """The images of any ids."""
-        rows = ids // self.b
-        right = ids - rows * self.b
+        left, right = self._halves(ids)
         if self.half == 32:
-            out[...] = self._computed(rows, right)
+            out[...] = self._computed(left, right)
         else:
-            self._looked_up(rows, right, out)
+            self._looked_up(left, right, out)
         self._walk(out, self.images)
+
+    def _halves(self, ids: Positions) -> tuple[Positions, Positions]:
+        if self.half == 32:
+            left = ids // self.b
+            return left, ids - left * self.b
+        short = ids.astype(np.uint32)  # divides in a tenth of the time
+        upper = short // np.uint32(self.b)
+        return upper.astype(np.int64), (short - upper * np.uint32(self.b)).astype(np.int64)
 
     def _walk(self, out: Positions, step: Callable[[Positions, Positions], None]) -> None:
         """Goes on from what lies outside, until it is inside."""
@@ -198,8 +205,7 @@ class _Network:
 
     def preimages(self, images: Positions, out: Positions) -> None:
         """The ids of any images: the rounds backwards, walking back in what lies outside."""
-        left = images // self.b
-        right = images - left * self.b
+        left, right = self._halves(images)
         if self.half == 32:
             out[...] = self._computed_back(left, right)
         else:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
 from vaxseq.display.progress import progress_after
 from vaxseq.loading.readers.frame import Arrays
-from vaxseq.loading.scatter.buckets import Bucket, Buckets, Memory, record_bytes
+from vaxseq.loading.scatter.bucket import Bucket, BucketMemory
+from vaxseq.loading.scatter.buckets import Buckets
 from vaxseq.loading.scatter.epoch import EpochBuckets, move
+from vaxseq.loading.scatter.piece_file import PieceFile
+from vaxseq.loading.scatter.piece_layout import PieceLayout
 from vaxseq.loading.scatter.scatter_pass import scatter
 from vaxseq.loading.scatter.sharing import Sharing
-from vaxseq.loading.scatter.sizes import Sizes
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
 from vaxseq.loading.scatter.strategy import ReadStrategy
 from vaxseq.plan.inverse_order import InverseOrder
@@ -23,6 +25,7 @@ from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 
 _KEPT = 2  # buckets in memory: the one that is served, and the next; a third may still be on its way
+_MOVERS, _PARTS = 2, 2  # parts of a bucket are moved at once: larger ones make larger writes
 _MOVING = 1  # buckets whose rows go to the next epoch while another one is loaded
 
 
@@ -48,17 +51,18 @@ class BucketReader:
         self._part_rows = -(-self.places.count // way.parts)
         self._same = repeats or (plan.shuffle is False and plan.resampling is None)  # then all epochs are one
         self._passes_on = self.places.whole and way.parts == 1 and not self._same
-        empty = reader.empty(1)
-        self._field_bytes = [array.nbytes for array in empty]
-        record = record_bytes(sum(self._field_bytes))
-        self._memory = Memory(self._sizes.bucket_rows * record, self._sizes.chunk_rows * record)
+        fields = [array.nbytes for array in reader.empty(1)]
+        self._layout = PieceLayout.of(fields, self._sizes.piece_bytes, self._sizes.bucket_rows)
+        self._memory = BucketMemory(self._layout, self._sizes.bucket_rows)
         self._lock = threading.RLock()
         self._epochs: list[EpochBuckets] = []
         self._next: Buckets | None = None
+        self._file: PieceFile | None = None
         self._claimed = np.zeros(0, bool)
-        self._moving: list[Future[None]] = []
-        self._kept: OrderedDict[tuple[int, int, int], Future[Bucket]] = OrderedDict()
-        self._pool: ThreadPoolExecutor | None = None
+        self._moving: list[list[Future[None]]] = []
+        self._kept: OrderedDict[tuple[int, int, int], Future[Bucket | None]] = OrderedDict()
+        self._loads: ThreadPoolExecutor | None = None
+        self._moves: ThreadPoolExecutor | None = None
 
     def fill(self, epoch: int, start: int, stop: int, out: Arrays) -> None:
         """The rows at places [start, stop) of an epoch, into arrays of so many rows.
@@ -75,6 +79,8 @@ class BucketReader:
             first = held.start + number * held.buckets.bucket_rows
             high = min(stop, first + held.buckets.rows_of(number))
             bucket = self._bucket(held, number)
+            if bucket is None:  # another thread served its last rows
+                continue
             bucket.take(at - first, high - first, [array[at - start : high - start] for array in out])
             if not self._same:
                 held.served(number, high - at)
@@ -123,10 +129,11 @@ class BucketReader:
         with progress_after("scatter", self._source.index.n, "rows") as advance:
             scatter(self._source, self.places, epoch, start, buckets, self._folder, chunk, advance, self._sharing)
         buckets.check()
+        self._source.forget()
         self.passes += 1
         return EpochBuckets(epoch, start, buckets, passes_on=self._passes_on)
 
-    def _bucket(self, held: EpochBuckets, number: int) -> Bucket:
+    def _bucket(self, held: EpochBuckets, number: int) -> Bucket | None:
         with self._lock:
             future = self._load(held, number)
             if held.has(number + 1):
@@ -137,12 +144,14 @@ class BucketReader:
             self.failure = error
             raise
 
-    def _load(self, held: EpochBuckets, number: int) -> Future[Bucket]:
+    def _load(self, held: EpochBuckets, number: int) -> Future[Bucket | None]:
         key = (held.epoch, held.start, number)
         future = self._kept.get(key)
         if future is None:
             self._settle(_MOVING)
-            future = self._kept[key] = self._threads().submit(held.buckets.load, number)
+            if self._loads is None:
+                self._loads = self._threads("load-bucket", 1)
+            future = self._kept[key] = self._loads.submit(held.load, number)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
             if self._passes_on and held is self._epochs[-1]:
@@ -150,50 +159,60 @@ class BucketReader:
         self._kept.move_to_end(key)
         return future
 
-    def _pass_on(self, held: EpochBuckets, number: int, loaded: Future[Bucket]) -> None:
+    def _pass_on(self, held: EpochBuckets, number: int, loaded: Future[Bucket | None]) -> None:
         if self._next is None:
             self._next, self._claimed = self._new(self.places.count), np.zeros(held.buckets.count, bool)
         if not self._claimed[number]:
             self._claimed[number] = True
+            if self._moves is None:
+                self._moves = self._threads("move-bucket", _MOVERS)
+            rows = held.buckets.rows_of(number)
+            part = -(-rows // _PARTS)
             self._moving.append(
-                self._threads().submit(_move, held, number, loaded, self.places, self._next, self._sizes)
+                [
+                    self._moves.submit(_move, held, number, low, min(low + part, rows), loaded, self.places, self._next)
+                    for low in range(0, rows, part)
+                ]
             )
 
     def _settle(self, most: int) -> None:
         while len(self._moving) > most:
             try:
-                self._moving.pop(0).result()
+                for future in self._moving.pop(0):
+                    future.result()
             except Exception as error:
                 self.failure = error  # the next epoch lacks rows; nobody may be served from it
                 raise
 
     def _new(self, rows: int) -> Buckets:
-        return Buckets(self._folder, rows, self._sizes.bucket_rows, self._field_bytes, self._memory)
+        size = self._sizes.bucket_rows
+        if self._file is None:
+            needs = self._layout.file_bytes(self._part_rows, size)
+            self._file = PieceFile(self._folder, self._layout.nbytes, needs)
+        return Buckets(self._file, self._layout, rows, size, self._memory)
 
     def _drop(self) -> None:
+        """Give all space back, once nobody is at work on it any more."""
+        wait([future for futures in self._moving for future in futures if not future.cancel()])
+        wait(self._kept.values())
         self._kept.clear()
-        for future in self._moving:
-            future.cancel()
-        for future in self._moving:
-            if not future.cancelled():
-                future.exception()
         self._moving.clear()
-        for one in self._epochs:
-            one.buckets.close()
-        if self._next is not None:
-            self._next.close()
         self._epochs, self._next = [], None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(2, thread_name_prefix="vaxseq-buckets")
-            weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
-        return self._pool
+    def _threads(self, name: str, count: int) -> ThreadPoolExecutor:
+        pool = ThreadPoolExecutor(count, thread_name_prefix=f"vaxseq-{name}")
+        weakref.finalize(self, pool.shutdown, wait=False, cancel_futures=True)
+        return pool
 
 
 def _move(
-    held: EpochBuckets, number: int, loaded: Future[Bucket], places: InverseOrder, into: Buckets, sizes: Sizes
-) -> None:
-    first = held.start + number * held.buckets.bucket_rows
-    move(loaded.result(), first, places, held.epoch, into, sizes.chunk_rows)
-    held.moved(number)
+    held: EpochBuckets, number: int, low: int, high: int, loaded: Future[Bucket | None], places: InverseOrder,
+    into: Buckets,
+) -> None:  # fmt: skip
+    bucket = loaded.result()
+    assert bucket is not None  # its space is kept until all rows were moved
+    move(bucket, low, high, held.start + number * held.buckets.bucket_rows, places, held.epoch, into)
+    held.moved(number, high - low)

@@ -6,7 +6,8 @@ import threading
 
 import numpy as np
 
-from vaxseq.loading.scatter.buckets import Bucket, Buckets
+from vaxseq.loading.scatter.bucket import Bucket
+from vaxseq.loading.scatter.buckets import Buckets
 from vaxseq.plan.inverse_order import InverseOrder
 
 
@@ -17,7 +18,8 @@ class EpochBuckets:
         self.epoch, self.start, self.buckets = epoch, start, buckets
         self._passes_on = passes_on
         self._left = np.array([buckets.rows_of(number) for number in range(buckets.count)])
-        self._moved = np.zeros(buckets.count, bool)
+        self._unmoved = self._left.copy()
+        self._loading = np.zeros(buckets.count, int)
         self._freed = np.zeros(buckets.count, bool)
         self._lock = threading.Lock()
 
@@ -41,9 +43,22 @@ class EpochBuckets:
         return int(np.maximum(self._left, 0).sum())
 
     def unmoved(self) -> list[int]:
-        """Buckets whose rows aren't in the next epoch yet."""
+        """Buckets of which rows aren't in the next epoch yet."""
         with self._lock:
-            return np.flatnonzero(~self._moved).tolist()
+            return np.flatnonzero(self._unmoved).tolist()
+
+    def load(self, number: int) -> Bucket | None:
+        """A bucket in memory; None if its space was given back."""
+        with self._lock:
+            if self._freed[number]:
+                return None
+            self._loading[number] += 1
+        try:
+            return self.buckets.load(number)
+        finally:
+            with self._lock:
+                self._loading[number] -= 1
+            self._free(number)
 
     def served(self, number: int, rows: int) -> None:
         """So many more rows of a bucket were handed out."""
@@ -51,27 +66,25 @@ class EpochBuckets:
             self._left[number] -= rows
         self._free(number)
 
-    def moved(self, number: int) -> None:
-        """A bucket's rows are in the next epoch."""
+    def moved(self, number: int, rows: int) -> None:
+        """So many more rows of a bucket are in the next epoch."""
         with self._lock:
-            self._moved[number] = True
+            self._unmoved[number] -= rows
         self._free(number)
 
     def _free(self, number: int) -> None:
         with self._lock:
-            done = self._left[number] <= 0 and (self._moved[number] or not self._passes_on)
-            free = done and not self._freed[number]
+            needed = self._left[number] > 0 or (self._passes_on and self._unmoved[number]) or self._loading[number]
+            free = not needed and not self._freed[number]
             if free:
                 self._freed[number] = True
         if free:
             self.buckets.free(number)
 
 
-def move(bucket: Bucket, first: int, places: InverseOrder, epoch: int, into: Buckets, chunk_rows: int) -> None:
-    """Put a bucket's rows, whose places in ``epoch`` begin at ``first``, where the next epoch has them."""
-    rows = len(bucket.order)
-    for low in range(0, rows, chunk_rows):
-        high = min(low + chunk_rows, rows)
-        items = places.items(epoch, first + low, first + high)
-        _, next_places = places.of(epoch + 1, items)
-        into.scatter(bucket.rows, next_places, bucket.order[low:high])
+def move(bucket: Bucket, low: int, high: int, first: int, places: InverseOrder, epoch: int, into: Buckets) -> None:
+    """Put rows ``low`` to ``high`` of a bucket, whose places in ``epoch`` begin at ``first``, into the next epoch."""
+    items = places.items(epoch, first + low, first + high)
+    _, next_places = places.of(epoch + 1, items)
+    fields, picked = bucket.part(low, high)
+    into.scatter(fields, next_places, picked)

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaxseq.loading.scatter.buckets import Buckets, Memory, record_bytes
+from vaxseq.loading.scatter.bucket import BucketMemory
+from vaxseq.loading.scatter.buckets import Buckets
+from vaxseq.loading.scatter.piece_file import PieceFile
+from vaxseq.loading.scatter.piece_layout import PLACE_BYTES, PieceLayout
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
 from vaxseq.loading.scatter.strategy import ReadStrategy
 from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.rows import RowIndex
 
-_SCATTERED_BYTES = 16 << 20
+_SCATTERED_BYTES, _PIECE_BYTES = 16 << 20, 256 << 10
 _GATHERED_ROWS = 256
 _LONG_S = 60
 
@@ -66,22 +69,23 @@ def _gathered(reader: ItemReader, index: RowIndex, plan: BatchPlan) -> Expectati
 def _scattered(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: ReadStrategy) -> Expectation:
     assert way.folder is not None
     places = InverseOrder(plan)
-    record = record_bytes(reader.row_bytes())
-    rows = min(index.n, max(1, _SCATTERED_BYTES // record))
+    rows = min(index.n, max(1, _SCATTERED_BYTES // (reader.row_bytes() + PLACE_BYTES)))
     source = ItemSource(reader, index, rows)
     low = (index.n - rows) // 2
     begun = time.perf_counter()
     arrays = source.read(source.items(low, low + rows))
     read_s = time.perf_counter() - begun
-    size = -(-rows // 8)
-    buckets = Buckets(way.folder, rows, size, [array.nbytes // rows for array in arrays], Memory(size * record, 1))
+    eighth = -(-rows // 8)
+    layout = PieceLayout.of([array.nbytes // rows for array in arrays], _PIECE_BYTES, eighth)
+    file = PieceFile(way.folder, layout.nbytes, way.scratch_bytes)
+    buckets = Buckets(file, layout, rows, eighth, BucketMemory(layout, eighth))
     buckets.scatter(arrays, np.random.default_rng(0).permutation(rows))
-    buckets.sync()
+    file.sync()
     write_s = time.perf_counter() - begun - read_s
     for number in range(buckets.count):
         buckets.load(number)
     load_s = time.perf_counter() - begun - read_s - write_s
-    buckets.close()
+    file.close()
     again_s = 0.0 if places.whole and way.parts == 1 else read_s * index.n / max(1, places.count) * way.parts
     share = places.count / index.n / way.parts
     return Expectation(rows / (write_s + load_s + again_s), index.n / rows * (read_s + write_s * share))

@@ -5,11 +5,8 @@ Reads and writes go past the page cache where they can: it couldn't keep what an
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import logging
 import os
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable
@@ -22,11 +19,11 @@ import numpy.typing as npt
 
 from vaxseq.dataset.reads import fill
 from vaxseq.errors import ScratchError
-from vaxseq.frame.pages import PAGE, PAST_CACHE, aligned_bytes, in_pages, to_page
+from vaxseq.frame.pages import PAGE, aligned_bytes, in_pages, to_page
 from vaxseq.frame.reading_threads import at_once
 from vaxseq.loading.readers.frame import Arrays
-from vaxseq.loading.scatter.buckets import as_bytes
-from vaxseq.loading.scatter.holes import reserve
+from vaxseq.loading.scatter.bucket import as_bytes
+from vaxseq.loading.scatter.scratch_file import ScratchFile
 from vaxseq.plan.shuffle import Block
 
 Numbered = Callable[[npt.NDArray[np.int64]], list[Block]]
@@ -65,7 +62,7 @@ class KeptBlocks:
         self._there = np.zeros(-(-rows // block_rows), bool)
         self._memory = threading.local()
         self._lock = threading.Lock()
-        self._file: int | None = None
+        self._file: ScratchFile | None = None
         self._given_up = False
         self._writing: dict[int, Future[None]] = {}
         self._room = threading.Semaphore(_WAITING)
@@ -168,30 +165,11 @@ class KeptBlocks:
             self._there[number] = True
 
     def _moved(self, move: Callable[[int], int]) -> int:
-        """What ``move`` returns, of the file; past the page cache until a file system turns out not to do so."""
-        file = self._opened()
-        flags = fcntl.fcntl(file, fcntl.F_GETFL)
-        try:
-            return move(file)
-        except OSError as error:
-            if error.errno != errno.EINVAL or not flags & PAST_CACHE:
-                raise
-            fcntl.fcntl(file, fcntl.F_SETFL, flags & ~PAST_CACHE)
-            return move(file)
-
-    def _opened(self) -> int:
         with self._lock:
             if self._file is None:
-                self._owner = tempfile.TemporaryFile(dir=self._folder)
-                self._file = self._owner.fileno()
-                reserve(self._file, len(self._there) * self._size)
-                if PAST_CACHE:
-                    try:
-                        fcntl.fcntl(self._file, fcntl.F_SETFL, fcntl.fcntl(self._file, fcntl.F_GETFL) | PAST_CACHE)
-                    except OSError as error:
-                        if error.errno != errno.EINVAL:  # it can't, with this file system
-                            raise
-            return self._file
+                self._file = ScratchFile(self._folder)
+                self._file.reserve(len(self._there) * self._size)
+        return self._file.moved(move)
 
     def _give_up(self, error: OSError) -> None:
         with self._lock:

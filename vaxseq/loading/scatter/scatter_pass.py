@@ -23,7 +23,7 @@ Ids = npt.NDArray[np.int64]
 Put = Callable[[Arrays], int]
 Step = Callable[[], tuple[Ids, Put]]  # the items of a chunk that are wanted, and what puts their rows away
 
-_THREADS = 3  # one waits for the disk while two work
+_THREADS = 4  # one waits for the disk while two work
 
 
 def scatter(
@@ -114,7 +114,7 @@ def _by_draws(source: ItemSource, draws: Draws, buckets: Buckets, chunk_rows: in
             once, which = once[order], np.argsort(order)[which]
 
         def put(arrays: Arrays) -> int:
-            buckets.scatter(arrays, places, which)
+            buckets.scatter(arrays, places, [which] * len(arrays))
             return len(items)
 
         return once, put

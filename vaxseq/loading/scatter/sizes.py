@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vaxseq.frame.pages import PAGE
+
 _BUCKET_SHARE = 1 / 32  # of the memory: two buckets are held, one more comes, and what moves them
 _MOST_BYTES = 40 << 20
 _LEAST_BYTES = 64 << 10
 _MOST_BUCKETS = 1 << 16  # a bucket's number is to fit 16 bits, which sort quickly
-_PIECE_BYTES = 256 << 10  # what a chunk puts into a bucket, on average: less is slow to write
-_CHUNK_SHARE, _MOST_CHUNK_BYTES = 1 / 100, 12 << 20  # three are on their way at once, each held about three times
+_PIECES_SHARE, _PIECE_BYTES = 1 / 20, 256 << 10  # each bucket fills a piece in memory; smaller ones are slow to write
+_CHUNK_SHARE, _MOST_CHUNK_BYTES = 1 / 100, 12 << 20  # several are on their way at once
 _LARGE_SHARE = 1 / 400  # of a large memory, beyond these limits
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Rows of a bucket, and of a chunk that is scattered at once."""
+    """Rows of a bucket, bytes of a piece of it that is written at once, rows of a chunk that is scattered at once."""
 
     bucket_rows: int
+    piece_bytes: int
     chunk_rows: int
 
     @classmethod
@@ -25,7 +28,7 @@ class Sizes:
         """For so many rows of so many bytes each.
 
         >>> Sizes.of(30_000_000, 88, 1 << 30)
-        Sizes(bucket_rows=381300, chunk_rows=122016)
+        Sizes(bucket_rows=381300, piece_bytes=262144, chunk_rows=122016)
         """
         memory = memory_bytes or 1 << 30
         large = int(memory * _LARGE_SHARE)
@@ -34,4 +37,5 @@ class Sizes:
         buckets = max(1, -(-rows * row_bytes // bucket))
         most = int(max(min(memory * _CHUNK_SHARE, _MOST_CHUNK_BYTES), large, _LEAST_BYTES))
         chunk = min(max(_PIECE_BYTES * buckets, 8 << 20), most)
-        return cls(max(1, bucket // row_bytes), max(1, chunk // row_bytes))
+        piece = min(max(int(memory * _PIECES_SHARE) // buckets // PAGE, 1) * PAGE, _PIECE_BYTES)
+        return cls(max(1, bucket // row_bytes), piece, max(1, chunk // row_bytes))

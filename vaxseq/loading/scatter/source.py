@@ -35,8 +35,8 @@ class ItemSource:
     """Reads items by their positions in an index; chunks of them come in the order of their row ids."""
 
     def __init__(self, reader: ItemReader, index: RowIndex, chunk_rows: int) -> None:
-        self.reader, self.index = reader, index
-        self._memory = BufferPool(reader.empty, chunk_rows, 3)
+        self.reader, self.index, self._chunk_rows = reader, index, chunk_rows
+        self._memory: BufferPool | None = None
         self._by_row: npt.NDArray[np.integer] | None = None
 
     def chunks(self, rows: int) -> Iterator[tuple[int, int]]:
@@ -55,7 +55,13 @@ class ItemSource:
         """The rows of ascending items (of a chunk's, where row ids don't ascend), in their order."""
         if not len(items):
             return self.reader.empty(0)
+        if self._memory is None:
+            self._memory = BufferPool(self.reader.empty, self._chunk_rows, 4)
         return self.unit(items).read(self.reader, self._memory.arrays(len(items)))
+
+    def forget(self) -> None:
+        """Let go of the memory that chunks were read into."""
+        self._memory = None
 
     def unit(self, items: Ids) -> RowUnit:
         """What to read for them: a range of row ids if it holds few others, else the ids. At least one item."""

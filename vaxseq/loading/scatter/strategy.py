@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 
 from vaxseq.dataset.memory_limit import memory_room
 from vaxseq.errors import ScratchError
-from vaxseq.loading.scatter.buckets import record_bytes
 from vaxseq.loading.scatter.folder import Scratch, room, scratch_folder
 from vaxseq.loading.scatter.kept_blocks import kept_bytes
+from vaxseq.loading.scatter.piece_layout import PLACE_BYTES, PieceLayout
 from vaxseq.loading.scatter.sizes import Sizes
 from vaxseq.loading.scatter.source import ItemReader
 from vaxseq.plan.inverse_order import InverseOrder
@@ -81,9 +81,10 @@ def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratc
     folder, why = scratch_folder(scratch)
     if folder is None:
         return ReadStrategy("one by one", why)
-    record = record_bytes(reader.row_bytes())
-    rows = InverseOrder(plan).count
-    need, free = rows * record, room(folder)
+    rows, fields = InverseOrder(plan).count, [array.nbytes for array in reader.empty(1)]
+    sizes = Sizes.of(rows, sum(fields) + PLACE_BYTES, memory_room())
+    layout = PieceLayout.of(fields, sizes.piece_bytes, sizes.bucket_rows)
+    need, free = layout.file_bytes(rows, sizes.bucket_rows), room(folder)
     parts = -(-need // max(1, free)) if need > free else 1
     if parts > 1:  # the part before is still being served when the next one is scattered
         parts = -(-2 * need // max(1, free))
@@ -95,9 +96,9 @@ def choose(reader: FileReader, index: RowIndex, plan: BatchPlan, scratch: Scratc
                 'shuffle="block", or read directly: scratch=None.'
             )
         return ReadStrategy("one by one", why)
-    return ReadStrategy(
-        "scattered", "", folder, -(-need // parts), parts, Sizes.of(-(-rows // parts), record, memory_room())
-    )
+    if parts > 1:
+        sizes = Sizes.of(-(-rows // parts), sum(fields) + PLACE_BYTES, memory_room())
+    return ReadStrategy("scattered", "", folder, -(-need // parts), parts, sizes)
 
 
 def in_buffers(reader: FileReader, index: RowIndex, plan: BatchPlan) -> bool:

@@ -1,8 +1,8 @@
-"""Reads past the page cache, many handed to the system by one call and waited for by another.
+"""Reads and writes past the page cache, many handed to the system by one call and waited for by another.
 
-A thread that reads one piece after the other is put to sleep and woken for each, and each time has to get hold of the
-interpreter again: for pieces of 128 kB that takes longer than reading them. Linux queues reads without threads; where
-it doesn't, or refuses, they are read one by one. Source: io_submit(2), io_getevents(2).
+A thread that moves one piece after the other is put to sleep and woken for each, and each time has to get hold of the
+interpreter again: for pieces of 128 kB that takes longer than moving them. Linux queues them without threads; where
+it doesn't, or refuses, they are moved one by one. Source: io_submit(2), io_getevents(2).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -21,16 +21,17 @@ import numpy.typing as npt
 
 # processor -> the numbers of io_setup, io_destroy, io_getevents, io_submit
 _CALLS = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}
-_DEPTH = 128  # reads in a queue; several threads have one each
+_DEPTH = 128  # pieces in a queue; several threads have one each
 _REFUSED = (errno.ENOSYS, errno.EPERM, errno.EAGAIN, errno.ENOMEM)
-_READ = np.dtype(
+_PIECE = np.dtype(
     [
         ("data", "u8"), ("key", "u4"), ("flags", "u4"), ("opcode", "u2"), ("priority", "i2"), ("file", "u4"),
         ("memory", "u8"), ("size", "u8"), ("offset", "i8"), ("reserved", "u8"), ("more_flags", "u4"),
         ("event_file", "u4"),
     ]
 )  # fmt: skip
-_EVENT = np.dtype([("data", "u8"), ("read", "u8"), ("result", "i8"), ("more", "i8")])
+_READ, _WRITE = 0, 1  # what is asked for
+_EVENT = np.dtype([("data", "u8"), ("piece", "u8"), ("result", "i8"), ("more", "i8")])
 
 _here = threading.local()
 
@@ -47,7 +48,7 @@ def read_pieces(file: int, offsets: Counts, sizes: Counts, memory: npt.NDArray[n
     """
     queue = _queue() if len(offsets) > 1 else None
     if queue is not None:
-        return queue.read(file, offsets, sizes, memory, places)
+        return queue.move(_READ, file, offsets, sizes, _address(memory) + places)
     return np.array(
         [
             os.preadv(file, [memory[place : place + size].data], offset)
@@ -55,6 +56,22 @@ def read_pieces(file: int, offsets: Counts, sizes: Counts, memory: npt.NDArray[n
         ],
         np.int64,
     )
+
+
+def write_pieces(file: int, offsets: Counts, pieces: Sequence[npt.NDArray[np.uint8]]) -> None:
+    """Write each piece from its offset on; pieces, offsets and sizes are whole pages.
+
+    Raises:
+        OSError: as a write's.
+    """
+    queue = _queue() if len(pieces) > 1 else None
+    came = [0] * len(pieces)
+    if queue is not None:
+        sizes, addresses = np.array([(len(piece), _address(piece)) for piece in pieces], np.int64).T
+        came = queue.move(_WRITE, file, offsets, sizes, addresses).tolist()
+    for piece, offset, done in zip(pieces, offsets.tolist(), came, strict=True):
+        while done < len(piece):  # a write may take less than it is given
+            done += os.pwrite(file, piece[done:].data, offset + done)
 
 
 class _Queue:
@@ -72,27 +89,27 @@ class _Queue:
         if self._context.value and self.process == os.getpid():
             self._call(self._destroy, self._context)
 
-    def read(self, file: int, offsets: Counts, sizes: Counts, memory: npt.NDArray[np.uint8], places: Counts) -> Counts:
-        """See ``read_pieces``."""
+    def move(self, what: int, file: int, offsets: Counts, sizes: Counts, addresses: Counts) -> Counts:
+        """How many bytes of each piece were read or written."""
         came = np.empty(len(offsets), np.int64)
         for first in range(0, len(offsets), _DEPTH):
             part = slice(first, first + _DEPTH)
-            reads = np.zeros(len(offsets[part]), _READ)
-            reads["file"], reads["offset"], reads["size"] = file, offsets[part], sizes[part]
-            reads["memory"], reads["data"] = _address(memory) + places[part], np.arange(len(reads))
-            self._read(reads, came[part])
+            pieces = np.zeros(len(offsets[part]), _PIECE)
+            pieces["opcode"], pieces["file"], pieces["offset"], pieces["size"] = what, file, offsets[part], sizes[part]
+            pieces["memory"], pieces["data"] = addresses[part], np.arange(len(pieces))
+            self._move(pieces, came[part])
         failed = came[came < 0]
         if len(failed):
             raise OSError(-int(failed[0]), os.strerror(-int(failed[0])))
         return came
 
-    def _read(self, reads: npt.NDArray[np.void], came: Counts) -> None:
-        pointers = (_address(reads) + np.arange(len(reads)) * _READ.itemsize).astype(np.uint64)
+    def _move(self, pieces: npt.NDArray[np.void], came: Counts) -> None:
+        pointers = (_address(pieces) + np.arange(len(pieces)) * _PIECE.itemsize).astype(np.uint64)
         done = waiting = 0
         try:
-            while done < len(reads):
+            while done < len(pieces):
                 taken = self._call(
-                    self._submit, self._context, ctypes.c_long(len(reads) - done),
+                    self._submit, self._context, ctypes.c_long(len(pieces) - done),
                     ctypes.c_void_p(_address(pointers) + 8 * done),
                 )  # fmt: skip
                 if taken < 0:
