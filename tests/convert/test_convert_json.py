@@ -90,7 +90,7 @@ def test_the_fast_way_says_what_the_slow_one_says(tmp_path_factory, monkeypatch)
     folder = tmp_path_factory.mktemp("json")
     fast = jsonl.read_fast
 
-    @settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(RECORDS)
     def check(rows: list[dict[str, Any]]) -> None:
         path = written(folder, "\n".join(json.dumps(row) for row in rows))
@@ -138,7 +138,7 @@ def test_the_fast_way_reads_the_same_times(tmp_path_factory, monkeypatch) -> Non
             taken.add(str(found.schema.field("t").type))
         return found
 
-    @settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(RUNS, st.sampled_from(OPTIONS), st.sampled_from([None, 3, 1.5, True, "none"]))
     def check(runs: list[tuple[str, int]], options: dict[str, Any], other: Any) -> None:
         rows = [{"t": TIMES[kind], "i": number} for kind, count in runs for number in range(count)]
