@@ -21,6 +21,7 @@ Ids = npt.NDArray[np.int64]
 
 _SCRATCH_BYTES, _SCRATCH_ROOM = 25 << 20, 3  # of what a column reads at once; read-ahead threads and their user
 
+_COPIED_BYTES = 512 << 10  # of runs at once
 _RUN_BYTES = 8 << 10  # runs of so many bytes are read one by one; rows of shorter ones are gathered together
 
 
@@ -198,13 +199,23 @@ class FixedWidth:
         return out.reshape(-1)
 
 
-def copy_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[Any]:
+def copy_runs(
+    array: npt.NDArray[Any], starts: Ids, length: int, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Rows start, ..., start + length - 1 of a contiguous array for each start, end to end; each run one copy."""
+    if out is None:
+        out = np.empty((len(starts) * length, *array.shape[1:]), array.dtype)
     row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
+    if not row_bytes or not len(out):
+        return out
     run = np.dtype((np.void, row_bytes * length))
-    places = np.ndarray((len(array) - length + 1,), run, array.reshape(-1).view(np.uint8).data, strides=(row_bytes,))
-    # np.take would first lay all the overlapping runs out in memory
-    return places[starts].view(array.dtype).reshape(-1, *array.shape[1:])
+    runs = np.ndarray((len(array) - length + 1,), run, array.reshape(-1).view(np.uint8).data, strides=(row_bytes,))
+    items = out.reshape(-1).view(np.uint8).view(run)
+    # np.take would first lay all the overlapping runs out in memory; what an index finds is a copy that caches hold
+    some = max(1, _COPIED_BYTES // run.itemsize)
+    for low in range(0, len(starts), some):
+        items[low : low + some] = runs[starts[low : low + some]]
+    return out
 
 
 class Bitmaps:

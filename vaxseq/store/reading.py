@@ -77,10 +77,12 @@ class StoreReader:
         self.check()
         if self._files and length * self._row_bytes >= _RUN_BYTES:
             return self._ranges([(start, start + length) for start in starts.tolist()], out)
-        if self._files or out is not None:
+        if self._files:
             return self.gather((starts[:, None] + np.arange(length)).reshape(-1), out=out)
-        taken = self._checked([take_runs(array, starts, length) for array in self.arrays])
-        return [array.reshape(-1, *array.shape[2:]) for array in taken]
+        places = self.empty(len(starts) * length) if out is None else out
+        for array, place in zip(self.arrays, places, strict=True):
+            take_runs(array, starts, length, out=place)
+        return self._checked(places)
 
     def gather(self, row_ids: npt.NDArray[np.int64], *, out: Arrays | None = None) -> Arrays:
         """The store rows ``row_ids``, in their order."""

@@ -203,11 +203,13 @@ def _check_types(source: Source, recipe: Recipe) -> None:
                 )
 
 
-def take_runs(array: npt.NDArray[Any], starts: Ids, length: int) -> npt.NDArray[Any]:
+def take_runs(
+    array: npt.NDArray[Any], starts: Ids, length: int, *, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Rows start, ..., start + length - 1 for each start, shape (starts, length, ...)."""
-    if not array.size or not len(starts):
-        return np.empty((len(starts), length, *array.shape[1:]), array.dtype)
-    return copy_runs(array, starts, length).reshape(len(starts), length, *array.shape[1:])
+    shape = (len(starts), length, *array.shape[1:])
+    flat = None if out is None else out.reshape(len(starts) * length, *array.shape[1:])
+    return copy_runs(array, starts, length, flat).reshape(shape)
 
 
 def take_rows(

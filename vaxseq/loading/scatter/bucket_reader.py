@@ -130,6 +130,8 @@ class BucketReader:
             scatter(self._source, self.places, epoch, start, buckets, self._folder, chunk, advance, self._sharing)
         buckets.check()
         self._source.forget()
+        if self._file is not None:
+            self._file.trim()
         self.passes += 1
         return EpochBuckets(epoch, start, buckets, passes_on=self._passes_on)
 

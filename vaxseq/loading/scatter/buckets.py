@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,12 +37,7 @@ class _Piece:
     filled: int = 0
 
 
-class _Part(NamedTuple):
-    """Rows of a piece that are spoken for."""
-
-    piece: _Piece
-    start: int
-    rows: int
+_Part = tuple[_Piece, int, int]  # a piece, from which of its rows on, how many are spoken for
 
 
 class Buckets:
@@ -115,26 +110,29 @@ class Buckets:
 
     def _claim(self, counts: Places) -> list[_Part]:
         """Where so many rows of each bucket go, bucket by bucket."""
-        parts = []
+        parts, each, collected = [], self._layout.rows, self._collected
         with self._lock:
-            for number in np.flatnonzero(counts).tolist():
-                done, left = int(self._claimed[number]), int(counts[number])
-                if done + left > self.rows_of(number):
-                    raise ScratchError(f"scratch: bucket {number} got too many rows. Report this, please.")
-                self._claimed[number] += left
+            numbers = np.flatnonzero(counts)
+            claimed = self._claimed[numbers] + counts[numbers]
+            over = numbers[claimed > np.minimum(self.bucket_rows, self.rows - numbers * self.bucket_rows)]
+            if len(over):
+                raise ScratchError(f"scratch: bucket {over[0]} got too many rows. Report this, please.")
+            for number, done, left in zip(
+                numbers.tolist(), self._claimed[numbers].tolist(), counts[numbers].tolist(), strict=True
+            ):
                 while left:
-                    piece = self._collected.get(number)
+                    piece = collected.get(number)
                     if piece is None:
-                        rows = min(self._layout.rows, self.rows_of(number) - done)
-                        memory = self._file.piece()
-                        piece = _Piece(number, done // self._layout.rows, rows, memory, self._layout.fields(memory))
-                        self._collected[number] = piece
-                    rows = min(left, piece.rows - piece.claimed)
-                    parts.append(_Part(piece, piece.claimed, rows))
-                    piece.claimed += rows
+                        memory, rows = self._file.piece(), min(each, self.rows_of(number) - done)
+                        piece = _Piece(number, done // each, rows, memory, self._layout.fields(memory))
+                        collected[number] = piece
+                    start, rows = piece.claimed, min(left, piece.rows - piece.claimed)
+                    parts.append((piece, start, rows))
+                    piece.claimed = start + rows
                     done, left = done + rows, left - rows
                     if piece.claimed == piece.rows:
-                        del self._collected[number]
+                        del collected[number]
+            self._claimed[numbers] = claimed
         return parts
 
     def _filled(self, parts: list[_Part]) -> list[_Piece]:

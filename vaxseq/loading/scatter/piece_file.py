@@ -58,6 +58,11 @@ class PieceFile:
         with self._lock:
             self._memory += pieces
 
+    def trim(self) -> None:
+        """Let go of memory that no piece uses now."""
+        with self._lock:
+            self._memory = []
+
     def write(self, pieces: list[Bytes]) -> Slots:
         """Writes pieces, and forgets them; returns where each lies now."""
         with self._lock:

@@ -11,7 +11,7 @@ _MOST_BYTES = 40 << 20
 _LEAST_BYTES = 64 << 10
 _MOST_BUCKETS = 1 << 16  # a bucket's number is to fit 16 bits, which sort quickly
 _PIECES_SHARE, _PIECE_BYTES = 1 / 20, 256 << 10  # each bucket fills a piece in memory; smaller ones are slow to write
-_CHUNK_SHARE, _MOST_CHUNK_BYTES = 1 / 100, 12 << 20  # several are on their way at once
+_CHUNK_SHARE, _MOST_CHUNK_BYTES = 1 / 64, 16 << 20  # several are on their way at once
 _LARGE_SHARE = 1 / 400  # of a large memory, beyond these limits
 
 

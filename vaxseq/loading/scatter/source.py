@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vaxseq.expressions.values import Mask
 from vaxseq.frame.buffers import BufferPool
+from vaxseq.frame.pages import aligned_array
 from vaxseq.loading.readers.frame import Arrays
 from vaxseq.loading.row_unit import RowUnit
 from vaxseq.plan.rows import RowIndex
@@ -56,8 +57,12 @@ class ItemSource:
         if not len(items):
             return self.reader.empty(0)
         if self._memory is None:
-            self._memory = BufferPool(self.reader.empty, self._chunk_rows, 4)
+            self._memory = BufferPool(self._aligned, self._chunk_rows, 4)
         return self.unit(items).read(self.reader, self._memory.arrays(len(items)))
+
+    def _aligned(self, rows: int) -> Arrays:
+        # memory that the system has back at once: what malloc keeps of it would stay beside that of buckets
+        return [aligned_array((rows, *one.shape[1:]), one.dtype) for one in self.reader.empty(1)]
 
     def forget(self) -> None:
         """Let go of the memory that chunks were read into."""

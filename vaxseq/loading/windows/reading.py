@@ -19,6 +19,7 @@ Ids = npt.NDArray[np.int64]
 Kind = Literal["past", "future", "static", "last", "mode", "mean", "sequence"]
 
 MASK = "mask"
+_WHOLE = ("past", "future", "sequence")  # fields that hold all rows of a window
 _MIN_PER_RUN = 8  # with fewer windows a run than this, windows are gathered one by one
 
 
@@ -32,7 +33,7 @@ class RunReader(Protocol):
 
     def gather(self, row_ids: Ids) -> Arrays: ...
 
-    def runs(self, starts: Ids, length: int) -> Arrays: ...
+    def runs(self, starts: Ids, length: int, *, out: Arrays | None = None) -> Arrays: ...
 
 
 class Part(NamedTuple):
@@ -55,11 +56,11 @@ class Part(NamedTuple):
         assert self.reader is not None
         return self.reader.gather(row_ids)
 
-    def runs(self, starts: Ids) -> Arrays:
-        """The part's rows of windows whose rows begin at ``starts``, (windows, length, ...)."""
+    def runs(self, starts: Ids, out: Arrays) -> None:
+        """The part's rows of windows whose rows begin at ``starts``, into arrays (windows, length, ...)."""
         assert self.reader is not None
-        flat = self.reader.runs(starts, self.length)
-        return [array.reshape(len(starts), self.length, *array.shape[1:]) for array in flat]
+        flat = [array.reshape(len(starts) * self.length, *array.shape[2:]) for array in out]
+        self.reader.runs(starts, self.length, out=flat)
 
 
 def input_kind(name: str, window: Window) -> Kind:
@@ -157,41 +158,47 @@ class WindowReader:
                     array[some] = values
         return places
 
-    def _fill(self, windows: Windows, out: Arrays, rows_of: Callable[[Part, Windows], Arrays]) -> None:
-        length = self._window.length
-        found = [rows_of(part, windows) for part in self._parts]
-        arrays = iter(found[part][place] for part, place in self._order)
+    def _fill(self, windows: Windows, out: Arrays, rows_of: Callable[[Part, Windows, Arrays], None]) -> None:
+        length, order = self._window.length, iter(self._order)
+        places: list[dict[int, npt.NDArray[Any]]] = [{} for _ in self._parts]
         for field, array in zip(self.fields, out, strict=True):
             if field.name == MASK and not field.parts:
                 array[...] = np.arange(length) >= (length - windows.rows)[:, None]
             else:
-                array[...] = next(arrays)
+                part, place = next(order)
+                places[part][place] = array
+        for one, arrays in zip(self._parts, places, strict=True):
+            rows_of(one, windows, [arrays[place] for place in range(len(one.fields))])
 
 
-def _full(part: Part, windows: Windows) -> Arrays:
+def _full(part: Part, windows: Windows, out: Arrays) -> None:
     """The part's arrays of windows that have all their rows."""
-    return [_reduced(array, kind) for array, kind in zip(_rows(part, windows), part.kinds, strict=True)]
+    rows = [
+        array if kind in _WHOLE else np.empty((len(array), part.length, *field.shape), field.dtype)
+        for array, field, kind in zip(out, part.fields, part.kinds, strict=True)
+    ]
+    _read_rows(part, windows, rows)
+    for array, read, kind in zip(out, rows, part.kinds, strict=True):
+        if kind not in _WHOLE:
+            array[...] = _reduced(read, kind)
 
 
-def _padded(part: Part, windows: Windows, length: int) -> Arrays:
+def _padded(part: Part, windows: Windows, out: Arrays, *, length: int) -> None:
     """The part's arrays of windows that lack rows: they lie at the end of ``length``, zeros before them."""
     begins = windows.starts + windows.rows - length + part.start
     there = np.arange(part.length) >= (windows.starts - begins)[:, None]
     rows = part.at((begins[:, None] + np.arange(part.length))[there])
     cuts = np.cumsum(there.sum(axis=1))[:-1]
-    arrays: Arrays = []
-    for array, kind in zip(rows, part.kinds, strict=True):
-        if kind in ("past", "future", "sequence"):
-            laid = np.zeros((*there.shape, *array.shape[1:]), array.dtype)
+    for array, kind, laid in zip(rows, part.kinds, out, strict=True):
+        if kind in _WHOLE:
+            laid[...] = 0
             laid[there] = array
         else:
-            laid = np.concatenate([_reduced(one[None], kind) for one in np.split(array, cuts)])
-        arrays.append(laid)
-    return arrays
+            laid[...] = np.concatenate([_reduced(one[None], kind) for one in np.split(array, cuts)])
 
 
-def _rows(part: Part, windows: Windows) -> Arrays:
-    """The part's rows of each window, (windows, length, ...): neighbours of one run are read together."""
+def _read_rows(part: Part, windows: Windows, out: Arrays) -> None:
+    """The part's rows of each window into arrays (windows, length, ...): neighbours of one run are read together."""
     starts = windows.starts + part.start
     cuts = np.flatnonzero(np.diff(windows.runs) != 0) + 1
     firsts = np.concatenate([[0], cuts])
@@ -200,19 +207,17 @@ def _rows(part: Part, windows: Windows) -> Arrays:
     covered = int((starts[lasts - 1] + part.length - starts[firsts]).sum()) if len(starts) else 0
     scattered = len(starts) < _MIN_PER_RUN * len(firsts) or covered > len(starts) * part.length
     if not ascending or part.length == 1 or scattered:
-        return part.runs(starts)
-    pieces: list[Arrays] = []
+        part.runs(starts, out)
+        return
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
         begin = int(starts[first])
         rows = part.rows(begin, int(starts[last - 1]) + part.length)
-        pieces.append([take_runs(array, starts[first:last] - begin, part.length) for array in rows])
-    return pieces[0] if len(pieces) == 1 else [np.concatenate(arrays) for arrays in zip(*pieces, strict=True)]
+        for array, place in zip(rows, out, strict=True):
+            take_runs(array, starts[first:last] - begin, part.length, out=place[first:last])
 
 
 def _reduced(rows: npt.NDArray[Any], kind: Kind) -> npt.NDArray[Any]:
-    """(windows, length, ...) to what the field holds."""
-    if kind in ("past", "future", "sequence"):
-        return rows
+    """(windows, length, ...) to what a field that doesn't hold it whole makes of it."""
     if kind in ("last", "static"):
         return rows[:, -1]
     if kind == "mean":
