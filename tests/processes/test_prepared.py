@@ -37,6 +37,11 @@ def test_arguments_environment_and_folder_are_as_with_a_new_interpreter(python: 
         ("1 / 0", 1, "ZeroDivisionError: division by zero\n"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM, ""),
         ("import atexit, sys; atexit.register(print, 'late', file=sys.stderr)", 0, "late\n"),
+        (
+            "import sys; from threading import Timer; Timer(0.1, print, ['last'], {'file': sys.stderr}).start()",
+            0,
+            "last\n",
+        ),
     ],
 )
 def test_programs_end_as_they_would(python: PreparedPython, program: str, code: int, said: str) -> None:
