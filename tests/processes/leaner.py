@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from types import SimpleNamespace
@@ -22,8 +23,11 @@ def make_leaner() -> None:
 def share_compilations(folder: str) -> None:
     """The same small models are compiled again and again; files come whole, also for a process that reads meanwhile."""
     import jax
-    from jax._src.lru_cache import LRUCache
     from jax.experimental.compilation_cache import compilation_cache
+
+    if importlib.util.find_spec("jax._src.lru_cache") is None:  # another JAX: it compiles again and again
+        return
+    from jax._src.lru_cache import LRUCache
 
     def put(self: Any, key: str, value: bytes) -> None:
         path = self.path / f"{key}-cache"
