@@ -179,6 +179,7 @@ class BucketReader:
 
     def _settle(self, most: int) -> None:
         while len(self._moving) > most:
+            wait(self._moving[0])  # all parts of it: a file isn't closed under one that is at work
             try:
                 for future in self._moving.pop(0):
                     future.result()
