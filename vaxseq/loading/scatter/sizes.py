@@ -28,7 +28,7 @@ class Sizes:
         """For so many rows of so many bytes each.
 
         >>> Sizes.of(30_000_000, 88, 1 << 30)
-        Sizes(bucket_rows=381300, piece_bytes=262144, chunk_rows=122016)
+        Sizes(bucket_rows=381300, piece_bytes=262144, chunk_rows=190650)
         """
         memory = memory_bytes or 1 << 30
         large = int(memory * _LARGE_SHARE)

@@ -74,6 +74,7 @@ class JaxDevices:
                 held = [
                     jax.device_put(jax.numpy.zeros((rows, *leaf.shape[1:]), _dtype(leaf)), self._whole) for leaf in part
                 ]
+            jax.block_until_ready(held)  # else all parts may be on their way at once
             put = [jax.device_put(np.asarray(leaf), self._whole) for leaf in part]
             held = [_written(into, leaf, start) for into, leaf in zip(held, put, strict=True)]
             start += len(part[0])
