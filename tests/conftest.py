@@ -32,7 +32,10 @@ os.environ["VAXSEQ_CACHE"] = f"{_CACHE.name}/vaxseq"
 os.environ["VAEX_HOME"] = f"{_CACHE.name}/vaex"
 
 # Three backends make millions of objects that stay; to go through them again and again took a quarter of the time.
-gc.set_threshold(20_000, 20, 50)
+gc.set_threshold(100_000, 50, 1000)
+
+# Two workers have a core each; threads of BLAS that wait for the next small product spin meanwhile.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 os.environ.pop("COLUMNS", None)  # what is printed to a pipe isn't cut to a worker's idea of a terminal
 os.environ.setdefault(COMPILED, f"{_CACHE.name}/jax")  # the workers of xdist have the first process's
