@@ -61,13 +61,14 @@ def test_a_missing_value_is_told_once_the_rows_are_scattered(data: str) -> None:
         read(sequence)
 
 
-def test_a_disk_that_fills_up_is_told(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at", ["write_pieces", "reserve"])
+def test_a_disk_that_fills_up_is_told(at: str, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sequence = make(data)
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(scratch_file, "write_pieces", full)
+    monkeypatch.setattr(scratch_file, at, full)
     with pytest.raises(
         ScratchError, match=f"{tmp_path} can't take the 0.00 GB of an epoch .No space left.*scratch=None"
     ):

@@ -192,6 +192,7 @@ class BucketReader:
         if self._file is None:
             needs = self._layout.file_bytes(self._part_rows, size)
             self._file = PieceFile(self._folder, self._layout.nbytes, needs)
+            self._file.reserve()
         return Buckets(self._file, self._layout, rows, size, self._memory)
 
     def _drop(self) -> None:

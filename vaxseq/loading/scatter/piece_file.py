@@ -16,7 +16,6 @@ from vaxseq.loading.scatter.scratch_file import Bytes, ScratchFile
 Slots = npt.NDArray[np.int64]
 
 _SLAB_BYTES = 8 << 20
-_RESERVED_BYTES = 256 << 20
 
 
 class PieceFile:
@@ -24,7 +23,7 @@ class PieceFile:
 
     A slot that was given back is used again: a disk takes new bytes in an old place quicker than in a new one.
 
-    ``needs``: bytes of an epoch, for who reads of a full disk.
+    An epoch ``needs`` so many bytes.
 
     Raises:
         ScratchError: the folder can't be written; later: it is full, or fails.
@@ -39,11 +38,17 @@ class PieceFile:
                 f"scratch: {folder} can't be written ({error.strerror}). Name another folder: scratch= or "
                 "VAXSEQ_SCRATCH."
             ) from error
-        self._slots = self._reserved = 0
-        self._most = needs // piece_bytes  # slots that are worth reserving
+        self._slots = 0
         self._free: list[int] = []
         self._memory: list[Bytes] = []
         self._lock = threading.RLock()  # whoever has it may be the one that lets go of others' buckets
+
+    def reserve(self) -> None:
+        """Take an epoch's space at once: writes don't wait for it then, and a full disk is told before them."""
+        try:
+            self._file.reserve(self._needs)
+        except OSError as error:
+            raise self._full(error) from error
 
     def piece(self) -> Bytes:
         """Memory for a piece, which nobody else has."""
@@ -70,16 +75,10 @@ class PieceFile:
             taken = [self._free.pop() for _ in range(len(pieces) - new)]
             slots = np.array([*taken, *range(self._slots, self._slots + new)], np.int64)
             self._slots += new
-            if self._reserved < self._slots <= self._most:
-                self._reserve()
         try:
             self._file.write(pieces, slots * self.piece_bytes)
         except OSError as error:
-            raise ScratchError(
-                f"scratch: {self._folder} can't take the {self._needs / 1e9:.2f} GB of an epoch ({error.strerror}). "
-                "Make room, name another folder (scratch= or VAXSEQ_SCRATCH), "
-                'shuffle="block", or read directly: scratch=None.'
-            ) from error
+            raise self._full(error) from error
         self.forget(pieces)
         return slots
 
@@ -93,13 +92,6 @@ class PieceFile:
         if self._file.read(slots * self.piece_bytes, out) < len(out):
             raise ScratchError(f"scratch: {self._folder} lost rows that were written. Is its disk failing?")
 
-    def _reserve(self) -> None:
-        self._reserved = min(self._slots + max(1, _RESERVED_BYTES // self.piece_bytes), self._most)
-        try:
-            self._file.reserve(self._reserved * self.piece_bytes)
-        except OSError:  # writes tell whether there's no room for what is written
-            self._most = 0
-
     def give_back(self, slots: Slots) -> None:
         """What lies there is needed no more."""
         with self._lock:
@@ -112,3 +104,9 @@ class PieceFile:
     def close(self) -> None:
         """Give the file's space back."""
         self._file.close()
+
+    def _full(self, error: OSError) -> ScratchError:
+        return ScratchError(
+            f"scratch: {self._folder} can't take the {self._needs / 1e9:.2f} GB of an epoch ({error.strerror}). Make "
+            'room, name another folder (scratch= or VAXSEQ_SCRATCH), shuffle="block", or read directly: scratch=None.'
+        )

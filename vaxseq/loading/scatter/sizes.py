@@ -11,7 +11,7 @@ _MOST_BYTES = 40 << 20
 _LEAST_BYTES = 64 << 10
 _MOST_BUCKETS = 1 << 16  # a bucket's number is to fit 16 bits, which sort quickly
 _PIECES_SHARE, _PIECE_BYTES = 1 / 20, 256 << 10  # each bucket fills a piece in memory; smaller ones are slow to write
-_CHUNK_SHARE, _MOST_CHUNK_BYTES = 1 / 64, 16 << 20  # several are on their way at once
+_CHUNK_SHARE, _MOST_CHUNK_BYTES = 1 / 80, 16 << 20  # several are on their way at once
 _LARGE_SHARE = 1 / 400  # of a large memory, beyond these limits
 
 
@@ -28,7 +28,7 @@ class Sizes:
         """For so many rows of so many bytes each.
 
         >>> Sizes.of(30_000_000, 88, 1 << 30)
-        Sizes(bucket_rows=381300, piece_bytes=262144, chunk_rows=190650)
+        Sizes(bucket_rows=381300, piece_bytes=262144, chunk_rows=152520)
         """
         memory = memory_bytes or 1 << 30
         large = int(memory * _LARGE_SHARE)
