@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from vaxseq.dataset.processes import _no_interrupt
 
 CONVERT = ["-m", "vaxseq", "convert", "a.csv", "o.arrow", "--workers", "2", "--quiet"]
 # A pool of the user's is watched from its first unit on; the job says when both processes have had one.
@@ -116,3 +119,25 @@ def test_ctrl_c_is_one_line_with_workers(data: Path) -> None:
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.splitlines() == ["stopped; run the same command again and o.arrow goes on where it was"]
+
+
+def test_ctrl_c_that_another_thread_gets_is_held_back_too() -> None:
+    stop, done = threading.Event(), []
+    other = threading.Thread(target=stop.wait)
+    other.start()
+
+    def start_a_process() -> None:
+        with _no_interrupt():
+            assert other.ident is not None
+            signal.pthread_kill(other.ident, signal.SIGINT)
+            time.sleep(0.2)
+            done.append("whole")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_a_process()
+    finally:
+        stop.set()
+        other.join()
+    assert done == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -64,12 +64,25 @@ class WorkerPool(ProcessPoolExecutor):
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Holds Ctrl-C back; what is started meanwhile inherits that, and this process gets it a moment later."""
+    """Holds Ctrl-C back; what is started meanwhile inherits that, and this process gets it a moment later.
+
+    The system gives it to any thread that doesn't block it, and Python then interrupts the main one wherever that is,
+    so it is held back there as well: a pool that has half started a process would wait for it for ever.
+    """
+    held: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    here = usual is not None and threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if here:
+        signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
     try:
         yield
     finally:
+        if here:
+            signal.signal(signal.SIGINT, usual)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def end_with_parent() -> None:
