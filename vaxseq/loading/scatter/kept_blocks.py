@@ -158,18 +158,21 @@ class KeptBlocks:
             ):
                 memory = self._aligned()
                 np.concatenate(fields, out=memory[:size])
-                self._moved(lambda file: _write(file, memory[: in_pages(size)].data, at))
+                self._opened().write([memory[: in_pages(size)]], np.array([at]))
         except OSError as error:
             self._give_up(error)
         else:
             self._there[number] = True
 
     def _moved(self, move: Callable[[int], int]) -> int:
+        return self._opened().moved(move)
+
+    def _opened(self) -> ScratchFile:
         with self._lock:
             if self._file is None:
                 self._file = ScratchFile(self._folder)
                 self._file.reserve(len(self._there) * self._size)
-        return self._file.moved(move)
+            return self._file
 
     def _give_up(self, error: OSError) -> None:
         with self._lock:
@@ -197,10 +200,3 @@ def _fields(rows: Arrays) -> list[npt.NDArray[np.uint8]]:
 def _in_pages(fields: list[npt.NDArray[np.uint8]]) -> bool:
     """Whether all of them are whole pages, which go to a file and come from there without a copy."""
     return all(len(field) % PAGE == 0 and to_page(field) == 0 for field in fields)
-
-
-def _write(file: int, data: memoryview, at: int) -> int:
-    done = 0
-    while done < len(data):  # a write may take less than it is given
-        done += os.pwrite(file, data[done:], at + done)
-    return done

@@ -16,14 +16,12 @@ from vaxseq.loading.row_unit import RowUnit
 from vaxseq.loading.scatter.buckets import Buckets
 from vaxseq.loading.scatter.draws import Draws
 from vaxseq.loading.scatter.sharing import Sharing
-from vaxseq.loading.scatter.source import ItemSource
+from vaxseq.loading.scatter.source import THREADS, ItemSource
 from vaxseq.plan.inverse_order import InverseOrder
 
 Ids = npt.NDArray[np.int64]
 Put = Callable[[Arrays], int]
 Step = Callable[[], tuple[Ids, Put]]  # the items of a chunk that are wanted, and what puts their rows away
-
-_THREADS = 4  # one waits for the disk while two work
 
 
 def scatter(
@@ -54,12 +52,12 @@ def _here(source: ItemSource, steps: Iterator[Step]) -> Iterator[int]:
         wanted, put = step()
         return put(source.read(wanted))
 
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="vaxseq-scatter") as pool:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="vaxseq-scatter") as pool:
         waiting: list[Future[int]] = []
         try:
             for step in steps:
                 waiting.append(pool.submit(do, step))
-                if len(waiting) > _THREADS:
+                if len(waiting) > THREADS:
                     yield waiting.pop(0).result()
             for one in waiting:
                 yield one.result()

@@ -17,6 +17,7 @@ from vaxseq.plan.rows import RowIndex
 
 Ids = npt.NDArray[np.int64]
 
+THREADS = 4  # read and put away chunks at once: some wait for the disk while others work
 _SPARSE = 4  # a range that holds fewer than one wanted row in 4 is gathered, not read through
 
 
@@ -37,7 +38,7 @@ class ItemSource:
 
     def __init__(self, reader: ItemReader, index: RowIndex, chunk_rows: int) -> None:
         self.reader, self.index, self._chunk_rows = reader, index, chunk_rows
-        self._memory: BufferPool | None = None
+        self.forget()
         self._by_row: npt.NDArray[np.integer] | None = None
 
     def chunks(self, rows: int) -> Iterator[tuple[int, int]]:
@@ -56,8 +57,6 @@ class ItemSource:
         """The rows of ascending items (of a chunk's, where row ids don't ascend), in their order."""
         if not len(items):
             return self.reader.empty(0)
-        if self._memory is None:
-            self._memory = BufferPool(self._aligned, self._chunk_rows, 4)
         return self.unit(items).read(self.reader, self._memory.arrays(len(items)))
 
     def _aligned(self, rows: int) -> Arrays:
@@ -66,7 +65,7 @@ class ItemSource:
 
     def forget(self) -> None:
         """Let go of the memory that chunks were read into."""
-        self._memory = None
+        self._memory = BufferPool(self._aligned, self._chunk_rows, THREADS)
 
     def unit(self, items: Ids) -> RowUnit:
         """What to read for them: a range of row ids if it holds few others, else the ids. At least one item."""
