@@ -22,6 +22,7 @@ from vaxseq.loading.scatter.buckets import Buckets
 from vaxseq.loading.scatter.epoch import EpochBuckets
 from vaxseq.loading.scatter.piece_file import PieceFile
 from vaxseq.loading.scatter.piece_layout import PieceLayout
+from vaxseq.loading.scatter.piece_memory import PieceMemory
 
 WIDTHS = st.lists(st.sampled_from([0, 1, 2, 3, 4, 8, 13, 80, 512, 513, 640, 2048, 5000]), min_size=1, max_size=4)
 
@@ -29,7 +30,8 @@ WIDTHS = st.lists(st.sampled_from([0, 1, 2, 3, 4, 8, 13, 80, 512, 513, 640, 2048
 def made(folder: Path, rows: int, bucket_rows: int, widths: list[int], piece_bytes: int = PAGE) -> Buckets:
     layout = PieceLayout.of(widths, piece_bytes, bucket_rows)
     file = PieceFile(folder, layout.nbytes, layout.file_bytes(rows, bucket_rows))
-    return Buckets(file, layout, rows, bucket_rows, BucketMemory(layout, bucket_rows))
+    filling = PieceMemory.of(layout, -(-rows // bucket_rows), rows)
+    return Buckets(file, filling, BucketMemory(layout, bucket_rows), rows, bucket_rows)
 
 
 def size(buckets: Buckets) -> int:
@@ -56,7 +58,9 @@ def test_pieces_are_pages_that_hold_their_fields(widths: list[int], piece_bytes:
         if width and layout.countable[field]:
             laid = np.empty((3 * layout.rows, width), np.uint8)
             layout.lay(pieces, field, laid)
-            counted = layout.items(pieces, field)[layout.numbers(np.arange(len(laid)), field)]
+            counted = layout.items(pieces, field)[
+                layout.numbers(np.arange(len(laid)), np.arange(len(laid)) // layout.rows, field)
+            ]
             assert counted.tobytes() == laid.tobytes()
 
 
@@ -108,16 +112,30 @@ def test_buckets_that_lack_rows_or_get_too_many_are_refused(tmp_path: Path) -> N
     assert got.tolist() == [8, 9]
 
 
+def test_pieces_that_were_given_back_are_taken_again_and_no_more_than_there_are(tmp_path: Path) -> None:
+    memory = made(tmp_path, 100, 50, [8])._filling
+    first = memory.take(memory.count)
+    assert sorted(first) == list(range(memory.count))
+    with pytest.raises(ScratchError, match="pieces at once"):
+        memory.take(1)
+    memory.trim()
+    memory.give_back(first[:2])
+    assert memory.take(2).tolist() == first[:2].tolist(), "memory that was touched before is to be used first"
+    memory.give_back(first)
+    memory.trim()
+    assert memory.take(1).tolist() == [0]
+
+
 @pytest.mark.parametrize("how", ["freed", "forgotten"])
 def test_space_that_is_given_back_is_used_again(how: str, tmp_path: Path) -> None:
     buckets, places = made(tmp_path, 5000, 1000, [80]), np.random.default_rng(0).permutation(5000)
     buckets.scatter([np.zeros((5000, 80), np.uint8)], places)
-    used, file, layout, memory = size(buckets), buckets._file, buckets._layout, buckets._memory
+    used, file, filling, memory = size(buckets), buckets._file, buckets._filling, buckets._memory
     for fill in range(1, 4):
         if how == "freed":
             for number in range(buckets.count):
                 buckets.free(number)
-        buckets = Buckets(file, layout, 5000, 1000, memory)
+        buckets = Buckets(file, filling, memory, 5000, 1000)
         gc.collect()
         buckets.scatter([np.full((5000, 80), fill, np.uint8)], places)
         assert size(buckets) == used
@@ -140,7 +158,7 @@ def test_a_bucket_that_is_being_read_keeps_its_space(tmp_path: Path, monkeypatch
         future = pool.submit(held.load, 1)
         reading.wait(30)
         held.served(1, 50)
-        other = Buckets(buckets._file, buckets._layout, 50, 50, buckets._memory)
+        other = Buckets(buckets._file, buckets._filling, buckets._memory, 50, 50)
         other.scatter([np.zeros(50)], np.arange(50))  # would take its space, were it free
         go_on.set()
         bucket = future.result()

@@ -48,7 +48,7 @@ class BucketMemory:
 
     def __init__(self, layout: PieceLayout, bucket_rows: int) -> None:
         self._layout = layout
-        fields = [(number, width) for number, width in enumerate(layout.widths[:-1]) if width]
+        fields = [(number, layout.widths[number]) for number in layout.data]
         self._wide = {number for number, width in fields if width >= _WIDE_BYTES}
         self._laid = [number for number, _ in fields if not layout.countable[number]]
         held = 3 if self._wide else 1  # where rows stay as they came: one is served, the next is there, and one comes
@@ -69,18 +69,17 @@ class BucketMemory:
         layout.lay(pieces, len(layout.widths) - 1, places)
         order = np.empty(rows, np.int64)
         order[places.reshape(-1).view(np.uint32)] = np.arange(rows)
+        numbers = order // np.uint32(layout.rows)
         laid = self._cut(self._end_to_end, rows, self._laid)
-        narrow = [number for number, width in enumerate(layout.widths[:-1]) if width and number not in self._wide]
+        narrow = [number for number in layout.data if number not in self._wide]
         sorted_ = self._cut(self._sorted, rows, narrow)
         fields, picked = [], Picked()
-        for number, width in enumerate(layout.widths[:-1]):
-            if not width:
-                continue
+        for number in layout.data:
             if number in laid:
                 layout.lay(pieces, number, as_bytes(laid[number]))
                 came, wanted = laid[number], order
             else:
-                came, wanted = layout.items(pieces, number), layout.numbers(order, number)
+                came, wanted = layout.items(pieces, number), layout.numbers(order, numbers, number)
             if number in sorted_:
                 fields.append(came.take(wanted, out=sorted_[number], mode="clip"))
                 picked.append(None)

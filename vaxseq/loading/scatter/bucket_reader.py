@@ -16,6 +16,7 @@ from vaxseq.loading.scatter.buckets import Buckets
 from vaxseq.loading.scatter.epoch import EpochBuckets, move
 from vaxseq.loading.scatter.piece_file import PieceFile
 from vaxseq.loading.scatter.piece_layout import PieceLayout
+from vaxseq.loading.scatter.piece_memory import PieceMemory
 from vaxseq.loading.scatter.scatter_pass import scatter
 from vaxseq.loading.scatter.sharing import Sharing
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
@@ -54,6 +55,9 @@ class BucketReader:
         fields = [array.nbytes for array in reader.empty(1)]
         self._layout = PieceLayout.of(fields, self._sizes.piece_bytes, self._sizes.bucket_rows)
         self._memory = BucketMemory(self._layout, self._sizes.bucket_rows)
+        buckets = -(-self._part_rows // self._sizes.bucket_rows)
+        most_rows = max(self._sizes.chunk_rows, -(-self._sizes.bucket_rows // _PARTS))
+        self._filling = PieceMemory.of(self._layout, buckets, most_rows)
         self._lock = threading.RLock()
         self._epochs: list[EpochBuckets] = []
         self._next: Buckets | None = None
@@ -130,8 +134,7 @@ class BucketReader:
             scatter(self._source, self.places, epoch, start, buckets, self._folder, chunk, advance, self._sharing)
         buckets.check()
         self._source.forget()
-        if self._file is not None:
-            self._file.trim()
+        self._filling.trim()
         self.passes += 1
         return EpochBuckets(epoch, start, buckets, passes_on=self._passes_on)
 
@@ -193,7 +196,7 @@ class BucketReader:
             needs = self._layout.file_bytes(self._part_rows, size)
             self._file = PieceFile(self._folder, self._layout.nbytes, needs)
             self._file.reserve()
-        return Buckets(self._file, self._layout, rows, size, self._memory)
+        return Buckets(self._file, self._filling, self._memory, rows, size)
 
     def _drop(self) -> None:
         """Give all space back, once nobody is at work on it any more."""

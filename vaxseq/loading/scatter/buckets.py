@@ -16,50 +16,51 @@ import numpy.typing as npt
 
 from vaxseq.errors import ScratchError
 from vaxseq.loading.scatter.bucket import Bucket, BucketMemory, Picked, items_of
+from vaxseq.loading.scatter.desk import Desk
 from vaxseq.loading.scatter.piece_file import PieceFile
-from vaxseq.loading.scatter.piece_layout import Bytes, Items, PieceLayout
+from vaxseq.loading.scatter.piece_layout import Numbers
+from vaxseq.loading.scatter.piece_memory import PieceMemory
 
 Places = npt.NDArray[np.int64]
 
-_WORDS = 1 << 32
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Parts of pieces that are spoken for: which piece of which bucket, which of its rows."""
 
-@dataclass(slots=True)
-class _Piece:
-    """``rows`` rows of a bucket, of which it is piece ``number``; so many are spoken for, so many are there."""
-
-    bucket: int
-    number: int
-    rows: int
-    memory: Bytes
-    fields: list[Items]
-    claimed: int = 0
-    filled: int = 0
-
-
-_Part = tuple[_Piece, int, int]  # a piece, from which of its rows on, how many are spoken for
+    buckets: Numbers
+    numbers: Numbers  # of the piece, in its bucket
+    pieces: Numbers  # where it is in memory
+    starts: Numbers
+    rows: Numbers
 
 
 class Buckets:
     """``rows`` rows, in pieces of a file that others may lie in as well. Thread-safe.
 
+    Pieces are filled in ``filling``, and loaded to ``memory``.
+
     Raises:
         ScratchError: the disk is full, or fails.
     """
 
-    def __init__(self, file: PieceFile, layout: PieceLayout, rows: int, bucket_rows: int, memory: BucketMemory) -> None:
-        self._file, self._layout, self._memory = file, layout, memory
+    def __init__(
+        self, file: PieceFile, filling: PieceMemory, memory: BucketMemory, rows: int, bucket_rows: int
+    ) -> None:
+        self._file, self._filling, self._memory = file, filling, memory
         self.rows, self.bucket_rows = rows, bucket_rows
         self.count = -(-rows // bucket_rows)
         self._claimed = np.zeros(self.count, np.int64)
-        self._slots = np.full((self.count, self._pieces_of(min(rows, bucket_rows))), -1)
-        self._collected: dict[int, _Piece] = {}
+        shape = self.count, self._pieces_of(min(rows, bucket_rows))
+        self._slots = np.full(shape, -1)  # of each bucket's pieces on the disk
+        self._pieces = np.full(shape, -1)  # of those that are being filled
+        self._missing = np.zeros(filling.count, np.int64)  # rows of them
         self._lock = threading.Lock()
 
     def __del__(self) -> None:
         """What was never asked for takes no space any more."""
         self._file.give_back(self._slots[self._slots >= 0])
-        self._file.forget([piece.memory for piece in self._collected.values()])
+        self._filling.give_back(self._pieces[self._pieces >= 0])
 
     def rows_of(self, number: int) -> int:
         """Rows of a bucket."""
@@ -69,23 +70,34 @@ class Buckets:
         """Put rows where their places say; row i of ``places`` is row i of the arrays, or the i-th that is picked."""
         if not len(places):
             return
-        if self.rows <= _WORDS:
-            places = places.astype(np.uint32)  # divides in a tenth of the time
-        size = places.dtype.type(self.bucket_rows)
-        bucket = places // size
-        within = (places - bucket * size).astype(np.uint32, copy=False)
-        order = np.argsort(bucket.astype(np.uint16), kind="stable")
-        numbers = items_of(np.take(within, order))
+        layout = self._filling.layout
         fields = [items_of(array) for array in arrays if array.size]
-        wanted = [order if one is None else np.take(one, order) for one in picked or [None] * len(fields)]
-        parts, low = self._claim(np.bincount(bucket, minlength=self.count)), 0
-        for piece, start, rows in parts:
-            stop, high = start + rows, low + rows
-            for field, ids, out in zip(fields, wanted, piece.fields, strict=False):
-                field.take(ids[low:high], out=out[start:stop], mode="clip")
-            piece.fields[-1][start:stop] = numbers[low:high]
-            low = high
-        self._write(self._filled(parts))
+        with self._filling.desks.one(len(places)) as desk:
+            parts = self._placed(places, desk)
+            for field, items, which in zip(layout.data, fields, picked or [None] * len(fields), strict=False):
+                self._filling.put(field, desk, items, which)
+            self._filling.put(len(layout.widths) - 1, desk, items_of(desk.within))
+        self._write(parts, self._filled(parts))
+
+    def _placed(self, places: Places, desk: Desk) -> _Parts:
+        """Parts that rows go to; in the desk: each row's place in its bucket, in a piece in memory, and the piece."""
+        np.floor_divide(places, self.bucket_rows, out=desk.rows)
+        np.copyto(desk.buckets, desk.rows, casting="unsafe")
+        np.multiply(desk.rows, self.bucket_rows, out=desk.rows)
+        np.subtract(places, desk.rows, out=desk.within, casting="unsafe")
+        order = np.argsort(desk.buckets, kind="stable")
+        desk.buckets.take(order, out=desk.sorted, mode="clip")
+        cuts = np.searchsorted(desk.sorted, np.arange(self.count, dtype=np.uint16))
+        parts = self._claim(np.diff(cuts, append=len(places)))
+        each = self._filling.layout.rows
+        steps, begins = desk.items, parts.pieces * each + parts.starts
+        steps.fill(1)
+        first = np.cumsum(parts.rows) - parts.rows
+        steps[first] = begins - np.concatenate([[0], (begins + parts.rows - 1)[:-1]])
+        np.cumsum(steps, out=steps)
+        desk.rows[order] = steps
+        np.floor_divide(desk.rows, each, out=desk.pieces)
+        return parts
 
     def check(self) -> None:
         """Refuses buckets that lack rows: what is served next would be wrong."""
@@ -106,46 +118,41 @@ class Buckets:
         self._slots[number] = -1
 
     def _pieces_of(self, rows: int) -> int:
-        return -(-rows // self._layout.rows)
+        return -(-rows // self._filling.layout.rows)
 
-    def _claim(self, counts: Places) -> list[_Part]:
+    def _claim(self, counts: Places) -> _Parts:
         """Where so many rows of each bucket go, bucket by bucket."""
-        parts, each, collected = [], self._layout.rows, self._collected
+        each = self._filling.layout.rows
+        buckets = np.flatnonzero(counts)
+        sizes = np.minimum(self.bucket_rows, self.rows - buckets * self.bucket_rows)
         with self._lock:
-            numbers = np.flatnonzero(counts)
-            claimed = self._claimed[numbers] + counts[numbers]
-            over = numbers[claimed > np.minimum(self.bucket_rows, self.rows - numbers * self.bucket_rows)]
-            if len(over):
+            begins = self._claimed[buckets]
+            ends = begins + counts[buckets]
+            if len(over := buckets[ends > sizes]):
                 raise ScratchError(f"scratch: bucket {over[0]} got too many rows. Report this, please.")
-            for number, done, left in zip(
-                numbers.tolist(), self._claimed[numbers].tolist(), counts[numbers].tolist(), strict=True
-            ):
-                while left:
-                    piece = collected.get(number)
-                    if piece is None:
-                        memory, rows = self._file.piece(), min(each, self.rows_of(number) - done)
-                        piece = _Piece(number, done // each, rows, memory, self._layout.fields(memory))
-                        collected[number] = piece
-                    start, rows = piece.claimed, min(left, piece.rows - piece.claimed)
-                    parts.append((piece, start, rows))
-                    piece.claimed = start + rows
-                    done, left = done + rows, left - rows
-                    if piece.claimed == piece.rows:
-                        del collected[number]
-            self._claimed[numbers] = claimed
-        return parts
+            first = begins // each
+            count = -(-ends // each) - first
+            numbers = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())
+            buckets, begins, ends, sizes = (np.repeat(one, count) for one in (buckets, begins, ends, sizes))
+            at = numbers * each
+            pieces = self._pieces[buckets, numbers]
+            new = np.flatnonzero(pieces < 0)
+            pieces[new] = self._filling.take(len(new))
+            self._pieces[buckets[new], numbers[new]] = pieces[new]
+            self._missing[pieces[new]] = np.minimum(each, (sizes - at)[new])
+            starts = np.maximum(begins - at, 0)
+            self._claimed[buckets] = ends
+        return _Parts(buckets, numbers, pieces, starts, np.minimum(ends - at, each) - starts)
 
-    def _filled(self, parts: list[_Part]) -> list[_Piece]:
-        """The pieces that have all their rows now that these are there."""
-        filled = []
+    def _filled(self, parts: _Parts) -> Numbers:
+        """Which of these parts completed their pieces, now that their rows are there."""
         with self._lock:
-            for piece, _, rows in parts:
-                piece.filled += rows
-                if piece.filled == piece.rows:
-                    filled.append(piece)
-        return filled
+            self._missing[parts.pieces] -= parts.rows
+            return np.flatnonzero(self._missing[parts.pieces] == 0)
 
-    def _write(self, pieces: list[_Piece]) -> None:
-        if pieces:
-            slots = self._file.write([piece.memory for piece in pieces])
-            self._slots[[piece.bucket for piece in pieces], [piece.number for piece in pieces]] = slots
+    def _write(self, parts: _Parts, filled: Numbers) -> None:
+        if len(filled):
+            pieces, which = parts.pieces[filled], (parts.buckets[filled], parts.numbers[filled])
+            self._slots[which] = self._file.write([self._filling.piece(number) for number in pieces.tolist()])
+            self._pieces[which] = -1
+            self._filling.give_back(pieces)

@@ -12,6 +12,7 @@ from vaxseq.loading.scatter.bucket import BucketMemory
 from vaxseq.loading.scatter.buckets import Buckets
 from vaxseq.loading.scatter.piece_file import PieceFile
 from vaxseq.loading.scatter.piece_layout import PLACE_BYTES, PieceLayout
+from vaxseq.loading.scatter.piece_memory import PieceMemory
 from vaxseq.loading.scatter.source import ItemReader, ItemSource
 from vaxseq.loading.scatter.strategy import ReadStrategy
 from vaxseq.plan.inverse_order import InverseOrder
@@ -78,7 +79,8 @@ def _scattered(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: ReadSt
     eighth = -(-rows // 8)
     layout = PieceLayout.of([array.nbytes // rows for array in arrays], _PIECE_BYTES, eighth)
     file = PieceFile(way.folder, layout.nbytes, way.scratch_bytes)
-    buckets = Buckets(file, layout, rows, eighth, BucketMemory(layout, eighth))
+    filling = PieceMemory.of(layout, 8, rows)
+    buckets = Buckets(file, filling, BucketMemory(layout, eighth), rows, eighth)
     buckets.scatter(arrays, np.random.default_rng(0).permutation(rows))
     file.sync()
     write_s = time.perf_counter() - begun - read_s

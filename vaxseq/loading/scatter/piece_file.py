@@ -1,21 +1,17 @@
-"""Pieces of equal size on the disk, and the memory that they are filled in."""
+"""Pieces of equal size on the disk."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vaxseq.errors import ScratchError
-from vaxseq.frame.pages import aligned_bytes
 from vaxseq.loading.scatter.scratch_file import Bytes, ScratchFile
 
 Slots = npt.NDArray[np.int64]
-
-_SLAB_BYTES = 8 << 20
 
 
 class PieceFile:
@@ -40,7 +36,6 @@ class PieceFile:
             ) from error
         self._slots = 0
         self._free: list[int] = []
-        self._memory: list[Bytes] = []
         self._lock = threading.RLock()  # whoever has it may be the one that lets go of others' buckets
 
     def reserve(self) -> None:
@@ -50,26 +45,8 @@ class PieceFile:
         except OSError as error:
             raise self._full(error) from error
 
-    def piece(self) -> Bytes:
-        """Memory for a piece, which nobody else has."""
-        with self._lock:
-            if not self._memory:
-                slab = aligned_bytes(max(1, _SLAB_BYTES // self.piece_bytes) * self.piece_bytes)
-                self._memory = list(slab.reshape(-1, self.piece_bytes))
-            return self._memory.pop()
-
-    def forget(self, pieces: Iterable[Bytes]) -> None:
-        """The memory of these is used no more."""
-        with self._lock:
-            self._memory += pieces
-
-    def trim(self) -> None:
-        """Let go of memory that no piece uses now."""
-        with self._lock:
-            self._memory = []
-
     def write(self, pieces: list[Bytes]) -> Slots:
-        """Writes pieces, and forgets them; returns where each lies now."""
+        """Writes pieces; returns where each lies now."""
         with self._lock:
             new = max(0, len(pieces) - len(self._free))
             taken = [self._free.pop() for _ in range(len(pieces) - new)]
@@ -79,7 +56,6 @@ class PieceFile:
             self._file.write(pieces, slots * self.piece_bytes)
         except OSError as error:
             raise self._full(error) from error
-        self.forget(pieces)
         return slots
 
     def read(self, slots: Slots, out: Bytes) -> None:

@@ -52,6 +52,11 @@ class PieceLayout:
         return best
 
     @property
+    def data(self) -> list[int]:
+        """The fields that have bytes, without the places."""
+        return [field for field, width in enumerate(self.widths[:-1]) if width]
+
+    @property
     def used(self) -> int:
         """Bytes of rows."""
         return self.rows * sum(self.widths)
@@ -61,25 +66,23 @@ class PieceLayout:
         whole, rest = divmod(rows, bucket_rows)
         return (whole * -(-bucket_rows // self.rows) - (-rest // self.rows)) * self.nbytes
 
-    def fields(self, piece: Bytes) -> list[Items]:
-        """Each field that has bytes in a piece's memory, a row an item, and last the places."""
-        return [
-            piece[begin : begin + self.rows * width].view(np.dtype((np.void, width)))
-            for begin, width in zip(self.begins, self.widths, strict=True)
-            if width
-        ]
-
     def items(self, pieces: Bytes, field: int) -> Items:
         """All items of the width of a countable field in some pieces."""
         return pieces.view(np.dtype((np.void, self.widths[field])))
 
-    def numbers(self, rows: Numbers, field: int) -> Numbers:
-        """Which of these items are those of some rows, counted through all pieces."""
+    def numbers(self, rows: Numbers, pieces: Numbers, field: int, out: Numbers | None = None) -> Numbers:
+        """Which of these items are those of some rows, counted through all pieces; ``pieces`` are those they lie in."""
         width = self.widths[field]
-        found = rows // np.uint32(self.rows) * np.int64(self.nbytes // width - self.rows)
+        found = np.multiply(pieces, np.int64(self.nbytes // width - self.rows), out=out)
         found += rows
         found += self.begins[field] // width
         return found
+
+    def rows_of_pieces(self, pieces: Bytes, field: int) -> Items:
+        """A field's items, shape (pieces, rows of a piece): any field's, but slower to come to than ``items``."""
+        width, begin = self.widths[field], self.begins[field]
+        each = pieces.reshape(-1, self.nbytes)[:, begin : begin + self.rows * width]
+        return each.view(np.dtype((np.void, width)))
 
     def lay(self, pieces: Bytes, field: int, out: Bytes) -> None:
         """The rows of a field end to end, shape (rows, width): those of all pieces but what the last one lacks."""
