@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vaxseq.frame.pages import PAGE
 
-_BUCKET_SHARE = 1 / 32  # of the memory: two buckets are held, one more comes, and what moves them
+_BUCKET_SHARE = 1 / 36  # of the memory: two buckets are held, one more comes, and what moves them
 _MOST_BYTES = 40 << 20
 _LEAST_BYTES = 64 << 10
 _MOST_BUCKETS = 1 << 16  # a bucket's number is to fit 16 bits, which sort quickly
@@ -28,7 +28,7 @@ class Sizes:
         """For so many rows of so many bytes each.
 
         >>> Sizes.of(30_000_000, 88, 1 << 30)
-        Sizes(bucket_rows=381300, piece_bytes=262144, chunk_rows=152520)
+        Sizes(bucket_rows=338933, piece_bytes=262144, chunk_rows=152520)
         """
         memory = memory_bytes or 1 << 30
         large = int(memory * _LARGE_SHARE)
