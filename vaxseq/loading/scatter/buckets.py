@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from vaxseq.errors import ScratchError
 from vaxseq.loading.scatter.bucket import Bucket, BucketMemory, Picked, items_of
-from vaxseq.loading.scatter.desk import Desk
 from vaxseq.loading.scatter.piece_file import PieceFile
 from vaxseq.loading.scatter.piece_layout import Numbers
 from vaxseq.loading.scatter.piece_memory import PieceMemory
+from vaxseq.loading.scatter.workspace import Workspace
 
 Places = npt.NDArray[np.int64]
 
@@ -72,31 +72,31 @@ class Buckets:
             return
         layout = self._filling.layout
         fields = [items_of(array) for array in arrays if array.size]
-        with self._filling.desks.one(len(places)) as desk:
-            parts = self._placed(places, desk)
+        with self._filling.workspaces.borrow(len(places)) as work:
+            parts = self._placed(places, work)
             for field, items, which in zip(layout.data, fields, picked or [None] * len(fields), strict=False):
-                self._filling.put(field, desk, items, which)
-            self._filling.put(len(layout.widths) - 1, desk, items_of(desk.within))
+                self._filling.put(field, work, items, which)
+            self._filling.put(len(layout.widths) - 1, work, items_of(work.within))
         self._write(parts, self._filled(parts))
 
-    def _placed(self, places: Places, desk: Desk) -> _Parts:
-        """Parts that rows go to; in the desk: each row's place in its bucket, in a piece in memory, and the piece."""
-        np.floor_divide(places, self.bucket_rows, out=desk.rows)
-        np.copyto(desk.buckets, desk.rows, casting="unsafe")
-        np.multiply(desk.rows, self.bucket_rows, out=desk.rows)
-        np.subtract(places, desk.rows, out=desk.within, casting="unsafe")
-        order = np.argsort(desk.buckets, kind="stable")
-        desk.buckets.take(order, out=desk.sorted, mode="clip")
-        cuts = np.searchsorted(desk.sorted, np.arange(self.count, dtype=np.uint16))
+    def _placed(self, places: Places, work: Workspace) -> _Parts:
+        """Parts that rows go to; in ``work``: each row's place in its bucket, in a piece in memory, and the piece."""
+        np.floor_divide(places, self.bucket_rows, out=work.rows)
+        np.copyto(work.buckets, work.rows, casting="unsafe")
+        np.multiply(work.rows, self.bucket_rows, out=work.rows)
+        np.subtract(places, work.rows, out=work.within, casting="unsafe")
+        order = np.argsort(work.buckets, kind="stable")
+        work.buckets.take(order, out=work.sorted, mode="clip")
+        cuts = np.searchsorted(work.sorted, np.arange(self.count, dtype=np.uint16))
         parts = self._claim(np.diff(cuts, append=len(places)))
         each = self._filling.layout.rows
-        steps, begins = desk.items, parts.pieces * each + parts.starts
+        steps, begins = work.items, parts.pieces * each + parts.starts
         steps.fill(1)
         first = np.cumsum(parts.rows) - parts.rows
         steps[first] = begins - np.concatenate([[0], (begins + parts.rows - 1)[:-1]])
         np.cumsum(steps, out=steps)
-        desk.rows[order] = steps
-        np.floor_divide(desk.rows, each, out=desk.pieces)
+        work.rows[order] = steps
+        np.floor_divide(work.rows, each, out=work.pieces)
         return parts
 
     def check(self) -> None:

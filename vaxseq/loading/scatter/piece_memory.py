@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from vaxseq.errors import ScratchError
 from vaxseq.frame.pages import aligned_bytes
-from vaxseq.loading.scatter.desk import Desk, Desks
 from vaxseq.loading.scatter.piece_layout import Bytes, Items, Numbers, PieceLayout
+from vaxseq.loading.scatter.workspace import Workspace, Workspaces
 
 _CALLS = 6  # at once: a pass over the data and what moves rows on
 _AT_ONCE_BYTES = 1 << 20  # that are picked before they are put: what a processor's cache holds
@@ -24,7 +24,7 @@ class PieceMemory:
     """Room for ``count`` pieces; one that was never used takes no memory. So many rows are put at once. Thread-safe."""
 
     def __init__(self, layout: PieceLayout, count: int, most_rows: int) -> None:
-        self.layout, self.count, self.desks = layout, count, Desks(most_rows)
+        self.layout, self.count, self.workspaces = layout, count, Workspaces(most_rows)
         self._free = np.zeros(0, np.int64)
         self._lock = threading.RLock()  # whoever has it may be the one that lets go of others' pieces
         self._renew()
@@ -59,9 +59,9 @@ class PieceMemory:
         """All bytes of a piece."""
         return self._block[number * self.layout.nbytes :][: self.layout.nbytes]
 
-    def put(self, field: int, desk: Desk, items: Items, picked: npt.NDArray[np.integer] | None = None) -> None:
-        """Put items of a field, or those of them that are ``picked``, into the rows of pieces that the desk tells."""
-        put = self._counted(field, desk) if self.layout.countable[field] else self._by_piece(field, desk)
+    def put(self, field: int, work: Workspace, items: Items, picked: npt.NDArray[np.integer] | None = None) -> None:
+        """Put items of a field, or those of them that are ``picked``, where ``work`` says."""
+        put = self._counted(field, work) if self.layout.countable[field] else self._by_piece(field, work)
         if picked is None:
             put(slice(None), items)
             return
@@ -72,17 +72,17 @@ class PieceMemory:
             wanted = picked[part]
             put(part, items.take(wanted, out=spare[: len(wanted)], mode="clip"))
 
-    def _counted(self, field: int, desk: Desk) -> Callable[[slice, Items], None]:
+    def _counted(self, field: int, work: Workspace) -> Callable[[slice, Items], None]:
         into = self.layout.items(self._block, field)
-        at = self.layout.numbers(desk.rows, desk.pieces, field, desk.items)
+        at = self.layout.numbers(work.rows, work.pieces, field, work.items)
         return lambda part, items: into.put(at[part], items, mode="clip")
 
-    def _by_piece(self, field: int, desk: Desk) -> Callable[[slice, Items], None]:
+    def _by_piece(self, field: int, work: Workspace) -> Callable[[slice, Items], None]:
         into, each = self.layout.rows_of_pieces(self._block, field), self.layout.rows
-        within = np.subtract(desk.rows, np.multiply(desk.pieces, each, out=desk.items), out=desk.items)
+        within = np.subtract(work.rows, np.multiply(work.pieces, each, out=work.items), out=work.items)
 
         def put(part: slice, items: Items) -> None:
-            into[desk.pieces[part], within[part]] = items
+            into[work.pieces[part], within[part]] = items
 
         return put
 

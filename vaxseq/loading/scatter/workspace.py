@@ -1,7 +1,7 @@
-"""Where rows are told their places in memory: a few desks, one a processor, that threads use in turn.
+"""What it takes to tell rows their places in memory: arrays used again and again, one set a processor.
 
-More threads at work than processors would hand the interpreter to and fro, and new memory for each chunk would cost as
-much as what is computed in it.
+Threads use them in turn: more of them at work than there are processors would hand the interpreter to and fro. New
+memory for each chunk would cost as much as what is computed in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOST = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Workspace:
     """Arrays of as many numbers as there are rows; what is in them is of no use to anyone."""
 
     within: npt.NDArray[np.uint32]
@@ -30,34 +30,34 @@ class Desk:
     items: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, rows: int) -> Desk:
+    def of(cls, rows: int) -> Workspace:
         """A new one."""
         kinds = (np.uint32, np.uint16, np.uint16, np.int64, np.int64, np.int64)
         return cls(*(np.empty(rows, kind) for kind in kinds))  # type: ignore[arg-type]
 
-    def part(self, rows: int) -> Desk:
+    def part(self, rows: int) -> Workspace:
         """Its first so many numbers."""
-        return Desk(*(getattr(self, field.name)[:rows] for field in fields(self)))
+        return Workspace(*(getattr(self, field.name)[:rows] for field in fields(self)))
 
 
-class Desks:
-    """Desks of so many rows; for more, one is made each time. Thread-safe."""
+class Workspaces:
+    """Workspaces of so many rows; for more, one is made each time. Thread-safe."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._free: list[Desk | None] = [None] * min(_MOST, os.cpu_count() or 1)
+        self._free: list[Workspace | None] = [None] * min(_MOST, os.cpu_count() or 1)
         self._turns = threading.Semaphore(len(self._free))
 
     @contextmanager
-    def one(self, rows: int) -> Iterator[Desk]:
-        """A desk that nobody else is at."""
+    def borrow(self, rows: int) -> Iterator[Workspace]:
+        """One that nobody else uses."""
         with self._turns:
             kept = self._free.pop()
             try:
                 if rows > self._rows:
-                    yield Desk.of(rows)
+                    yield Workspace.of(rows)
                 else:
-                    kept = kept or Desk.of(self._rows)
+                    kept = kept or Workspace.of(self._rows)
                     yield kept.part(rows)
             finally:
                 self._free.append(kept)
