@@ -101,6 +101,14 @@ def keras_python() -> Iterator[PreparedPython]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def tensorflow_python() -> Iterator[PreparedPython]:
+    """As ``keras_python``, on TensorFlow whatever the backend, with what exports imported first."""
+    made = PreparedPython(["vaxseq.training.export.process"], KERAS_BACKEND="tensorflow")
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def forked_probe(python: PreparedPython, monkeypatch: pytest.MonkeyPatch) -> None:
     """HDF5 files are tried in forks of the prepared interpreter, for tests that have dozens of them tried."""

@@ -26,8 +26,8 @@ SHARED = "VAXSEQ_TEST_PREPARED"  # for a program that may start others: the sock
 class PreparedPython:
     """An interpreter with modules imported: ``run`` and ``popen`` are subprocess's, without the interpreter's name."""
 
-    def __init__(self, modules: Sequence[str]) -> None:
-        self._modules = modules
+    def __init__(self, modules: Sequence[str], **environment: str) -> None:
+        self._modules, self._environment = modules, environment
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
         self._client: socket.socket | None = None
@@ -52,11 +52,11 @@ class PreparedPython:
         """Start the interpreter itself, if it isn't there yet."""
         with self._lock:
             if self._client is None:
-                self._env = {**os.environ}
+                self._env = {**os.environ, **self._environment}
                 self._client, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 command = [sys.executable, str(SERVER), *self._modules]
                 with theirs:
-                    self._server = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL)
+                    self._server = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, env=self._env)
             return self._client
 
     def popen(

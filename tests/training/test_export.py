@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from prepared import PreparedPython
 
 import vaxseq as vs
 from vaxseq.cli import main
@@ -69,43 +68,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-EXPORTING = """
-import json, sys, traceback
-from vaxseq.training.export.process import main
-for line in sys.stdin:
-    try:
-        main(json.loads(line))
-    except Exception:
-        print(json.dumps(traceback.format_exc()), flush=True)
-    else:
-        print("null", flush=True)
-"""
-
-
 @pytest.fixture
-def exporting_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One process exports all: importing TensorFlow takes longer than it."""
-    env = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, "-c", EXPORTING]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
+def forked_exports(tensorflow_python: PreparedPython, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports run in forks of a process that has TensorFlow imported, which takes longer than they."""
 
-        def run(asked: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-            assert asked[:-1] == [sys.executable, "-m", "vaxseq.training.export.process"]
-            assert options.pop("env")["KERAS_BACKEND"] == "tensorflow"
-            assert options == {"capture_output": True, "text": True, "check": False}
-            print(asked[-1], file=process.stdin, flush=True)
-            while not (line := process.stdout.readline()).startswith(("null", '"')):  # what exporters print
-                assert line
-            said = json.loads(line)
-            return subprocess.CompletedProcess(asked, int(said is not None), "", said or "")
+    def run(command: list[str], *, env: dict[str, str], **options: Any) -> subprocess.CompletedProcess[str]:
+        assert command[0] == sys.executable
+        assert options == {"capture_output": True, "text": True, "check": False}
+        return tensorflow_python.run(command[1:], env=env)
 
-        monkeypatch.setattr("vaxseq.training.export.exporting.subprocess.run", run)
-        yield
-        process.stdin.close()
+    monkeypatch.setattr("vaxseq.training.export.exporting.subprocess.run", run)
 
 
 @pytest.mark.slow
-def test_exports_give_the_same_numbers(exporting_process: None, trained: Path, tmp_path: Path) -> None:
+def test_exports_give_the_same_numbers(forked_exports: None, trained: Path, tmp_path: Path) -> None:
     for to in ("saved-model", "onnx", "litert"):
         out = tmp_path / to / "out"
         out.parent.mkdir()
@@ -126,7 +102,7 @@ def test_exports_give_the_same_numbers(exporting_process: None, trained: Path, t
 
 
 @pytest.mark.slow
-def test_a_model_with_its_features_inside_is_taken_too(trained: Path, tmp_path: Path) -> None:
+def test_a_model_with_its_features_inside_is_taken_too(forked_exports: None, trained: Path, tmp_path: Path) -> None:
     done = vs.export(trained / "serving.keras", trained / "fitted.json", tmp_path / "out.tflite", to="litert")
     assert done.records == 64
     assert done.difference is not None

@@ -17,7 +17,6 @@ import pytest
 import vaex
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prepared import PreparedPython
 
 from vaxseq.errors import (
     ColumnNotFoundError,
@@ -349,13 +348,13 @@ print(json.dumps([keras.backend.backend(), model.predict(layer.encode(records), 
 """
 
 
-RING = {"jax": "torch", "torch": "tensorflow", "tensorflow": "jax"}
+RING = {"jax": "tensorflow", "tensorflow": "torch", "torch": "jax"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", ["itself", "another"])
 def test_a_keras_file_serves_in_a_fresh_process(
-    reader: str, fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path, keras_python: PreparedPython
+    reader: str, fitted: FittedFeatures, frame: vaex.dataframe.DataFrame, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Saved by this backend (CI runs each), read by it and by the next."""
     wanted = keras.backend.backend() if reader == "itself" else RING[keras.backend.backend()]
@@ -366,8 +365,9 @@ def test_a_keras_file_serves_in_a_fresh_process(
     plain = {**records, "when": [str(one) for one in records["when"]], "grid": records["grid"].tolist()}
     expected = model.predict(fitted.encode_records(records), verbose=0)
     command = ["-c", LOAD, str(path), json.dumps(plain)]
-    if reader == "itself":
-        done = keras_python.run(command)
+    prepared = "keras_python" if reader == "itself" else f"{wanted}_python"
+    if prepared in ("keras_python", "tensorflow_python"):
+        done = request.getfixturevalue(prepared).run(command, env=environment)
     else:
         done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
