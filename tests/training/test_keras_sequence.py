@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import multiprocessing
 import pickle
 import threading
 import time
@@ -173,23 +172,22 @@ def test_padding_changes_no_gradient():
     assert np.allclose(weights[0][1], weights[1][1], atol=0.2)
 
 
-def _rows_in_another_process(data, queue):
-    queue.put([np.asarray(data.batch(3, i)[0]).tobytes() for i in range(len(data))])
-
-
 @pytest.mark.slow
-def test_it_pickles_small_and_opens_in_a_spawned_process(tmp_path):
+def test_it_pickles_small_and_opens_in_another_process(tmp_path, keras_python):
     file = tmp_path / "data.hdf5"
     frame(50_000).export_hdf5(str(file))
     data = Sequence(str(file), inputs=["row", "a"], targets="y", batch_size=8192, shuffle="global", where="a > 0")
-    assert len(pickle.dumps(data)) < 8_000
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=_rows_in_another_process, args=(data, queue))
-    process.start()
-    found = queue.get(timeout=120)
-    process.join()
-    assert found == [np.asarray(data.batch(3, i)[0]).tobytes() for i in range(len(data))]
+    pickled = pickle.dumps(data)
+    assert len(pickled) < 8_000
+    code = """
+import pickle, sys
+import numpy as np
+data = pickle.loads(bytes.fromhex(sys.argv[1]))
+for i in range(len(data)):
+    print(np.asarray(data.batch(3, i)[0]).tobytes().hex())
+"""
+    found = keras_python.run(["-c", code, pickled.hex()], check=True).stdout.split()
+    assert found == [np.asarray(data.batch(3, i)[0]).tobytes().hex() for i in range(len(data))]
 
 
 def test_threads_end_with_the_object():
