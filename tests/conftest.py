@@ -96,7 +96,7 @@ def python() -> Iterator[PreparedPython]:
 @pytest.fixture(scope="session")
 def keras_python() -> Iterator[PreparedPython]:
     """Python programs in processes of their own, with Keras and its backend imported."""
-    made = PreparedPython(["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile"])
+    made = PreparedPython(["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile", "vaxseq.convert"])
     yield made
     made.close()
 

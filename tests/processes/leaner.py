@@ -1,23 +1,38 @@
-"""What Keras and JAX do in each process of the tests again and again, done once or not at all."""
+"""What vaex, Keras and JAX do in each process of the tests again and again, done once or not at all."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import sys
-from types import SimpleNamespace
+import traceback
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 COMPILED = "VAXSEQ_TEST_COMPILED"  # the folder that keeps what JAX compiles, for all processes of a run
 
 
 def make_leaner() -> None:
-    """In a process on JAX, when Keras is imported."""
+    """When vaex is imported; and Keras, for a process on JAX."""
+    leave_stacks_out()
     if os.environ.get("KERAS_BACKEND") != "jax" or "keras" not in sys.modules:
         return
     # set_random_seed seeds TensorFlow, too, wherever it is installed, and imports it for that
     sys.modules["keras.src.utils.rng_utils"].tf = SimpleNamespace(available=False)  # type: ignore[attr-defined]
     share_compilations(os.environ[COMPILED])
+
+
+def leave_stacks_out() -> None:
+    """vaex prints its stack into a text at each computation, for errors of its own; under pytest the stack is deep."""
+    format_stack = traceback.format_stack
+
+    def for_others(frame: FrameType | None = None, limit: int | None = None) -> list[str]:
+        caller = sys._getframe(1)
+        if caller.f_globals.get("__name__") in ("vaex.dataframe", "vaex.execution", "vaex.progress"):
+            return []
+        return format_stack(frame or caller, limit)
+
+    traceback.format_stack = for_others
 
 
 def share_compilations(folder: str) -> None:

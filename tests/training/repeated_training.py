@@ -41,9 +41,8 @@ def weights_of(job, folder: Path, seed: int, **options) -> str:
         vs.convert(SAMPLES / job.source, data, progress=False)
     frame = vs.open(data)
     fitted = vs.FeatureSet.load(SAMPLES / job.definition).fit(frame, progress=False)
-    train = vs.Sequence(
-        frame, fitted, batch_size=job.batch_size, shuffle="global", seed=seed, on_missing=job.on_missing, **options
-    )
+    options = {"shuffle": "global", "on_missing": job.on_missing, "drop_remainder": True, **options}
+    train = vs.Sequence(frame, fitted, batch_size=job.batch_size, seed=seed, **options)  # one shape, compiled once
     keras.utils.set_random_seed(0)
     model = job.model(keras.tree.map_structure(np.asarray, train.batch(0, 0)[0]))
     model.fit(train, epochs=1 if job is FLIGHTS else 2, shuffle=False, verbose=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -42,6 +43,11 @@ class FitState:
 
 def library_versions() -> dict[str, str]:
     """The versions of the libraries whose numbers are in a fit."""
+    return dict(_versions())
+
+
+@functools.cache  # to read the packages' metadata took longer than to fit a small frame
+def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("vaxseq", *LIBRARIES)}
 
 
