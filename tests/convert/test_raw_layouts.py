@@ -295,3 +295,10 @@ def test_a_second_look_goes_on_from_the_first(tmp_path: Path) -> None:
     assert look.options == {}
     assert [one["type"] for one in look["columns"]] == ["timestamp[s]", "float64"]
     assert look["columns"][1]["missing"] == 1 / 40
+
+
+def test_remarks_below_two_header_lines_are_no_rows(tmp_path: Path) -> None:
+    day = "20000101T000000,,,Nein\n"
+    path = written(tmp_path, f",wind,wind,wind\nwhen,speed,count,on\n{day * 3}\nRemark: all of it\n(c) 2021\n")
+    with pytest.raises(SchemaError, match=r"got \['wind'\] twice, and the line below.*Pass header_rows=2"):
+        convert(path, tmp_path / "o.arrow", progress=False)

@@ -106,10 +106,10 @@ def is_axis(names: Sequence[str]) -> bool:
 
 
 def value_columns(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Columns that have numbers or times and nothing else in most of these rows."""
+    """Columns that have numbers or times and nothing else in most of these rows; remarks among them may be shorter."""
     found = []
     for place in range(len(rows[0]) if rows else 0):
-        cells = [row[place] for row in rows if not is_blank(row[place])]
+        cells = [row[place] for row in rows if place < len(row) and not is_blank(row[place])]
         if cells and sum(map(is_value, cells)) >= 0.8 * len(cells):
             found.append(place)
     return found
