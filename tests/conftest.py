@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
-from leaner import COMPILED, make_leaner
+from leaner import COMPILED, make_leaner, sync_nothing
 from prepared import PreparedProcess, PreparedPython
+from s3_server import s3_server
 
 # Before anything imports keras. CI names each backend in turn; otherwise JAX, which starts fastest.
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -51,6 +52,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 # A job in a shell's background begins with Ctrl-C ignored, and what it starts would ignore it, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+sync_nothing()
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,7 +91,7 @@ def samples() -> Path:
 def python() -> Iterator[PreparedPython]:
     """Python programs in processes of their own, with all but Keras imported."""
     ours = (f"vaxseq.{room}" for room in ("cli", "convert", "split", "store", "report.exploration"))
-    made = PreparedPython(["vaex", *ours])
+    made = PreparedPython(["vaex", *ours, "converting"], keras=False)
     yield made
     made.close()
 
@@ -96,7 +99,9 @@ def python() -> Iterator[PreparedPython]:
 @pytest.fixture(scope="session")
 def keras_python() -> Iterator[PreparedPython]:
     """Python programs in processes of their own, with Keras and its backend imported."""
-    made = PreparedPython(["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile", "vaxseq.convert"])
+    made = PreparedPython(
+        ["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile", "vaxseq.convert"], keras=True
+    )
     yield made
     made.close()
 
@@ -104,7 +109,7 @@ def keras_python() -> Iterator[PreparedPython]:
 @pytest.fixture(scope="session")
 def tensorflow_python() -> Iterator[PreparedPython]:
     """As ``keras_python``, on TensorFlow whatever the backend, with what exports imported first."""
-    made = PreparedPython(["vaxseq.training.export.process"], KERAS_BACKEND="tensorflow")
+    made = PreparedPython(["vaxseq.training.export.process"], keras=True, KERAS_BACKEND="tensorflow")
     yield made
     made.close()
 
@@ -123,10 +128,18 @@ def forked_probe(python: PreparedPython, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture(scope="session")
 def forkserver() -> ForkServerContext:
-    """For an executor of a test: its processes have vaex imported."""
+    """For an executor of a test: its processes have imported what they and the tests' modules need."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["vaxseq.features", "vaxseq.store", "s3fs"])
+    ours = (f"vaxseq.{room}" for room in ("cli", "convert", "features", "report.exploration", "split", "store"))
+    context.set_forkserver_preload([*ours, "s3fs", "pytest", "pyarrow.csv", "pyarrow.json", "pickletools"])
     return context
+
+
+@pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    """An S3 server's port; who uses it empties it."""
+    with s3_server() as port:
+        yield port
 
 
 class Doctests:

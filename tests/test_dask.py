@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
 import pytest
 from prepared import PreparedProcess, PreparedPython
 
@@ -126,12 +128,9 @@ DEFINITION = {
 def write_csv(path: Path, rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b, c = rng.normal(size=rows), rng.integers(0, 1000, rows), rng.random(rows)
-    words = rng.integers(0, 300, rows)
-    with open(path, "w") as file:
-        file.write("a,b,c,s\n")
-        for start in range(0, rows, 10_000):
-            cells = zip(*(column[start : start + 10_000].tolist() for column in (a, b, c, words)), strict=True)
-            file.write("".join(f"{x!r},{'' if y % 9 == 0 else y},{z!r},w{w}\n" for x, y, z, w in cells))
+    words = pa.DictionaryArray.from_arrays(rng.integers(0, 300, rows), [f"w{word}" for word in range(300)])
+    table = pa.table({"a": a, "b": pa.array(b, mask=b % 9 == 0), "c": c, "s": words.cast(pa.string())})
+    pa.csv.write_csv(table, path, pa.csv.WriteOptions(quoting_style="none"))
 
 
 def test_two_workers_one_killed_halfway_make_the_same_bytes(tmp_path, two_workers: Cluster) -> None:
@@ -261,7 +260,7 @@ def test_the_command_line_takes_a_scheduler(tmp_path, two_workers: Cluster) -> N
 def test_no_scheduler_there_is_said(monkeypatch) -> None:
     from vaxseq.cli import _cluster
 
-    monkeypatch.setattr(_cluster, "_TIMEOUT_S", 1)
+    monkeypatch.setattr(_cluster, "_TIMEOUT_S", 0.3)
     told = pytest.raises(OptionError, match="no Dask scheduler answers; got 'tcp://127.0.0.1:1'")
     with told, _cluster.cluster("tcp://127.0.0.1:1"):
         pass

@@ -133,11 +133,13 @@ def pool_of_processes(forkserver: Any) -> Iterator[Executor]:
 
 
 @contextmanager
-def dask(_: Any) -> Iterator[Executor]:
+def dask(forkserver: Any) -> Iterator[Executor]:
     distributed = pytest.importorskip("distributed")
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "set_as_default": False}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", "0")  # distributed sets it for good; what is set here ends with the test
+        patch.setattr(distributed.nanny, "get_mp_context", lambda: forkserver)  # its processes needn't import all anew
+        patch.setattr(distributed.process, "get_mp_context", lambda: forkserver)
         with distributed.Client(**settings) as client:
             yield client.get_executor(pure=False)
 

@@ -20,7 +20,7 @@ PREPARED = ["vaex", "vaxseq.training.sequence", "vaxseq.store", "vaxseq.profile"
 
 
 def main(script: str, *arguments: str) -> None:
-    python = PreparedPython.shared() or PreparedPython(PREPARED)
+    python = PreparedPython.shared() or PreparedPython(PREPARED, keras=True)
     run_anew, popen_anew = subprocess.run, subprocess.Popen
 
     def anew(command: list[str], options: dict[str, Any]) -> bool:

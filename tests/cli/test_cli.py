@@ -260,17 +260,17 @@ def test_a_pipe_gets_whole_rows_and_a_narrow_terminal_lines(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["nonsense", "jax"])
-def test_without_a_backend_it_says_what_to_install(backend: str, flights: None) -> None:
+def test_without_a_backend_it_says_what_to_install(backend: str, flights: None, python: PreparedPython) -> None:
     Path("features.yaml").write_text(DEFINITION.replace("COLUMN", "distance").replace("STEP", "standardize"))
     assert exit_of("fit", "features.yaml", "flights.arrow", "-o", "fitted.json") == 0
     Path("jax.py").write_text("raise ModuleNotFoundError(\"No module named 'jax'\")")
-    environment = {"KERAS_BACKEND": backend, "PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}"}
-    done = run("profile", "fitted.json", "flights.arrow", **environment)
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}"}
+    done = python.run(["-m", "vaxseq", "profile", "fitted.json", "flights.arrow"], env=environment)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: keras: can't load its backend (")
     assert "pip install 'vaxseq[jax]'" in done.stderr
     assert f"Set KERAS_BACKEND={'torch' if backend == 'jax' else 'jax'} in the environment (" in done.stderr
-    done = run("report", "flights.arrow", "fitted.json", **environment)
+    done = python.run(["-m", "vaxseq", "report", "flights.arrow", "fitted.json"], env=environment)
     assert done.returncode == 0, done.stderr
     assert "Without a profile: keras: can't load its backend" in done.stdout
 

@@ -69,15 +69,34 @@ def test_names_and_values_of_a_stranger(python: PreparedPython, data: Path) -> N
         assert harmless(answer.stdout + answer.stderr), arguments
 
 
+# as a new interpreter finds them: the numbers are free for the next files, and Python has no file for them
+CLOSED = """
+import os, runpy, sys
+for number in map(int, sys.argv[1]):
+    os.close(number)
+    name = ("stdin", "stdout", "stderr")[number]
+    setattr(sys, name, None)
+    setattr(sys, f"__{name}__", None)
+del sys.argv[1]
+runpy.run_module("vaxseq", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
-def test_closed_streams(data: Path, tmp_path: Path, closed: str) -> None:
-    shown = ["--help", "inspect o.arrow"] if closed.startswith(">") else []
+@pytest.mark.parametrize("closed", ["1", "2", "12", "0"])
+def test_closed_streams(python: PreparedPython, data: Path, tmp_path: Path, closed: str) -> None:
+    shown = ["--help", "inspect o.arrow"] if closed.startswith("1") else []
     for verb in (*shown, f"convert a.parquet {tmp_path}/closed.arrow"):
-        command = f"{sys.executable} -m vaxseq {verb} {closed}"
-        answer = subprocess.run(command, shell=True, capture_output=True, text=True)
+        answer = python.run(["-c", CLOSED, closed, *verb.split()])
         assert (answer.returncode, answer.stderr) == (0, ""), verb
     assert pa.ipc.open_file(tmp_path / "closed.arrow").read_all().num_rows == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["--help", "convert a.parquet closed.arrow --overwrite"])
+def test_a_new_process_with_closed_streams(data: Path, verb: str) -> None:
+    command = f"{sys.executable} -m vaxseq {verb} >&- 2>&-"
+    assert subprocess.run(command, shell=True, capture_output=True).returncode == 0
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import time
 import traceback
 
 from vaxseq.convert import convert, stage
-from vaxseq.convert.readers import delimited, readers
+from vaxseq.convert.readers import delimited
 
 
 def run(source: str, target: str) -> None:
@@ -46,7 +46,6 @@ def killed(source: str, target: str, seconds: float) -> tuple[int, float]:
 
 def main() -> None:
     delimited._SMALLEST, delimited._ROWS, stage.MIN_BATCH_ROWS = 8_000, 1, 400
-    readers()
     for line in sys.stdin:
         target, seconds = line.split()
         print(*killed(sys.argv[1], target, float(seconds)), flush=True)

@@ -64,7 +64,7 @@ def records(path: Path) -> None:
 
 
 def text(path: Path) -> None:
-    path.write_text("a,b\n" + "".join(f"{i},{i * 0.123456789012}\n" for i in range(1_500_000)))
+    path.write_text("a,b\n" + "".join(f"{i},{i * 0.123456789012}\n" for i in range(500_000, 515_000)) * 100)
 
 
 WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -81,7 +81,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "npy records": ("s.npy", records),
     "csv": ("s.csv", text),
     "jsonl": (
-        "s.jsonl", lambda path: path.write_text("".join(f'{{"a": {i}, "b": {i / 7}}}\n' for i in range(1_000_000)))
+        "s.jsonl", lambda path: path.write_text("".join(f'{{"a": {i}, "b": {i / 7}}}\n' for i in range(10_000)) * 100)
     ),
 }  # fmt: skip
 

@@ -110,3 +110,29 @@ def test_what_comes_to_the_target_meanwhile_stays(source, target, monkeypatch) -
     with pytest.raises(DatasetError, match="came to be while the sources were converted"):
         convert(source, target, progress=False)
     assert Path(target, "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("target", ["o.arrow", "o.hdf5", "folder"])
+def test_what_gets_its_name_is_on_the_disk_by_then(source, monkeypatch, target) -> None:
+    """Each file's size when it was waited for last, and that of what takes the target's place."""
+    synced: dict[int, int] = {}
+    placed: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def noted(file: int) -> None:
+        about = os.fstat(file)
+        synced[about.st_ino] = about.st_size
+        sync(file)
+
+    def checked(old: str | Path, new: str | Path) -> None:
+        if Path(new).name == target:
+            placed.append(target)
+            for path in [Path(old), *Path(old).glob("*")]:
+                assert path.is_dir() or synced.get(path.stat().st_ino) == path.stat().st_size, path
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", checked)
+    convert(source, target, progress=False)
+    assert placed == [target]
+    assert os.stat(".").st_ino in synced

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from s3_server import HOST, credentials, s3_server
+from s3_server import HOST, credentials, emptied
 
 from vaxseq.convert import convert, stage, storage
 from vaxseq.convert.readers import delimited, streams
@@ -190,11 +190,11 @@ def test_any_web_server_and_a_signed_address(tmp_path) -> None:
 
 
 @pytest.fixture(scope="module")
-def s3():
+def s3(s3_port):
     """A real S3 server process on loopback; its test credentials are in the environment of these tests only."""
     boto3 = pytest.importorskip("boto3")
-    with s3_server() as port:
-        endpoint = f"http://{HOST}:{port}"
+    with emptied(s3_port):
+        endpoint = f"http://{HOST}:{s3_port}"
         saved = dict(os.environ)
         os.environ |= credentials(endpoint)
         try:

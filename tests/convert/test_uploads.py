@@ -41,8 +41,8 @@ def places(monkeypatch, tmp_path) -> None:
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    with s3_behind_proxy(monkeypatch) as client:
+def bucket(monkeypatch, s3_port):
+    with s3_behind_proxy(monkeypatch, s3_port) as client:
         yield client
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,18 @@ def column(name: str) -> Case:
     return name, lambda row: row[name]
 
 
-SIGNS = ["<", "<=", ">", ">=", "==", "!="]
+SIGNS = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
+WHOLES = st.sampled_from([column("i"), column("j")])
+WHOLE_LEAVES = st.one_of(WHOLES, st.integers(-3, 3).map(constant))
+WHOLE_OPERATIONS = st.sampled_from(["+", "-", "*", "//", "%", "where", "fillmissing", "neg", "**"])
+FLOAT_LEAVES = st.one_of(st.sampled_from([column("x"), column("y")]), st.floats(-3, 3).map(constant))
+FLOAT_OPERATIONS = st.sampled_from(["+", "-", "*", "/", "where", "minimum", "abs"])
+TRUTH_LEAVES = st.sampled_from([column("b"), column("c"), constant(True), constant(False)])
+TRUTH_OPERATIONS = st.sampled_from(
+    ["and", "&", "or", "|", "^", "~", "not", "number", "number", "text", "missing", "in"]
+)
+TEXTS = st.sampled_from([column("s"), constant("a"), constant("é")])
+NAMES = st.sampled_from(sorted(TYPES))
 PYTHON: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -121,11 +133,12 @@ PYTHON: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@cache  # a strategy that is made anew for each draw takes most of the time
 @st.composite
 def integer_case(draw: st.DrawFn, depth: int = 3) -> Case:
     if depth == 0 or draw(st.booleans()):
-        return draw(st.one_of(st.sampled_from([column("i"), column("j")]), st.integers(-3, 3).map(constant)))
-    op = draw(st.sampled_from(["+", "-", "*", "//", "%", "where", "fillmissing", "neg", "**"]))
+        return draw(WHOLE_LEAVES)
+    op = draw(WHOLE_OPERATIONS)
     left = draw(integer_case(depth - 1))
     if op == "neg":
         return f"(-{left[0]})", lambda row: strict(lambda a: whole(-a))(left[1](row))
@@ -137,13 +150,23 @@ def integer_case(draw: st.DrawFn, depth: int = 3) -> Case:
         choice = draw(truth_case(depth - 1))
         return f"where({choice[0]}, {left[0]}, {right[0]})", lambda row: pick(choice, left, right, row)
     if op == "fillmissing":
-        left = draw(st.sampled_from([column("i"), column("j")]))
+        left = draw(WHOLES)
         return f"fillmissing({left[0]}, {right[0]})", lambda row: filled(left[1](row), right[1](row))
     if op == "//":
         return joined(op, left, right, strict(floor_divided))
     if op == "%":
         return joined(op, left, right, strict(lambda a, b: None if b == 0 else a % b))
     return joined(op, left, right, strict(lambda a, b: whole(PYTHON[op](a, b))))
+
+
+@cache
+def any_case(depth: int) -> st.SearchStrategy[Case]:
+    return st.one_of(float_case(depth), integer_case(0))
+
+
+@cache
+def compared() -> st.SearchStrategy[tuple[Case, Case]]:
+    return st.one_of(st.tuples(integer_case(1), integer_case(1)), st.tuples(float_case(1), float_case(1)))
 
 
 def pick(choice: Case, left: Case, right: Case, row: Row) -> Any:
@@ -155,15 +178,16 @@ def filled(value: Any, filler: Any) -> Any:
     return filler if value is None else value
 
 
+@cache
 @st.composite
 def float_case(draw: st.DrawFn, depth: int = 3) -> Case:
     if depth == 0 or draw(st.booleans()):
-        return draw(st.one_of(st.sampled_from([column("x"), column("y")]), st.floats(-3, 3).map(constant)))
-    op = draw(st.sampled_from(["+", "-", "*", "/", "where", "minimum", "abs"]))
+        return draw(FLOAT_LEAVES)
+    op = draw(FLOAT_OPERATIONS)
     left = draw(float_case(depth - 1))
     if op == "abs":
         return f"abs({left[0]})", lambda row: strict(abs)(left[1](row))
-    right = draw(st.one_of(float_case(depth - 1), integer_case(0)))
+    right = draw(any_case(depth - 1))
     as_float = (right[0], lambda row: None if right[1](row) is None else float(right[1](row)))
     if op == "where":
         choice = draw(truth_case(depth - 1))
@@ -173,25 +197,24 @@ def float_case(draw: st.DrawFn, depth: int = 3) -> Case:
     return joined(op, left, as_float, strict(divided if op == "/" else PYTHON[op]))
 
 
+@cache
 @st.composite
 def truth_case(draw: st.DrawFn, depth: int = 3) -> Case:
     if depth == 0:
-        return draw(st.sampled_from([column("b"), column("c"), constant(True), constant(False)]))
-    op = draw(st.sampled_from(["and", "&", "or", "|", "^", "~", "not", "number", "number", "text", "missing", "in"]))
+        return draw(TRUTH_LEAVES)
+    op = draw(TRUTH_OPERATIONS)
     if op in ("~", "not"):
         left = draw(truth_case(depth - 1))
         return f"({op} {left[0]})", lambda row: negated(left[1](row))
     if op == "number":
-        sign = draw(st.sampled_from(SIGNS))
-        pair = draw(st.one_of(st.tuples(integer_case(1), integer_case(1)), st.tuples(float_case(1), float_case(1))))
+        sign = draw(SIGNS)
+        pair = draw(compared())
         return joined(sign, *pair, strict(PYTHON[sign]))
     if op == "text":
-        sign = draw(st.sampled_from(SIGNS))
-        return joined(
-            sign, column("s"), draw(st.sampled_from([column("s"), constant("a"), constant("é")])), strict(PYTHON[sign])
-        )
+        sign = draw(SIGNS)
+        return joined(sign, column("s"), draw(TEXTS), strict(PYTHON[sign]))
     if op == "missing":
-        name = draw(st.sampled_from(sorted(TYPES)))
+        name = draw(NAMES)
         return f"ismissing({name})", lambda row: row[name] is None
     if op == "in":
         return "(j not in [1, -2])", lambda row: strict(lambda a: a not in (1, -2))(row["j"])

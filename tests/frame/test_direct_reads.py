@@ -15,6 +15,7 @@ import pytest
 import vaex
 from hypothesis import given
 from hypothesis import strategies as st
+from leaner import really_sync
 
 import vaxseq
 from vaxseq.errors import DatasetError
@@ -185,7 +186,7 @@ def test_what_is_read_past_the_page_cache_isnt_kept_there(tmp_path: Path) -> Non
 
 def drop_from_page_cache(path: Path) -> None:
     with open(path, "rb") as file:
-        os.fsync(file.fileno())
+        really_sync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 

@@ -264,9 +264,9 @@ def test_processes_share_the_cache_and_are_killed_at_it(python, tmp_path) -> Non
 
 
 @pytest.fixture
-def bucket(local, monkeypatch):
+def bucket(local, monkeypatch, s3_port):
     """The dataset in a real S3 server, behind the proxy."""
-    with s3_behind_proxy(monkeypatch) as client:
+    with s3_behind_proxy(monkeypatch, s3_port) as client:
         for path in local.iterdir():
             client.put_object(Bucket="lake", Key=f"ds/{path.name}", Body=path.read_bytes())
         yield client

@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 SERVER = Path(__file__).with_name("prepared_server.py")
-BEFORE_IMPORTS = ("KERAS_BACKEND", "PYTHONHASHSEED", "VAEX_HOME")  # what a fork comes too late for
+BEFORE_IMPORTS = ("KERAS_BACKEND", "PYTHONHASHSEED", "VAEX_HOME")  # what a fork comes too late for; the first by Keras
 SHARED = "VAXSEQ_TEST_PREPARED"  # for a program that may start others: the socket's number, what came before imports
 
 
 class PreparedPython:
     """An interpreter with modules imported: ``run`` and ``popen`` are subprocess's, without the interpreter's name."""
 
-    def __init__(self, modules: Sequence[str], **environment: str) -> None:
+    def __init__(self, modules: Sequence[str], *, keras: bool, **environment: str) -> None:
         self._modules, self._environment = modules, environment
+        self._before_imports = BEFORE_IMPORTS if keras else BEFORE_IMPORTS[1:]
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
         self._client: socket.socket | None = None
@@ -38,7 +39,7 @@ class PreparedPython:
         told = os.environ.pop(SHARED, None)
         if told is None:
             return None
-        made = cls([])
+        made = cls([], keras="keras" in sys.modules)
         number, made._env = json.loads(told)
         made._client = socket.socket(fileno=number)
         return made
@@ -46,7 +47,7 @@ class PreparedPython:
     def too_late(self, env: Mapping[str, str]) -> list[str]:
         """What of an environment is read by what is imported already, and is another there."""
         self.start()
-        return [name for name in BEFORE_IMPORTS if env.get(name) != self._env.get(name)]
+        return [name for name in self._before_imports if env.get(name) != self._env.get(name)]
 
     def start(self) -> socket.socket:
         """Start the interpreter itself, if it isn't there yet."""

@@ -21,7 +21,7 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-from leaner import make_leaner
+from leaner import make_leaner, sync_nothing
 
 
 def serve(client: socket.socket) -> dict[str, Any]:
@@ -125,10 +125,11 @@ def end(code: int) -> None:
 
 
 if __name__ == "__main__":
-    del sys.path[0]
     for name in sys.argv[1:]:
         import_module(name)
+    del sys.path[0]
     make_leaner()
+    sync_nothing()
     gc.collect()
     gc.freeze()  # or each fork would copy what it looks through for garbage
     assert threading.active_count() == 1, "a fork would lack the other threads"

@@ -15,7 +15,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from s3_server import HOST, credentials, s3_server
+from s3_server import HOST, credentials, emptied
 
 READS = ["500", "503", "reset", "truncated", "changed"]
 WRITES = ["500", "503", "reset", "lost"]  # the last: the store has done it, and its answer doesn't come
@@ -123,11 +123,11 @@ class _QuietServer(http.server.ThreadingHTTPServer):
 
 
 @contextmanager
-def s3_behind_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """boto3's client of a server with the bucket ``lake``; everything else goes through the proxy."""
+def s3_behind_proxy(monkeypatch: pytest.MonkeyPatch, port: int) -> Iterator[Any]:
+    """boto3's client of the server with the bucket ``lake`` alone; everything else goes through the proxy."""
     pytest.importorskip("s3fs")
     boto3 = pytest.importorskip("boto3")
-    with s3_server() as port:
+    with emptied(port):
         monkeypatch.setattr(Proxy, "target", (HOST, port))
         proxy = _QuietServer((HOST, 0), Proxy)
         thread = threading.Thread(target=proxy.serve_forever, daemon=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -41,6 +42,18 @@ def s3_server() -> Iterator[int]:
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+@contextmanager
+def emptied(port: int) -> Iterator[None]:
+    """At the end a server forgets all that it holds, for the next test."""
+    try:
+        yield
+    finally:
+        link = http.client.HTTPConnection(HOST, port)
+        link.request("POST", "/moto-api/reset")
+        assert link.getresponse().status == 200
+        link.close()
 
 
 def credentials(endpoint: str) -> dict[str, str]:

@@ -69,6 +69,8 @@ def test_programs_do_not_share_their_chance(python: PreparedPython) -> None:
     assert not set(one) & set(two)
 
 
-def test_an_environment_that_comes_too_late_is_refused(python: PreparedPython) -> None:
+def test_an_environment_that_comes_too_late_is_refused(python: PreparedPython, keras_python: PreparedPython) -> None:
     with pytest.raises(AssertionError, match="KERAS_BACKEND is read by what is imported already"):
-        python.run(["-c", ""], env={**os.environ, "KERAS_BACKEND": "other"})
+        keras_python.run(["-c", ""], env={**os.environ, "KERAS_BACKEND": "other"})
+    with pytest.raises(AssertionError, match="VAEX_HOME is read by what is imported already"):
+        python.run(["-c", ""], env={**os.environ, "VAEX_HOME": "other"})

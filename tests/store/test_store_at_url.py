@@ -105,8 +105,8 @@ def killed(surroundings: dict[str, str], data: str) -> None:
 
 @pytest.mark.server
 @pytest.mark.slow
-def test_s3_killed_and_with_faults(frame, tmp_path, forkserver, monkeypatch) -> None:
-    with s3_behind_proxy(monkeypatch) as bucket:
+def test_s3_killed_and_with_faults(frame, tmp_path, forkserver, monkeypatch, s3_port) -> None:
+    with s3_behind_proxy(monkeypatch, s3_port) as bucket:
         run = forkserver.Process(target=killed, args=(dict(os.environ), str(tmp_path / "a.arrow")))
         run.start()
         run.join()
