@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
-from leaner import COMPILED, make_leaner, sync_nothing
+from leaner import COMPILED, compiled_quickly, make_leaner, sync_nothing
 from prepared import PreparedProcess, PreparedPython
 from s3_server import s3_server
 
@@ -64,6 +64,13 @@ def figures() -> Iterator[None]:
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="module")
+def quick_compiler() -> Iterator[None]:
+    """For tests that ask whether something runs and learns: JAX's programs are compiled for less time."""
+    with compiled_quickly():
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import vaxseq as vs
 from vaxseq.cli import main
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 

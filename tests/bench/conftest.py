@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leaner import QUICKLY
 from prepared import PreparedPython
 
 collect_ignore_glob = ["[!t]*.py", "training.py"]
@@ -21,7 +22,7 @@ def bench(keras_python: PreparedPython) -> Callable[..., subprocess.CompletedPro
 
     def run(script: str, *options: str | Path, env: dict[str, str] | None = None) -> Any:
         command = [FOLDER / "forked.py", FOLDER / script, *options]
-        done = keras_python.run(command, env={**os.environ, **(env or {})}, share=True, timeout=280)
+        done = keras_python.run(command, env={**os.environ, QUICKLY: "1", **(env or {})}, share=True, timeout=280)
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 

@@ -24,8 +24,9 @@ def main(script: str, *arguments: str) -> None:
     run_anew, popen_anew = subprocess.run, subprocess.Popen
 
     def anew(command: list[str], options: dict[str, Any]) -> bool:
-        """What isn't the benchmark's own, or comes too late for a fork."""
-        return command[:2] != [sys.executable, script] or bool(python.too_late(options.get("env") or os.environ))
+        """What is neither the benchmark nor a module, or comes too late for a fork."""
+        own = command[:2] in ([sys.executable, script], [sys.executable, "-m"])
+        return not own or bool(python.too_late(options.get("env") or os.environ))
 
     def popen(command: list[str], **options: Any) -> Any:
         if anew(command, options):

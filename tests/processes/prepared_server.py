@@ -21,7 +21,7 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-from leaner import make_leaner, sync_nothing
+from leaner import heed_environment, make_leaner, sync_nothing
 
 
 def serve(client: socket.socket) -> dict[str, Any]:
@@ -84,6 +84,7 @@ def run(arguments: list[str], env: dict[str, str], cwd: str) -> None:
     """What ``python arguments...`` does once it has started."""
     os.environ.clear()
     os.environ.update(env)
+    heed_environment()
     os.chdir(cwd)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # programs don't share their chance; Python sees to its own
