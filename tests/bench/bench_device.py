@@ -82,9 +82,7 @@ def given(batches: int, give: Callable[[int], Any]) -> Any:
     return Given()
 
 
-def feeds(
-    rows: int, size: int, workers: int, folder: Path, device: str, ways: list[str] | None = None
-) -> dict[str, Any]:
+def feeds(rows: int, size: int, workers: int, folder: Path, device: str) -> dict[str, Any]:
     """What gives batches, by its name."""
     import keras
     import vaex
@@ -129,7 +127,7 @@ def feeds(
         )
     if importlib.util.find_spec("grain"):
         made["Grain"] = given(batches, in_turn(lambda: grained(x, y, size)))
-    if importlib.util.find_spec("tensorflow") and (not ways or "tf.data" in ways):  # importing it takes seconds
+    if importlib.util.find_spec("tensorflow"):
         made["tf.data"] = gathers(x, y, size)
     return made
 
@@ -184,8 +182,7 @@ def run(backend: str, options: argparse.Namespace) -> dict[str, Any]:
     accelerated = any(kind in works_on for kind in ("cuda", "gpu", "tpu"))
     found: dict[str, Any] = {"device": works_on}
     with tempfile.TemporaryDirectory(prefix="vaxseq-bench-") as folder:
-        on = "auto" if accelerated else "cpu:0"
-        fed = feeds(options.rows, options.size, options.workers, Path(folder), on, options.ways)
+        fed = feeds(options.rows, options.size, options.workers, Path(folder), "auto" if accelerated else "cpu:0")
         if options.ways:
             fed = {feed: data for feed, data in fed.items() if feed in (FLOOR, *options.ways)}
         for name in options.networks:

@@ -24,13 +24,14 @@ from vaxseq.loading.scatter.piece_file import PieceFile
 from vaxseq.loading.scatter.piece_layout import PieceLayout
 from vaxseq.loading.scatter.piece_memory import PieceMemory
 
+THREADS = 3
 WIDTHS = st.lists(st.sampled_from([0, 1, 2, 3, 4, 8, 13, 80, 512, 513, 640, 2048, 5000]), min_size=1, max_size=4)
 
 
 def made(folder: Path, rows: int, bucket_rows: int, widths: list[int], piece_bytes: int = PAGE) -> Buckets:
     layout = PieceLayout.of(widths, piece_bytes, bucket_rows)
     file = PieceFile(folder, layout.nbytes, layout.file_bytes(rows, bucket_rows))
-    filling = PieceMemory.of(layout, -(-rows // bucket_rows), rows)
+    filling = PieceMemory.of(layout, -(-rows // bucket_rows), rows, THREADS)
     return Buckets(file, filling, BucketMemory(layout, bucket_rows), rows, bucket_rows)
 
 
@@ -87,7 +88,7 @@ def test_each_row_comes_back_at_its_place(
         else:
             buckets.scatter([array[part] for array in arrays], places[part])
 
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(scatter, parts))
     buckets.check()
     for number in range(buckets.count):

@@ -19,7 +19,7 @@ from vaxseq.loading.scatter.piece_layout import PieceLayout
 from vaxseq.loading.scatter.piece_memory import PieceMemory
 from vaxseq.loading.scatter.scatter_pass import scatter
 from vaxseq.loading.scatter.sharing import Sharing
-from vaxseq.loading.scatter.source import ItemReader, ItemSource
+from vaxseq.loading.scatter.source import THREADS, ItemReader, ItemSource
 from vaxseq.loading.scatter.strategy import ReadStrategy
 from vaxseq.plan.inverse_order import InverseOrder
 from vaxseq.plan.plan import BatchPlan
@@ -57,7 +57,7 @@ class BucketReader:
         self._memory = BucketMemory(self._layout, self._sizes.bucket_rows)
         buckets = -(-self._part_rows // self._sizes.bucket_rows)
         most_rows = max(self._sizes.chunk_rows, -(-self._sizes.bucket_rows // _PARTS))
-        self._filling = PieceMemory.of(self._layout, buckets, most_rows)
+        self._filling = PieceMemory.of(self._layout, buckets, most_rows, THREADS + _MOVERS)
         self._lock = threading.RLock()
         self._epochs: list[EpochBuckets] = []
         self._next: Buckets | None = None

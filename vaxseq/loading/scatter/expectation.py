@@ -79,7 +79,7 @@ def _scattered(reader: ItemReader, index: RowIndex, plan: BatchPlan, way: ReadSt
     eighth = -(-rows // 8)
     layout = PieceLayout.of([array.nbytes // rows for array in arrays], _PIECE_BYTES, eighth)
     file = PieceFile(way.folder, layout.nbytes, way.scratch_bytes)
-    filling = PieceMemory.of(layout, 8, rows)
+    filling = PieceMemory.of(layout, 8, rows, 1)
     buckets = Buckets(file, filling, BucketMemory(layout, eighth), rows, eighth)
     buckets.scatter(arrays, np.random.default_rng(0).permutation(rows))
     file.sync()

@@ -16,24 +16,23 @@ from vaxseq.frame.pages import aligned_bytes
 from vaxseq.loading.scatter.piece_layout import Bytes, Items, Numbers, PieceLayout
 from vaxseq.loading.scatter.workspace import Workspace, Workspaces
 
-_CALLS = 6  # at once: a pass over the data and what moves rows on
 _AT_ONCE_BYTES = 1 << 20  # that are picked before they are put: what a processor's cache holds
 
 
 class PieceMemory:
-    """Room for ``count`` pieces; one that was never used takes no memory. So many rows are put at once. Thread-safe."""
+    """Room for ``count`` pieces; one that was never used takes no memory. Thread-safe."""
 
-    def __init__(self, layout: PieceLayout, count: int, most_rows: int) -> None:
-        self.layout, self.count, self.workspaces = layout, count, Workspaces(most_rows)
+    def __init__(self, layout: PieceLayout, count: int, workspaces: Workspaces) -> None:
+        self.layout, self.count, self.workspaces = layout, count, workspaces
         self._free = np.zeros(0, np.int64)
         self._lock = threading.RLock()  # whoever has it may be the one that lets go of others' pieces
         self._renew()
 
     @classmethod
-    def of(cls, layout: PieceLayout, buckets: int, most_rows: int) -> PieceMemory:
-        """For so many buckets, when some threads each scatter so many rows at once."""
-        call = buckets + -(-most_rows // layout.rows)  # pieces that it may be at work on
-        return cls(layout, 2 * buckets + _CALLS * call, most_rows)
+    def of(cls, layout: PieceLayout, buckets: int, most_rows: int, threads: int) -> PieceMemory:
+        """For so many buckets, when so many threads each scatter so many rows at once."""
+        each = buckets + -(-most_rows // layout.rows)  # pieces that one of them may be at work on
+        return cls(layout, 2 * buckets + threads * each, Workspaces(most_rows, threads))
 
     def take(self, count: int) -> Numbers:
         """Numbers of pieces that nobody else has."""

@@ -15,8 +15,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-_MOST = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -41,11 +39,11 @@ class Workspace:
 
 
 class Workspaces:
-    """Workspaces of so many rows; for more, one is made each time. Thread-safe."""
+    """Workspaces of so many rows for so many threads; for more rows, one is made each time. Thread-safe."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, threads: int) -> None:
         self._rows = rows
-        self._free: list[Workspace | None] = [None] * min(_MOST, os.cpu_count() or 1)
+        self._free: list[Workspace | None] = [None] * min(threads, os.cpu_count() or 1)
         self._turns = threading.Semaphore(len(self._free))
 
     @contextmanager
