@@ -13,7 +13,6 @@ import numpy as np
 from vaxseq.errors import OptionError
 from vaxseq.plan.plan import BatchPlan
 from vaxseq.plan.position import Position
-from vaxseq.training.adapter import Adapter, PassRequest, has_strategy, is_running, purpose_of, run_of, running_call
 from vaxseq.training.backend import keras
 from vaxseq.training.batches import Batch
 from vaxseq.training.device_feed import DeviceFeed
@@ -21,6 +20,15 @@ from vaxseq.training.devices import Placement
 from vaxseq.training.epochs import Epochs, Pass
 from vaxseq.training.joining import Joining
 from vaxseq.training.keras_call import KerasCall
+from vaxseq.training.keras_internals import (
+    Adapter,
+    PassRequest,
+    has_strategy,
+    is_running,
+    purpose_of,
+    run_of,
+    running_call,
+)
 from vaxseq.training.pipeline import Pipeline
 from vaxseq.training.tf_dataset import tf_dataset
 from vaxseq.training.torch_dataset import torch_loader

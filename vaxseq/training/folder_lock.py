@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vaxseq.errors import OptionError
-from vaxseq.training.adapter import is_running
+from vaxseq.training.keras_internals import is_running
 
 _NAME = "lock"
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from vaxseq.errors import OptionError
-from vaxseq.training.adapter import (
+from vaxseq.training.batches import Batch
+from vaxseq.training.epochs import Epochs, Pass
+from vaxseq.training.joining import Joining
+from vaxseq.training.keras_internals import (
     PassRequest,
     expect,
     goes_on,
@@ -16,9 +19,6 @@ from vaxseq.training.adapter import (
     steps_taken,
     weights_of_classes,
 )
-from vaxseq.training.batches import Batch
-from vaxseq.training.epochs import Epochs, Pass
-from vaxseq.training.joining import Joining
 
 _log = logging.getLogger("vaxseq")
 

@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 from vaxseq.errors import OptionError
-from vaxseq.training.adapter import running_call
 from vaxseq.training.backend import keras
 from vaxseq.training.checkpoint import Checkpoint
 from vaxseq.training.keras_call import KerasCall
+from vaxseq.training.keras_internals import running_call
 from vaxseq.training.sequence import Sequence
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from vaxseq.errors import OptionError
-from vaxseq.training.adapter import keep_global_seed
 from vaxseq.training.backend import keras
+from vaxseq.training.keras_internals import keep_global_seed
 
 # what a fit sets on a model, besides its variables
 _ATTRIBUTES = ("history", "stop_training", "train_function", "test_function", "predict_function")

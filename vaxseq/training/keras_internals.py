@@ -1,4 +1,4 @@
-"""The one module that knows how Keras is made inside. tests/training/test_adapter.py names each thing relied on.
+"""The seam to Keras: how it is made inside. tests/training/test_keras_internals.py names each thing relied on.
 
 Keras takes an object that is a ``DataAdapter`` as it is, and then asks it for the batches of every pass apart. It asks
 without a word about what for, so the stack is looked at: once at the beginning of a pass, and never at a read.

@@ -13,7 +13,7 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.trainers.epoch_iterator import EpochIterator
 
 from vaxseq.errors import OptionError
-from vaxseq.training import adapter
+from vaxseq.training import keras_internals
 from vaxseq.training.sequence import Sequence
 
 pytestmark = pytest.mark.backend
@@ -29,7 +29,7 @@ class Watched(Sequence):
         super().__init__(*args, **options)
 
     def on_epoch_begin(self):
-        asked = adapter._asked(self)
+        asked = keras_internals._asked(self)
         self.asked.append(f"begin {asked.purpose if asked else None}")
         self.seen = asked
         super().on_epoch_begin()
@@ -141,7 +141,7 @@ def test_an_epoch_iterator_tells_and_takes_these_things():
     iterator = EpochIterator(data())
     for name in ("data_adapter", "steps_per_epoch", "_current_iterator", "_steps_seen", "_num_batches"):
         assert hasattr(iterator, name), f"Keras moved: EpochIterator.{name}"
-    adapter.expect(iterator, 2)
+    keras_internals.expect(iterator, 2)
     assert iterator.num_batches == 2, "Keras moved: EpochIterator._num_batches isn't the number of batches"
     assert sum(1 for _ in iterator._enumerate_iterator()) == 3, "Keras moved: an epoch doesn't begin by on_epoch_begin"
 
@@ -151,7 +151,7 @@ def test_steps_are_counted_as_they_are_handed_out():
 
     class Count(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            counted.append(adapter.steps_taken(adapter.running_call(one)))
+            counted.append(keras_internals.steps_taken(keras_internals.running_call(one)))
 
     model().fit(one, verbose=0, callbacks=[Count()])
     assert counted == [1, 2, 3], "Keras moved: EpochIterator._steps_seen, or fit's variable epoch_iterator"
@@ -181,14 +181,14 @@ def test_a_running_fit_is_found_from_any_thread():
 
     class Look(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            run = adapter.run_of(adapter.running_call(one), dict)
-            found.append(adapter.is_running(run))
+            run = keras_internals.run_of(keras_internals.running_call(one), dict)
+            found.append(keras_internals.is_running(run))
             self.run = run
 
     look = Look()
     model().fit(one, verbose=0, callbacks=[look])
     assert found == [True] * 3
-    assert not adapter.is_running(look.run)
+    assert not keras_internals.is_running(look.run)
 
 
 def test_keras_s_own_step_is_known_from_another():
@@ -198,9 +198,9 @@ def test_keras_s_own_step_is_known_from_another():
 
     own = Own()
     own.compile("sgd", "mse")
-    assert adapter.has_default_step(model()), "Keras moved: Model._compile_loss, or where train_step is defined"
-    assert not adapter.has_default_step(own)
-    assert not adapter.has_default_step(keras.Sequential([keras.layers.Dense(1)]))
+    assert keras_internals.has_default_step(model()), "Keras moved: Model._compile_loss, or where train_step is defined"
+    assert not keras_internals.has_default_step(own)
+    assert not keras_internals.has_default_step(keras.Sequential([keras.layers.Dense(1)]))
 
 
 def test_keras_shares_out_batches_over_processes_unless_told_not_to(monkeypatch):
@@ -213,13 +213,13 @@ def test_keras_shares_out_batches_over_processes_unless_told_not_to(monkeypatch)
 
     monkeypatch.setattr(keras.distribution, "distribution", Distribution)
     with pytest.raises(OptionError, match="auto_shard_dataset=False"):
-        adapter.refuse_auto_sharding()
+        keras_internals.refuse_auto_sharding()
 
 
 def test_keras_s_own_seed_is_kept_and_put_back():
     keras.utils.set_random_seed(1)
     keras.random.uniform((2,))
-    put_back = adapter.keep_global_seed()
+    put_back = keras_internals.keep_global_seed()
     one = keras.ops.convert_to_numpy(keras.random.uniform((2,)))
     put_back()
     two = keras.ops.convert_to_numpy(keras.random.uniform((2,)))
@@ -227,7 +227,7 @@ def test_keras_s_own_seed_is_kept_and_put_back():
 
 
 def test_class_weights_are_keras_s_own():
-    found = adapter.weights_of_classes(np.array([0, 1, 2, 1]), {1: 3.0})
+    found = keras_internals.weights_of_classes(np.array([0, 1, 2, 1]), {1: 3.0})
     assert found.tolist() == [1, 3, 1, 3], "Keras moved: class_weight_to_sample_weights"
 
 
