@@ -26,7 +26,7 @@ def frame() -> vaex.dataframe.DataFrame:
 
 
 def sequence(frame, **options):
-    return vs.Sequence(frame, inputs=["a", "b"], targets="i", batch_size=16, shuffle="global", **options)
+    return vs.Sequence(frame, inputs=["a", "b"], targets="i", batch_size=16, **{"shuffle": "global", **options})
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def same(one, other) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("options", [{}, {"where": "i % 3 != 0"}, {"pad": True}, {"shard": (1, 3)}, {"read_ahead": 0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"where": "i % 3 != 0"}, {"pad": True}, {"shard": (1, 3)}, {"read_ahead": 0}, {"shuffle": "block"}]
+)
 def test_batches_are_those_without_it(frame, monkeypatch, options) -> None:
     kept = sequence(frame, **options)
     found = [[tuple(np.copy(part) for part in batch) for batch in kept] for _ in range(3)]
@@ -59,8 +61,11 @@ def test_batches_are_those_without_it(frame, monkeypatch, options) -> None:
             assert same(one, other)
 
 
-def test_a_row_is_computed_once(frame, gathered) -> None:
-    train = sequence(frame, read_ahead=0)  # ahead, the next epoch may ask for a row while this one computes it
+@pytest.mark.parametrize("shuffle", ["global", "block"])
+def test_a_row_is_computed_once(frame, gathered, shuffle) -> None:
+    train = sequence(
+        frame, shuffle=shuffle, read_ahead=0
+    )  # ahead, the next epoch may ask for a row while this one computes it
     for _ in range(3):
         assert sum(len(batch[0]) for batch in train) == ROWS
     assert sum(gathered) == ROWS

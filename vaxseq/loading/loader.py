@@ -131,7 +131,7 @@ class Loader(Generic[Made]):
         most, most_bytes = _CHUNK_ROWS, reader.chunk_bytes
         if plan.in_order and reader.from_files:
             most, most_bytes = _STRETCH_ROWS, max(_STRETCH_BYTES, most_bytes)
-        self._by_buffers = not reader.random_access and in_buffers(reader, index, plan)
+        self._by_buffers = cache is None and not reader.random_access and in_buffers(reader, index, plan)
         if self._by_buffers:  # two chunks at once are not to need more buffers than are held
             most = min(most, plan.blocks(0).buffer_items // (4 * plan.shard_count))
         rows = max(1, min(most, most_bytes // max(1, self.row_bytes)))

@@ -110,7 +110,7 @@ class Pipeline:
             )
 
     def _cache(self, plan: BatchPlan, way: ReadStrategy) -> RowCache | None:
-        return self.items.cache if plan.shuffle == "global" and way.kind == "memory" else None
+        return self.items.cache if plan.shuffle is not False and way.kind == "memory" else None
 
     def blank(self, plan: BatchPlan) -> Batch:
         """A batch of the plan's shapes and types, of zeros: nothing is read. What ``augment`` changes isn't known."""
