@@ -220,6 +220,23 @@ def test_columns_that_outgrow_half_of_memory_are_read_at_once(tmp_path: Path, mo
     assert len(met) == 3, "the test doesn't see what is read"
 
 
+@pytest.mark.parametrize("share", [1.01, 0.1])
+def test_windows_that_need_no_column_to_be_found_are_found_there_too(
+    tmp_path: Path, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, "arrow")
+    expected = vaxseq.Sequence(path, inputs=["a", "b"], window=vaxseq.Window(8, stride=4), batch_size=64)
+    expected = [np.copy(expected.batch(0, number)) for number in range(len(expected))]
+    monkeypatch.setattr(direct_reads, "memory_allowed", lambda: int(os.path.getsize(path) * share))
+    source = vaxseq.frame.source_of(path)
+    assert source.on_disk
+    assert source.read_spans([], [(0, 10), (20, 30)]) == [{}, {}]
+    served = vaxseq.Sequence(path, inputs=["a", "b"], window=vaxseq.Window(8, stride=4), batch_size=64)
+    assert len(served) == len(expected)
+    for number, batch in enumerate(expected):
+        np.testing.assert_array_equal(served.batch(0, number), batch)
+
+
 @pytest.mark.parametrize("kind", ["hdf5", "arrow", "arrow in pieces"])
 def test_columns_that_outgrow_the_page_cache_come_by_one_request(
     tmp_path: Path, kind: str, little_memory: None, monkeypatch: pytest.MonkeyPatch

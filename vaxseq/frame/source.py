@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -119,8 +120,8 @@ class Source:
             each = [self._column(name).wanted(*span) for name in dict.fromkeys(names) for span in dict.fromkeys(spans)]
             fetched, left = self._fetcher.fetch([one for some in each for one in some]), not all(each)
         if self._maker.on_disk and left:
-            found = at_once(partial(read, *span, fetched) for span in spans for read in readers)
-            return [found[low : low + len(readers)] for low in range(0, len(found), len(readers))]
+            found = iter(at_once(partial(read, *span, fetched) for span in spans for read in readers))
+            return [list(islice(found, len(readers))) for _ in spans]
         if fetched is not None:
             return [[read(*span, fetched) for read in readers] for span in spans]
         for name in names:
