@@ -63,9 +63,8 @@ def test_batches_are_those_without_it(frame, monkeypatch, options) -> None:
 
 @pytest.mark.parametrize("shuffle", ["global", "block"])
 def test_a_row_is_computed_once(frame, gathered, shuffle) -> None:
-    train = sequence(
-        frame, shuffle=shuffle, read_ahead=0
-    )  # ahead, the next epoch may ask for a row while this one computes it
+    # read ahead, the next epoch may ask for a row while this one computes it
+    train = sequence(frame, shuffle=shuffle, read_ahead=0)
     for _ in range(3):
         assert sum(len(batch[0]) for batch in train) == ROWS
     assert sum(gathered) == ROWS
