@@ -234,10 +234,15 @@ NUMERIC = [
 ]
 
 
+def _normal(number: float) -> float:
+    """What lies between zero and it is a number for XLA, too, which takes a subnormal one for zero."""
+    return 0.0 if abs(number) < 1e-30 else number
+
+
 @settings(max_examples=40)
 @given(
     chain=st.lists(st.sampled_from(NUMERIC), min_size=1, max_size=4),
-    rows=st.lists(st.floats(-1e3, 1e3, width=32) | st.just(float("nan")), min_size=3, max_size=30),
+    rows=st.lists(st.floats(-1e3, 1e3, width=32).map(_normal) | st.just(float("nan")), min_size=3, max_size=30),
 )
 def test_any_chain(chain: list[Any], rows: list[float]) -> None:
     assume(all(one != {"cyclical": 7} for one in chain[:-1]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
 
 from vaxseq.plan.plan import Batches, BatchPlan
 
@@ -21,8 +20,6 @@ class OrderCache:
         self._room = max(4, _BUDGET_BYTES // (8 * block_batches * plan.batch_size))
         self._blocks: OrderedDict[tuple[int, int], Future[Batches]] = OrderedDict()
         self._lock = threading.Lock()
-        # Threads that begin an epoch of blocks would each make its table, and take longer than one would.
-        self._making: AbstractContextManager[object] = threading.Lock() if plan.shuffle == "block" else nullcontext()
 
     def batches(self, epoch: int, first: int, count: int) -> Batches:
         """Batches first, ..., first + count - 1 of an epoch, which must lie in one block."""
@@ -52,9 +49,7 @@ class OrderCache:
             return found.result()  # another thread may still be at it
         first = number * self._block_batches
         try:
-            with self._making:
-                batches = self.plan.positions(epoch, first, min(self._block_batches, self.plan.num_batches - first))
-            made.set_result(batches)
+            made.set_result(self.plan.positions(epoch, first, min(self._block_batches, self.plan.num_batches - first)))
         except BaseException as error:  # noqa: BLE001 - whoever waits for the block gets it, too
             made.set_exception(error)
         return made.result()

@@ -212,6 +212,6 @@ class BatchPlan:
     def fingerprint(self) -> str:
         """Of what decides an epoch's order; batch size and shards don't, so a position moves between them."""
         drawn = None if self.resampling is None else self.resampling.fingerprint
-        shape = (self.block_items, self.buffer_blocks, "dealt") if self.shuffle == "block" else ()
+        shape = (self.block_items, self.buffer_blocks, "rounds") if self.shuffle == "block" else ()
         text = repr((1, self.n_items, self.shuffle, self.seed, shape, drawn))
         return blake2b(text.encode(), digest_size=16).hexdigest()

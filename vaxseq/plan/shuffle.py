@@ -1,13 +1,13 @@
 """Orders of an epoch as pure functions of (n, seed, epoch): no permutation array is held, so n can be 10^11.
 
 *global*: a keyed bijection of [0, n). *block*: blocks of neighbouring items, dealt to buffers at random
-but evenly over the data, then every item of a buffer by a bijection, so reading stays nearly sequential.
+but evenly over the data, then the items of a buffer by rounds (rounds.py), so reading stays nearly sequential.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from vaxseq.plan.bijection import Bijection, Positions
 from vaxseq.plan.keys import derive
+from vaxseq.plan.rounds import Round, rounds_of
 
 BUFFER_BLOCKS = 16
 BLOCK_ITEMS = 32_768  # of rows of 84 bytes, say
 
 _BUFFER_BYTES = 48 << 20
-_STEP = 1 << 15  # few calls, and temporaries that a processor's cache holds
 
 _GLOBAL, _BLOCKS, _INSIDE = 1, 2, 3
 
@@ -73,10 +73,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """What a block shuffle reads at once: order items [start, stop) are these blocks, permuted as one.
-
-    All buffers of an epoch share one permutation, each begun at a place of its own: which rows meet in a buffer is
-    what the order of blocks decides, so nothing is lost, and an id costs next to nothing.
+    """What a block shuffle reads at once: order items [start, stop) are these blocks, in random order by rounds.
 
     ``blocks`` are ascending block numbers, each ``block_items`` positions but for the ``short`` one, which lacks some;
     their positions laid end to end are the buffer's places 0, ..., stop - start - 1.
@@ -89,9 +86,7 @@ class Buffer:
     block_items: int
     short: int
     lacking: int
-    capacity: int
-    key: int
-    turn: int
+    rounds: list[Round]
 
     def ranges(self) -> list[tuple[int, int]]:
         """The (start, stop) positions to read, ascending, neighbours joined."""
@@ -109,59 +104,32 @@ class Buffer:
         starts, stops = self._begin(numbers), self._begin(numbers + 1)
         return [Block(*one) for one in zip(numbers.tolist(), starts.tolist(), stops.tolist(), strict=True)]
 
+    def lengths(self) -> Positions:
+        """How many positions each block has."""
+        return self._begin(self.blocks + 1) - self._begin(self.blocks)
+
     def _begin(self, blocks: Positions) -> Positions:
         """The first position of these blocks."""
         return np.asarray(blocks * self.block_items - self.lacking * (blocks > self.short), np.int64)
 
     def places(self, start: int, stop: int) -> Positions:
         """Where in the ranges laid end to end the order items [start, stop) are, int64; within this buffer."""
-        out = np.empty(stop - start, np.int64)
-        for at, places in self._in_steps(start, stop):
-            out[at : at + len(places)] = places
-        return out
+        lengths = self.lengths()
+        return self._by_rounds(start, stop, np.cumsum(lengths) - lengths)
 
     def positions(self, start: int, stop: int) -> Positions:
         """The positions of order items [start, stop), int64; within this buffer."""
+        return self._by_rounds(start, stop, self._begin(self.blocks))
+
+    def _by_rounds(self, start: int, stop: int, begins: Positions) -> Positions:
         out = np.empty(stop - start, np.int64)
-        moves = self._begin(self.blocks) - np.arange(len(self.blocks)) * self.block_items
-        shortened = self._shortened()
-        for at, places in self._in_steps(start, stop):
-            if shortened is not None:  # as if the short block were whole
-                places = places + np.uint32(self.lacking) * (places >= shortened)
-            step = out[at : at + len(places)]
-            np.take(moves, places // np.uint32(self.block_items), out=step, mode="clip")
-            step += places
+        low, high = start - self.start, stop - self.start
+        for one in self.rounds[bisect_right(self.rounds, low, key=lambda one: one.stop) :]:
+            if one.start >= high:
+                break
+            first, last = max(low, one.start), min(high, one.stop)
+            one.fill(out[first - low : last - low], first, last, begins)
         return out
-
-    def _shortened(self) -> int | None:
-        """The place behind the short block, if it is in this buffer."""
-        at = int(np.searchsorted(self.blocks, self.short))
-        if not self.lacking or at == len(self.blocks) or self.blocks[at] != self.short:
-            return None
-        return (at + 1) * self.block_items - self.lacking
-
-    def _in_steps(self, start: int, stop: int) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
-        """The places of order items [start, stop), a step at a time, and how many came before each."""
-        size = self.stop - self.start
-        table = _inside(size, self.capacity, self.key)
-        at, first, count = 0, (start - self.start + self.turn) % size, stop - start
-        while at < count:
-            step = table[first : min(first + _STEP, first + count - at, size)]
-            yield at, step
-            at += len(step)
-            first = (first + len(step)) % size
-
-
-@lru_cache(maxsize=8)
-def _inside(size: int, capacity: int, key: int) -> npt.NDArray[np.uint32]:
-    """The permutation of ``size`` places: that of ``capacity`` places without the ones beyond."""
-    if size < capacity:
-        full = _inside(capacity, capacity, key)
-        table = full[full < size]
-    else:
-        table = Bijection(capacity, key)(0, capacity).astype(np.uint32)
-    table.flags.writeable = False
-    return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +221,9 @@ class BlockOrder:
         first, last = self._cut(number), self._cut(number + 1)
         short, lacking = self._short()
         start, stop = (block * self.block_items - (lacking if block > short else 0) for block in (first, last))
-        blocks = self._dealt(number)
-        key = derive(_INSIDE, self.seed, self.epoch)
-        turn = derive(_INSIDE, self.seed, self.epoch, number) % (stop - start)
-        return Buffer(number, start, stop, blocks, self.block_items, *self._short_block, self.buffer_items, key, turn)
+        read = Buffer(number, start, stop, self._dealt(number), self.block_items, *self._short_block, [])
+        keys = derive(_INSIDE, self.seed, self.epoch), derive(_INSIDE, self.seed, self.epoch, number)
+        return replace(read, rounds=rounds_of(read.lengths(), self.block_items, *keys))
 
     def buffers(self, start: int, stop: int) -> list[Buffer]:
         """The buffers that order items [start, stop) touch."""

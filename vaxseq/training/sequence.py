@@ -65,7 +65,7 @@ class Sequence(Shown, EpochDataset):
         rows: a slice, positions or boolean mask over the rows that the frame's filter and ``where`` leave.
         window: serve windows of rows, shape (batch, length, ...), instead of rows; the definition's by default.
         shuffle: False; "global" (or True): any row anywhere, another order each epoch, exact at any size; "block":
-            16 blocks of neighbours from all over the data, up to 48 MB, shuffled together, read nearly in order. The
+            16 blocks of neighbours from all over the data, up to 48 MB, shuffled by rounds, read nearly in order. The
             means of batches of sorted data vary 1.0 to 1.2 times as much as a uniform shuffle's (``shuffle_quality``).
             Whatever ``fit``'s own ``shuffle`` is.
         seed: of the order.

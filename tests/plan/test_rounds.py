@@ -1,0 +1,67 @@
+"""Rounds part a buffer's items: each takes from all over the buffer, and is small enough for a processor's cache."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from vaxseq.plan.rounds import Round, rounds_of
+
+
+def _served(rounds: list[Round], lengths: np.ndarray) -> np.ndarray:
+    """The buffer's places in the order in which its rounds serve them."""
+    out, begins = np.empty(int(lengths.sum()), np.int64), np.cumsum(lengths) - lengths
+    for one in rounds:
+        one.fill(out[one.start : one.stop], one.start, one.stop, begins)
+    return out
+
+
+def _lengths(n_blocks: int, block_items: int, short: int, lacking: int) -> np.ndarray:
+    lengths = np.full(n_blocks, block_items)
+    lengths[short % n_blocks] -= min(lacking, block_items - 1)
+    return lengths
+
+
+@given(st.integers(1, 70), st.integers(1, 9000), st.integers(0, 69), st.integers(0, 9000), st.integers(0, 2**64 - 1))
+@example(31, 4096, 30, 1, 0)
+@example(17, 4096, 3, 4095, 0)
+def test_rounds_part_a_buffer_however_its_blocks_are_cut(n_blocks, block_items, short, lacking, key):
+    lengths = _lengths(n_blocks, block_items, short, lacking)
+    rounds = rounds_of(lengths, block_items, key, key ^ 1)
+    assert rounds[0].start == 0 and rounds[-1].stop == lengths.sum()
+    assert all(one.stop == after.start for one, after in zip(rounds, rounds[1:], strict=False))
+    assert (np.bincount(_served(rounds, lengths), minlength=lengths.sum()) == 1).all()
+
+
+@given(st.integers(16, 40), st.integers(0, 39), st.integers(0, 32_767), st.integers(0, 2**64 - 1))
+def test_a_round_takes_a_piece_of_each_stratum_of_a_buffer(n_blocks, short, lacking, own):
+    lengths = _lengths(n_blocks, 32_768, short, lacking)
+    rounds = rounds_of(lengths, 32_768, 1, own)
+    assert len(rounds) > 1
+    strata = rounds[0].capacity // rounds[0].piece_items
+    assert 31 <= strata <= 33
+    served, width = _served(rounds, lengths), lengths.sum() / strata
+    for one in rounds:
+        assert (strata - 1) * one.piece_items - lacking <= one.stop - one.start <= one.capacity <= 33 * 1024
+        assert len(one.blocks) in (strata - 1, strata)
+        held = np.sort(served[one.start : one.stop])
+        gaps = np.diff(held, prepend=0, append=lengths.sum())
+        assert gaps.max() < 3 * width  # one short stratum at most lies between two pieces
+
+
+def test_which_pieces_meet_differs_between_buffers_and_all_meet_equally_often():
+    lengths, met, trials = np.full(16, 32_768), np.zeros((16, 16)), 1000
+    for own in range(trials):
+        for one in rounds_of(lengths, 32_768, 1, own):
+            first, second = (one.offsets[one.blocks == block] // 1024 for block in (2, 9))
+            assert len(first) == len(second) == 2  # of either half of a block one
+            met[first.min(), second.max() - 16] += 1
+    chi = float(((met - trials / 16) ** 2 / (trials / 16)).sum())
+    assert abs(chi - 225) < 5 * np.sqrt(2 * 225)  # each piece comes once a trial: its margins are given
+
+
+@pytest.mark.parametrize(("n_blocks", "block_items", "n_rounds"), [(16, 512, 1), (31, 1056, 1), (31, 1057, 1), (16, 32_768, 16), (31, 32_768, 31), (1, 32_768, 1), (2, 32_768, 2)])  # fmt: skip
+def test_small_buffers_are_one_round_and_large_ones_have_rounds_of_sixteen_thousand_items(n_blocks, block_items, n_rounds):  # fmt: skip
+    assert len(rounds_of(np.full(n_blocks, block_items), block_items, 1, 2)) == n_rounds

@@ -1,0 +1,100 @@
+"""The order within a buffer of a block shuffle: rounds that a processor's cache holds, each from all over the buffer."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import gcd
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vaxseq.plan.bijection import Bijection, Positions
+from vaxseq.plan.keys import derive, hash_ids
+
+_PIECES = 32  # of a block; and about so many strata of a buffer, or more, give each round one
+_ROUND_ITEMS = 1 << 14  # fewer would be hardly a shuffle where items are large
+
+
+class Round(NamedTuple):
+    """The order items [start, stop) of a buffer, which are these pieces of its blocks, permuted as one.
+
+    All rounds of an epoch share one permutation, each begun at a ``turn`` of its own: which rows meet in a round is
+    what dealing decides, so nothing is lost, and an id costs next to nothing.
+
+    ``blocks`` and ``offsets``: where its pieces begin, the shortest the last. ``capacity``: items of the longest round.
+    """
+
+    start: int
+    stop: int
+    blocks: Positions
+    offsets: Positions
+    piece_items: int
+    capacity: int
+    key: int
+    turn: int
+
+    def fill(self, out: Positions, start: int, stop: int, begins: Positions) -> None:
+        """What ``begins`` says of each block, and the item's place in its block, for the order items [start, stop)."""
+        size, count = self.stop - self.start, stop - start
+        table = _inside(size, self.capacity, self.key)
+        moves = begins[self.blocks] + self.offsets - np.arange(len(self.blocks)) * self.piece_items
+        at, first = 0, (start - self.start + self.turn) % size
+        while at < count:
+            step = table[first : min(first + count - at, size)]
+            place = out[at : at + len(step)]
+            np.take(moves, step // np.uint32(self.piece_items), out=place, mode="clip")
+            place += step
+            at, first = at + len(step), 0
+
+
+def rounds_of(lengths: Positions, block_items: int, key: int, own: int) -> list[Round]:
+    """The rounds of a buffer of blocks of these lengths: each a piece of every stratum, at random.
+
+    Only one block may be shorter than ``block_items``. ``key`` permutes within the rounds, ``own`` deals the pieces.
+
+    >>> [(one.start, one.stop) for one in rounds_of(np.full(16, 4096), 4096, key=1, own=2)]
+    [(0, 16384), (16384, 32768), (32768, 49152), (49152, 65536)]
+    """
+    items = block_items // gcd(block_items, _PIECES)
+    counts = -(-lengths // items)
+    blocks = np.repeat(np.arange(len(lengths)), counts)
+    offsets = (np.arange(len(blocks)) - np.repeat(np.cumsum(counts) - counts, counts)) * items
+    sizes = np.minimum(items, lengths[blocks] - offsets)
+    n_rounds = max(1, min((len(blocks) + _PIECES // 2) // _PIECES, int(lengths.sum()) // _ROUND_ITEMS))
+    strata = -(-len(blocks) // n_rounds)
+    rounds, start = [], 0
+    for number, pieces in enumerate(_dealt(len(blocks), n_rounds, strata, own)):
+        # in random order, or neighbours in the permutation's order would come from the same strata in all rounds
+        pieces = pieces[np.lexsort((hash_ids(pieces, derive(own, number)), -sizes[pieces]))]
+        stop = start + int(sizes[pieces].sum())
+        turn = derive(own, number) % (stop - start)
+        rounds.append(Round(start, stop, blocks[pieces], offsets[pieces], items, strata * items, key, turn))
+        start = stop
+    return rounds
+
+
+def _dealt(n: int, n_rounds: int, strata: int, key: int) -> list[Positions]:
+    """The pieces of each round, ascending: one of each stratum; some rounds get none of the short one.
+
+    It is in the middle: the rounds that go without one of its pieces keep their mean then, where data is sorted.
+    """
+    short, number = (strata - 1) // 2, np.arange(strata)
+    lacking = strata * n_rounds - n
+    firsts = number * n_rounds - lacking * (number > short)
+    turns = np.argsort(hash_ids(np.arange(strata * n_rounds), key).reshape(strata, n_rounds), axis=1)
+    there = turns < (n_rounds - lacking * (number == short))[:, None]
+    pieces = turns + firsts[:, None]
+    return [pieces[there[:, one], one] for one in range(n_rounds)]
+
+
+@lru_cache(maxsize=8)
+def _inside(size: int, capacity: int, key: int) -> npt.NDArray[np.uint32]:
+    """The permutation of ``size`` places: that of ``capacity`` places without the ones beyond."""
+    if size < capacity:
+        full = _inside(capacity, capacity, key)
+        table = full[full < size]
+    else:
+        table = Bijection(capacity, key)(0, capacity).astype(np.uint32)
+    table.flags.writeable = False
+    return table
