@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -31,7 +33,7 @@ def test_rounds_part_a_buffer_however_its_blocks_are_cut(n_blocks, block_items, 
     lengths = _lengths(n_blocks, block_items, short, lacking)
     rounds = rounds_of(lengths, block_items, key, key ^ 1)
     assert rounds[0].start == 0 and rounds[-1].stop == lengths.sum()
-    assert all(one.stop == after.start for one, after in zip(rounds, rounds[1:], strict=False))
+    assert all(one.stop == after.start for one, after in pairwise(rounds))
     assert (np.bincount(_served(rounds, lengths), minlength=lengths.sum()) == 1).all()
 
 
@@ -62,6 +64,9 @@ def test_which_pieces_meet_differs_between_buffers_and_all_meet_equally_often():
     assert abs(chi - 225) < 5 * np.sqrt(2 * 225)  # each piece comes once a trial: its margins are given
 
 
-@pytest.mark.parametrize(("n_blocks", "block_items", "n_rounds"), [(16, 512, 1), (31, 1056, 1), (31, 1057, 1), (16, 32_768, 16), (31, 32_768, 31), (1, 32_768, 1), (2, 32_768, 2)])  # fmt: skip
-def test_small_buffers_are_one_round_and_large_ones_have_rounds_of_sixteen_thousand_items(n_blocks, block_items, n_rounds):  # fmt: skip
+@pytest.mark.parametrize(
+    ("n_blocks", "block_items", "n_rounds"),
+    [(16, 512, 1), (31, 1056, 1), (31, 1057, 1), (1, 32_768, 1), (2, 32_768, 2), (16, 32_768, 16), (31, 32_768, 31)],
+)
+def test_a_small_buffer_is_one_round_and_none_has_few_items(n_blocks, block_items, n_rounds):
     assert len(rounds_of(np.full(n_blocks, block_items), block_items, 1, 2)) == n_rounds

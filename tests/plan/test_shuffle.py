@@ -204,6 +204,12 @@ def test_blocks_are_as_long_as_a_buffers_bytes_allow(item_bytes):
     assert BUFFER_BLOCKS * 2 * items * item_bytes > 48 << 20
 
 
+def test_neighbours_in_a_block_order_are_strangers():
+    """Its rounds share one permutation: what neighbours have in common must not be the same in all of them."""
+    plans = [BatchPlan(2_000_000, 1024, shuffle="block", seed=seed) for seed in range(6)]
+    assert max(abs(quality(plan).lag1) for plan in plans) < 0.005
+
+
 def test_quality_takes_labels_and_samples_long_epochs():
     n = 20_000
     labels = np.arange(n) % 2

@@ -1,4 +1,4 @@
-"""The order within a buffer of a block shuffle: rounds that a processor's cache holds, each from all over the buffer."""
+"""The order within a buffer of a block shuffle: rounds that a processor's cache holds, each from all of it."""
 
 from __future__ import annotations
 
