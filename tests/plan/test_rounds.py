@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 from vaxseq.plan.rounds import Round, rounds_of
 
 
-def _served(rounds: list[Round], lengths: np.ndarray) -> np.ndarray:
-    """The buffer's places in the order in which its rounds serve them."""
-    out, begins = np.empty(int(lengths.sum()), np.int64), np.cumsum(lengths) - lengths
+def _rounds(lengths: np.ndarray, block_items: int, key: int, own: int) -> list[Round]:
+    """Of blocks that have gaps between them."""
+    return rounds_of(np.cumsum(lengths + 100_000), lengths, block_items, key, own)
+
+
+def _served(rounds: list[Round], moves: str = "places") -> np.ndarray:
+    """The buffer's places, or positions, in the order in which its rounds serve them."""
+    out = np.empty(rounds[-1].stop, np.int64)
     for one in rounds:
-        one.fill(out[one.start : one.stop], one.start, one.stop, begins)
+        one.fill(out[one.start : one.stop], one.start, one.stop, getattr(one, moves))
     return out
 
 
@@ -31,23 +36,28 @@ def _lengths(n_blocks: int, block_items: int, short: int, lacking: int) -> np.nd
 @example(17, 4096, 3, 4095, 0)
 def test_rounds_part_a_buffer_however_its_blocks_are_cut(n_blocks, block_items, short, lacking, key):
     lengths = _lengths(n_blocks, block_items, short, lacking)
-    rounds = rounds_of(lengths, block_items, key, key ^ 1)
+    rounds = _rounds(lengths, block_items, key, key ^ 1)
     assert rounds[0].start == 0 and rounds[-1].stop == lengths.sum()
     assert all(one.stop == after.start for one, after in pairwise(rounds))
-    assert (np.bincount(_served(rounds, lengths), minlength=lengths.sum()) == 1).all()
+    served = _served(rounds)
+    assert (np.bincount(served, minlength=lengths.sum()) == 1).all()
+    held = np.concatenate(
+        [np.arange(first, first + n) for first, n in zip(np.cumsum(lengths + 100_000), lengths, strict=True)]
+    )
+    assert (_served(rounds, "positions") == held[served]).all()
 
 
 @given(st.integers(16, 40), st.integers(0, 39), st.integers(0, 32_767), st.integers(0, 2**64 - 1))
 def test_a_round_takes_a_piece_of_each_stratum_of_a_buffer(n_blocks, short, lacking, own):
     lengths = _lengths(n_blocks, 32_768, short, lacking)
-    rounds = rounds_of(lengths, 32_768, 1, own)
+    rounds = _rounds(lengths, 32_768, 1, own)
     assert len(rounds) > 1
     strata = rounds[0].capacity // rounds[0].piece_items
     assert 31 <= strata <= 33
-    served, width = _served(rounds, lengths), lengths.sum() / strata
+    served, width = _served(rounds), lengths.sum() / strata
     for one in rounds:
         assert (strata - 1) * one.piece_items - lacking <= one.stop - one.start <= one.capacity <= 33 * 1024
-        assert len(one.blocks) in (strata - 1, strata)
+        assert len(one.places) in (strata - 1, strata)
         held = np.sort(served[one.start : one.stop])
         gaps = np.diff(held, prepend=0, append=lengths.sum())
         assert gaps.max() < 3 * width  # one short stratum at most lies between two pieces
@@ -56,8 +66,9 @@ def test_a_round_takes_a_piece_of_each_stratum_of_a_buffer(n_blocks, short, lack
 def test_which_pieces_meet_differs_between_buffers_and_all_meet_equally_often():
     lengths, met, trials = np.full(16, 32_768), np.zeros((16, 16)), 1000
     for own in range(trials):
-        for one in rounds_of(lengths, 32_768, 1, own):
-            first, second = (one.offsets[one.blocks == block] // 1024 for block in (2, 9))
+        for one in _rounds(lengths, 32_768, 1, own):
+            pieces = one.places // 1024 + np.arange(32)
+            first, second = (pieces[pieces // 32 == block] % 32 for block in (2, 9))
             assert len(first) == len(second) == 2  # of either half of a block one
             met[first.min(), second.max() - 16] += 1
     chi = float(((met - trials / 16) ** 2 / (trials / 16)).sum())
@@ -69,4 +80,4 @@ def test_which_pieces_meet_differs_between_buffers_and_all_meet_equally_often():
     [(16, 512, 1), (31, 1056, 1), (31, 1057, 1), (1, 32_768, 1), (2, 32_768, 2), (16, 32_768, 16), (31, 32_768, 31)],
 )
 def test_a_small_buffer_is_one_round_and_none_has_few_items(n_blocks, block_items, n_rounds):
-    assert len(rounds_of(np.full(n_blocks, block_items), block_items, 1, 2)) == n_rounds
+    assert len(_rounds(np.full(n_blocks, block_items), block_items, 1, 2)) == n_rounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -35,6 +36,7 @@ class Layout:
     def __init__(self, lengths: Sequence[int], mapped: list[Mapping] | None = None, past_cache: bool = False) -> None:
         self.mapped, self.past_cache = mapped, past_cache
         self.starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+        self._starts: list[int] = self.starts.tolist()  # NumPy would let go of the interpreter for each of a few spans
         self.pieces = len(lengths)
         first = lengths[0] if lengths else 0
         even = all(length == first for length in lengths[:-1]) and (self.pieces < 2 or lengths[-1] <= first)
@@ -48,10 +50,10 @@ class Layout:
 
     def spans(self, start: int, stop: int) -> list[tuple[int, int, int]]:
         """(piece, first row inside it, end row inside it) of the pieces that cover rows start to stop."""
-        first = int(np.searchsorted(self.starts, start, side="right")) - 1
+        first = bisect_right(self._starts, start) - 1
         found = []
         for piece in range(max(first, 0), self.pieces):
-            low, high = int(self.starts[piece]), int(self.starts[piece + 1])
+            low, high = self._starts[piece], self._starts[piece + 1]
             if low >= stop:
                 break
             if high > start and high > low:

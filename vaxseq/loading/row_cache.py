@@ -63,7 +63,8 @@ class RowCache:
         with self._lock:
             if not self._stored:
                 self._stored = self._reader.empty(self._index.n)
-        new = np.unique(positions[~self._there[positions]])  # draws may repeat; in ascending order they come quicker
+        new = np.sort(positions[~self._there[positions]])  # in ascending order they come quicker
+        new = new[np.diff(new, prepend=-1) > 0]  # draws may repeat; np.unique would hash them, which takes longer
         if not len(new):
             return
         for kept, rows in zip(self._stored, self._reader.gather(self._index.select(new)), strict=True):

@@ -22,23 +22,24 @@ class Round(NamedTuple):
     All rounds of an epoch share one permutation, each begun at a ``turn`` of its own: which rows meet in a round is
     what dealing decides, so nothing is lost, and an id costs next to nothing.
 
-    ``blocks`` and ``offsets``: where its pieces begin, the shortest the last. ``capacity``: items of the longest round.
+    Its places are those of its pieces end to end, the shortest piece the last. ``places`` and ``positions`` say of each
+    piece what to add to a place for its place in the buffer, and for its position in the data.
+    ``capacity``: items of the longest round.
     """
 
     start: int
     stop: int
-    blocks: Positions
-    offsets: Positions
+    places: Positions
+    positions: Positions
     piece_items: int
     capacity: int
     key: int
     turn: int
 
-    def fill(self, out: Positions, start: int, stop: int, begins: Positions) -> None:
-        """What ``begins`` says of each block, and the item's place in its block, for the order items [start, stop)."""
+    def fill(self, out: Positions, start: int, stop: int, moves: Positions) -> None:
+        """The places of the order items [start, stop), moved."""
         size, count = self.stop - self.start, stop - start
         table = _inside(size, self.capacity, self.key)
-        moves = begins[self.blocks] + self.offsets - np.arange(len(self.blocks)) * self.piece_items
         at, first = 0, (start - self.start + self.turn) % size
         while at < count:
             step = table[first : min(first + count - at, size)]
@@ -48,12 +49,13 @@ class Round(NamedTuple):
             at, first = at + len(step), 0
 
 
-def rounds_of(lengths: Positions, block_items: int, key: int, own: int) -> list[Round]:
-    """The rounds of a buffer of blocks of these lengths: each a piece of every stratum, at random.
+def rounds_of(firsts: Positions, lengths: Positions, block_items: int, key: int, own: int) -> list[Round]:
+    """The rounds of a buffer of blocks that begin at these positions: each a piece of every stratum, at random.
 
     Only one block may be shorter than ``block_items``. ``key`` permutes within the rounds, ``own`` deals the pieces.
 
-    >>> [(one.start, one.stop) for one in rounds_of(np.full(16, 4096), 4096, key=1, own=2)]
+    >>> rounds = rounds_of(np.arange(16) * 10_000, np.full(16, 4096), 4096, key=1, own=2)
+    >>> [(one.start, one.stop) for one in rounds]
     [(0, 16384), (16384, 32768), (32768, 49152), (49152, 65536)]
     """
     items = block_items // gcd(block_items, _PIECES)
@@ -61,15 +63,18 @@ def rounds_of(lengths: Positions, block_items: int, key: int, own: int) -> list[
     blocks = np.repeat(np.arange(len(lengths)), counts)
     offsets = (np.arange(len(blocks)) - np.repeat(np.cumsum(counts) - counts, counts)) * items
     sizes = np.minimum(items, lengths[blocks] - offsets)
+    places, positions = (begins[blocks] + offsets for begins in (np.cumsum(lengths) - lengths, firsts))
     n_rounds = max(1, min((len(blocks) + _PIECES // 2) // _PIECES, int(lengths.sum()) // _ROUND_ITEMS))
     strata = -(-len(blocks) // n_rounds)
+    within = np.arange(strata) * items
     rounds, start = [], 0
     for number, pieces in enumerate(_dealt(len(blocks), n_rounds, strata, own)):
         # in random order, or neighbours in the permutation's order would come from the same strata in all rounds
         pieces = pieces[np.lexsort((hash_ids(pieces, derive(own, number)), -sizes[pieces]))]
+        to_places, to_positions = (begins[pieces] - within[: len(pieces)] for begins in (places, positions))
         stop = start + int(sizes[pieces].sum())
         turn = derive(own, number) % (stop - start)
-        rounds.append(Round(start, stop, blocks[pieces], offsets[pieces], items, strata * items, key, turn))
+        rounds.append(Round(start, stop, to_places, to_positions, items, strata * items, key, turn))
         start = stop
     return rounds
 

@@ -7,6 +7,7 @@ but evenly over the data, then the items of a buffer by rounds (rounds.py), so r
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -104,31 +105,26 @@ class Buffer:
         starts, stops = self._begin(numbers), self._begin(numbers + 1)
         return [Block(*one) for one in zip(numbers.tolist(), starts.tolist(), stops.tolist(), strict=True)]
 
-    def lengths(self) -> Positions:
-        """How many positions each block has."""
-        return self._begin(self.blocks + 1) - self._begin(self.blocks)
-
     def _begin(self, blocks: Positions) -> Positions:
         """The first position of these blocks."""
         return np.asarray(blocks * self.block_items - self.lacking * (blocks > self.short), np.int64)
 
     def places(self, start: int, stop: int) -> Positions:
         """Where in the ranges laid end to end the order items [start, stop) are, int64; within this buffer."""
-        lengths = self.lengths()
-        return self._by_rounds(start, stop, np.cumsum(lengths) - lengths)
+        return self._by_rounds(start, stop, lambda one: one.places)
 
     def positions(self, start: int, stop: int) -> Positions:
         """The positions of order items [start, stop), int64; within this buffer."""
-        return self._by_rounds(start, stop, self._begin(self.blocks))
+        return self._by_rounds(start, stop, lambda one: one.positions)
 
-    def _by_rounds(self, start: int, stop: int, begins: Positions) -> Positions:
+    def _by_rounds(self, start: int, stop: int, moves: Callable[[Round], Positions]) -> Positions:
         out = np.empty(stop - start, np.int64)
         low, high = start - self.start, stop - self.start
         for one in self.rounds[bisect_right(self.rounds, low, key=lambda one: one.stop) :]:
             if one.start >= high:
                 break
             first, last = max(low, one.start), min(high, one.stop)
-            one.fill(out[first - low : last - low], first, last, begins)
+            one.fill(out[first - low : last - low], first, last, moves(one))
         return out
 
 
@@ -222,8 +218,9 @@ class BlockOrder:
         short, lacking = self._short()
         start, stop = (block * self.block_items - (lacking if block > short else 0) for block in (first, last))
         read = Buffer(number, start, stop, self._dealt(number), self.block_items, *self._short_block, [])
+        firsts, ends = read._begin(read.blocks), read._begin(read.blocks + 1)
         keys = derive(_INSIDE, self.seed, self.epoch), derive(_INSIDE, self.seed, self.epoch, number)
-        return replace(read, rounds=rounds_of(read.lengths(), self.block_items, *keys))
+        return replace(read, rounds=rounds_of(firsts, ends - firsts, self.block_items, *keys))
 
     def buffers(self, start: int, stop: int) -> list[Buffer]:
         """The buffers that order items [start, stop) touch."""
