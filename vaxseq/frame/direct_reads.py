@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -27,6 +27,7 @@ from vaxseq.frame.queued_io import read_pieces
 
 _BRIDGED_GAP_BYTES = 16 << 10  # a gap of so few bytes is read as well: one request costs more
 _HELD_BYTES = 32 << 20
+_OWN_BYTES = 512 << 20  # of memory, for what isn't the page cache's
 _HINT_BYTES = 512 << 10  # the kernel cuts a longer hint short
 SLACK_BYTES = 3 * PAGE  # what memory must have more than the rows that are fetched into it
 _PIECE_BYTES = 1 << 20  # read at once
@@ -71,11 +72,17 @@ def outgrows_cache(data_bytes: int) -> bool:
     return any(limit is not None and data_bytes > limit for limit in (memory_allowed(), memory_room()))
 
 
+def cache_share() -> int:
+    """How many bytes of data that outgrows the page cache it keeps without giving any of them up."""
+    return max(0, (memory_room() or 0) - _OWN_BYTES)
+
+
 @dataclass(frozen=True, slots=True)
 class FileRows:
     """Rows of ``row_bytes`` bytes each, from ``offset`` on in a file, told from another of its name by its inode.
 
-    ``past_cache``: nothing of what is fetched is to stay in the page cache.
+    ``past_cache``: nothing of what is fetched is to stay in the page cache, but for what ``read`` reads of the first
+    ``kept_rows``: those are there in the next epoch.
     """
 
     path: str
@@ -83,6 +90,7 @@ class FileRows:
     offset: int
     row_bytes: int
     past_cache: bool = False
+    kept_rows: int = 0
 
     @classmethod
     def behind(cls, array: npt.NDArray[Any], mapped: list[Mapping], past_cache: bool = False) -> FileRows | None:
@@ -104,7 +112,8 @@ class FileRows:
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any]) -> None:
         """Rows ``start`` to ``stop``, into a contiguous array."""
-        self.read_extents([self.extent(start, stop)], out)
+        rows = replace(self, past_cache=False) if stop <= self.kept_rows else self
+        rows.read_extents([self.extent(start, stop)], out)
 
     def extent(self, start: int, stop: int) -> tuple[int, int]:
         """Where in the file rows ``start`` to ``stop`` begin and end."""

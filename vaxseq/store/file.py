@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vaxseq.errors import SourceNotFoundError, StoreError
 from vaxseq.features.program.recipe import Field
-from vaxseq.frame.direct_reads import FileRows, exceeds_memory, outgrows_cache
+from vaxseq.frame.direct_reads import FileRows, cache_share, exceeds_memory, outgrows_cache
 from vaxseq.frame.file_changes import FileStamp
 from vaxseq.frame.file_maps import map_file
 
@@ -70,7 +70,8 @@ class StoreFile:
         known = {(field.role, field.name): place for field, place in zip(self.fields, self.places, strict=True)}
         wanted = [known[field.role, field.name] for field in fields]
         past_cache = outgrows_cache(stat.st_size)
-        return [FileRows(self.path, stat.st_ino, place.offset, place.row_bytes, past_cache) for place in wanted]
+        kept = cache_share() // max(1, sum(place.row_bytes for place in wanted)) if past_cache else 0
+        return [FileRows(self.path, stat.st_ino, place.offset, place.row_bytes, past_cache, kept) for place in wanted]
 
     def _content(self) -> memoryview:
         """The file as it was when it was read, mapped.
