@@ -241,9 +241,8 @@ def _read_all(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArray[np
 def _read_aligned(file: int, extents: Sequence[tuple[int, int]], out: npt.NDArray[np.uint8]) -> None:
     """The same by way of aligned memory, small enough for the processor's cache: as many at once as that holds."""
     memory, at = _bounce_memory(), 0
-    pieces = [
-        (low, min(low + _PIECE_BYTES, stop)) for start, stop in extents for low in range(start, stop, _PIECE_BYTES)
-    ]
+    most = min(_PIECE_BYTES, len(memory) - 2 * PAGE)  # a piece lies in so many bytes' pages, and two more
+    pieces = [(low, min(low + most, stop)) for start, stop in extents for low in range(start, stop, most)]
     lows, highs = np.array(pieces, np.int64).reshape(-1, 2).T
     begins = lows // PAGE * PAGE
     sizes = -(-(highs - begins) // PAGE) * PAGE
