@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vaxseq.plan.bijection import Bijection, Positions
 from vaxseq.plan.keys import derive, hash_ids
+from vaxseq.plan.strata import Strata
 
 _PIECES = 32  # of a block; and about so many strata of a buffer, or more, give each round one
 _ROUND_ITEMS = 1 << 14  # fewer would be hardly a shuffle where items are large
@@ -65,32 +66,27 @@ def rounds_of(firsts: Positions, lengths: Positions, block_items: int, key: int,
     sizes = np.minimum(items, lengths[blocks] - offsets)
     places, positions = (begins[blocks] + offsets for begins in (np.cumsum(lengths) - lengths, firsts))
     n_rounds = max(1, min((len(blocks) + _PIECES // 2) // _PIECES, int(lengths.sum()) // _ROUND_ITEMS))
-    strata = -(-len(blocks) // n_rounds)
-    within = np.arange(strata) * items
+    strata = Strata.of(len(blocks), n_rounds)
+    within = np.arange(strata.count) * items
     rounds, start = [], 0
-    for number, pieces in enumerate(_dealt(len(blocks), n_rounds, strata, own)):
+    for number, pieces in enumerate(_dealt(strata, own)):
         # in random order, or neighbours in the permutation's order would come from the same strata in all rounds
         pieces = pieces[np.lexsort((hash_ids(pieces, derive(own, number)), -sizes[pieces]))]
         to_places, to_positions = (begins[pieces] - within[: len(pieces)] for begins in (places, positions))
         stop = start + int(sizes[pieces].sum())
         turn = derive(own, number) % (stop - start)
-        rounds.append(Round(start, stop, to_places, to_positions, items, strata * items, key, turn))
+        rounds.append(Round(start, stop, to_places, to_positions, items, strata.count * items, key, turn))
         start = stop
     return rounds
 
 
-def _dealt(n: int, n_rounds: int, strata: int, key: int) -> list[Positions]:
-    """The pieces of each round, ascending: one of each stratum; some rounds get none of the short one.
-
-    It is in the middle: the rounds that go without one of its pieces keep their mean then, where data is sorted.
-    """
-    short, number = (strata - 1) // 2, np.arange(strata)
-    lacking = strata * n_rounds - n
-    firsts = number * n_rounds - lacking * (number > short)
-    turns = np.argsort(hash_ids(np.arange(strata * n_rounds), key).reshape(strata, n_rounds), axis=1)
-    there = turns < (n_rounds - lacking * (number == short))[:, None]
-    pieces = turns + firsts[:, None]
-    return [pieces[there[:, one], one] for one in range(n_rounds)]
+def _dealt(strata: Strata, key: int) -> list[Positions]:
+    """The pieces of each round, ascending: one of each stratum; some rounds get none of the short one."""
+    firsts, sizes = (np.array([[of(one)] for one in range(strata.count)]) for of in (strata.first, strata.size))
+    hashed = hash_ids(np.arange(strata.count * strata.groups), key)
+    turns = np.argsort(hashed.reshape(strata.count, strata.groups), axis=1)
+    pieces, there = firsts + turns, turns < sizes
+    return [pieces[there[:, one], one] for one in range(strata.groups)]
 
 
 @lru_cache(maxsize=8)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from vaxseq.plan.bijection import Bijection, Positions
 from vaxseq.plan.keys import derive
 from vaxseq.plan.rounds import Round, rounds_of
+from vaxseq.plan.strata import Strata
 
 BUFFER_BLOCKS = 16
 BLOCK_ITEMS = 32_768  # of rows of 84 bytes, say
@@ -72,7 +73,7 @@ class Block(NamedTuple):
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Buffer:
     """What a block shuffle reads at once: order items [start, stop) are these blocks, in random order by rounds.
 
@@ -87,7 +88,14 @@ class Buffer:
     block_items: int
     short: int
     lacking: int
-    rounds: list[Round]
+    key: int
+    own: int
+
+    @cached_property
+    def rounds(self) -> list[Round]:
+        """In which its items are served; ``key`` is the epoch's, ``own`` the buffer's."""
+        firsts, ends = self._begin(self.blocks), self._begin(self.blocks + 1)
+        return rounds_of(firsts, ends - firsts, self.block_items, self.key, self.own)
 
     def ranges(self) -> list[tuple[int, int]]:
         """The (start, stop) positions to read, ascending, neighbours joined."""
@@ -133,8 +141,7 @@ class BlockOrder:
     """The block order of n items: a buffer takes a random block of each stratum of the data, its items in random order.
 
     Strata are equal stretches of the data, as many as a buffer has blocks, so what a buffer holds is spread over the
-    data evenly: batches of sorted data differ hardly more than those of a uniform shuffle. Source: stratified sampling
-    with proportional allocation, Cochran, "Sampling techniques", 3rd ed., ch. 5.
+    data evenly: batches of sorted data differ hardly more than those of a uniform shuffle (strata.py).
 
     Buffers are cut evenly, so no short last buffer is left that would hardly be shuffled.
     """
@@ -159,33 +166,26 @@ class BlockOrder:
         return -(-self.n_blocks // max(1, self.n_buffers)) * self.block_items
 
     @property
-    def _strata(self) -> tuple[int, int, int]:
-        """How many strata there are, which of them is the short one, and how many blocks that has.
-
-        It is in the middle: the buffers that go without one of its blocks keep their mean then, where data is sorted.
-        """
-        strata = -(-self.n_blocks // self.n_buffers)
-        return strata, (strata - 1) // 2, self.n_blocks - (strata - 1) * self.n_buffers
+    def _strata(self) -> Strata:
+        return Strata.of(self.n_blocks, self.n_buffers)
 
     def _stratum(self, number: int) -> tuple[int, Bijection]:
         """The first block of a stratum, and which of its blocks goes to which of the buffers that get one."""
-        _, short, size = self._strata
-        first = number * self.n_buffers - (self.n_buffers - size if number > short else 0)
-        return first, Bijection(
-            size if number == short else self.n_buffers, derive(_BLOCKS, self.seed, self.epoch, number)
-        )
+        strata = self._strata
+        key = derive(_BLOCKS, self.seed, self.epoch, number)
+        return strata.first(number), Bijection(strata.size(number), key)
 
     def _dealt(self, number: int) -> Positions:
         """The blocks of a buffer, ascending: one of each stratum; some buffers get none of the short one."""
-        strata, short, _ = self._strata
+        strata = self._strata
         first, last = self._cut(number), self._cut(number + 1)
         blocks = []
-        for stratum in range(strata):
+        for stratum in range(strata.count):
             turn = number
-            if stratum == short:
-                if last - first < strata:
+            if stratum == strata.short:
+                if last - first < strata.count:
                     continue
-                turn = first - number * (strata - 1)  # so many buffers before this one got one
+                turn = first - number * (strata.count - 1)  # so many buffers before this one got one
             begin, order = self._stratum(stratum)
             blocks.append(begin + int(order(turn, turn + 1)[0]))
         return np.array(blocks, np.int64)
@@ -217,10 +217,8 @@ class BlockOrder:
         first, last = self._cut(number), self._cut(number + 1)
         short, lacking = self._short()
         start, stop = (block * self.block_items - (lacking if block > short else 0) for block in (first, last))
-        read = Buffer(number, start, stop, self._dealt(number), self.block_items, *self._short_block, [])
-        firsts, ends = read._begin(read.blocks), read._begin(read.blocks + 1)
         keys = derive(_INSIDE, self.seed, self.epoch), derive(_INSIDE, self.seed, self.epoch, number)
-        return replace(read, rounds=rounds_of(firsts, ends - firsts, self.block_items, *keys))
+        return Buffer(number, start, stop, self._dealt(number), self.block_items, *self._short_block, *keys)
 
     def buffers(self, start: int, stop: int) -> list[Buffer]:
         """The buffers that order items [start, stop) touch."""
@@ -240,11 +238,12 @@ def _short_place(blocks: BlockOrder) -> tuple[int, int]:
     block, lacking = blocks._short_block
     if not lacking:
         return blocks.n_blocks, 0
-    strata, short, size = blocks._strata
-    begins = [blocks._stratum(number)[0] for number in range(strata)]
+    strata = blocks._strata
+    begins = [strata.first(number) for number in range(strata.count)]
     stratum = max(number for number, begin in enumerate(begins) if begin <= block)
     turn = blocks._stratum(stratum)[1].inverse(block - begins[stratum])
-    buffer = -(-(turn + 1) * blocks.n_buffers // size) - 1 if stratum == short else turn
+    size = strata.size(stratum)
+    buffer = -(-(turn + 1) * blocks.n_buffers // size) - 1 if stratum == strata.short else turn
     return blocks._cut(buffer + 1) - 1, lacking
 
 
