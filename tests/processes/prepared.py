@@ -121,7 +121,7 @@ class PreparedPython:
 
     def close(self) -> None:
         if self._client is not None:
-            if self._server is not None and self._server.poll() is None:
+            if self._server is not None:
                 self._client.shutdown(socket.SHUT_WR)  # a fork of this process may still hold its end
             self._client.close()
         if self._server is not None:

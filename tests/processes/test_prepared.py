@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,16 @@ def test_an_environment_that_comes_too_late_is_refused(python: PreparedPython, k
         keras_python.run(["-c", ""], env={**os.environ, "KERAS_BACKEND": "other"})
     with pytest.raises(AssertionError, match="VAEX_HOME is read by what is imported already"):
         python.run(["-c", ""], env={**os.environ, "VAEX_HOME": "other"})
+
+
+def test_it_ends_though_a_fork_still_holds_its_socket() -> None:
+    python = PreparedPython(["json"], keras=False)
+    assert python.run(["-c", "print(1)"]).stdout == "1\n"
+    assert python._client is not None
+    held = os.dup(python._client.fileno())  # as a fork has it
+    closing = threading.Thread(target=python.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    ended = not closing.is_alive()
+    os.close(held)
+    assert ended
